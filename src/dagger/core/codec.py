@@ -1,0 +1,169 @@
+"""Values and events <-> JSON bytes, exactly: what cannot be written as it is, is refused with its path.
+
+A value in a journal is JSON text, or a reference to a blob: ``{"$blob": "<hash>", "size": <bytes>}``. A
+user's own value that happens to begin so is stored as a blob itself, so the two can never be mixed up.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import msgspec
+
+BLOB_ABOVE_BYTES = 64 * 1024
+"""Values and events longer than this are stored once, by hash, compressed, and loaded when read."""
+
+MAX_DEPTH = 200
+"""SQLite reads JSON to a depth of 1,000; a value stands inside an event, and 200 levels are no honest data."""
+
+_BLOB_PREFIX = b'{"$blob":'
+_CONTAINERS = frozenset((dict, list, tuple))
+_EXACT = frozenset((str, int, bool, type(None)))
+
+_write = msgspec.json.Encoder().encode
+_read = msgspec.json.Decoder().decode
+
+
+class NotJson(ValueError):  # noqa: N818 - it says what the value is, as the callers' errors quote it
+    """The value is not JSON; the message tells the path and the reason."""
+
+
+class Blob(NamedTuple):
+    """A large value's content, to be stored beside the event that refers to it."""
+
+    hash: str
+    """BLAKE2b of the content, 128 bits, in hexadecimal."""
+    content: bytes
+
+
+class BlobReference(msgspec.Struct, frozen=True):
+    """What stands in an event in place of a large value."""
+
+    hash: str = msgspec.field(name="$blob")
+    size: int = 0
+    """Bytes of the content, uncompressed."""
+
+
+_read_reference = msgspec.json.Decoder(BlobReference).decode
+
+
+def encode(value: object) -> bytes:
+    """The value as JSON text. Dataclasses, models, enums and tuples become JSON values.
+
+    Raises NotJson, naming the path, for NaN, infinities, keys that are no strings, and unknown types.
+    """
+    kind = type(value)
+    try:
+        if kind in _EXACT or (kind is float and math.isfinite(value)):  # type: ignore[arg-type]
+            return _write(value)
+        plain = msgspec.to_builtins(value, enc_hook=_plain)
+        _refuse_inexact(plain)
+        return _write(plain)
+    except RecursionError:
+        message = f"at $: nested deeper than {MAX_DEPTH} levels, or it contains itself"
+        raise NotJson(message) from None
+    except (TypeError, UnicodeEncodeError, ValueError) as error:
+        if isinstance(error, NotJson):
+            raise
+        raise NotJson(_locate(value) or f"at $: {error}") from None
+
+
+def decode(data: bytes | msgspec.Raw) -> Any:
+    """The value that `data` is the JSON text of; blobs must be resolved before."""
+    return _read(data)
+
+
+def is_blob(data: bytes) -> bool:
+    """Whether `data` refers to a blob and is not the value itself."""
+    return data.startswith(_BLOB_PREFIX)
+
+
+def blob_reference(data: bytes) -> BlobReference:
+    """The reference that `data` is; call it only where `is_blob(data)`."""
+    return _read_reference(data)
+
+
+def seal(data: bytes) -> tuple[bytes, Blob | None]:
+    """What to write in an event for a value's JSON text: itself, or a reference and the blob to store."""
+    if len(data) <= BLOB_ABOVE_BYTES and not data.startswith(_BLOB_PREFIX):
+        return data, None
+    blob = Blob(hashlib.blake2b(data, digest_size=16).hexdigest(), data)
+    return _write(BlobReference(blob.hash, len(data))), blob
+
+
+def resolve(data: bytes, load: Callable[[str], bytes]) -> bytes:
+    """The value's own JSON text; `load` gives a blob's content by its hash."""
+    return load(blob_reference(data).hash) if data.startswith(_BLOB_PREFIX) else data
+
+
+def _plain(value: object) -> object:
+    """For msgspec: what an object of a type unknown to it stands for."""
+    dump = getattr(value, "model_dump", None)
+    if dump is not None:
+        return dump(mode="python")
+    for base in (bool, str, int, float):
+        if isinstance(value, base):
+            return base(value)
+    message = f"a {type(value).__qualname__} is not a JSON value"
+    raise TypeError(message)
+
+
+def _refuse_inexact(plain: object) -> None:
+    """Raise NotJson for what msgspec would write as something else: NaN as null, the key 1 as "1"."""
+    open_values: list[tuple[Any, int]] = [(plain, 1)] if type(plain) in _CONTAINERS else []
+    if isinstance(plain, float) and not math.isfinite(plain):
+        raise NotJson(_locate(plain))
+    while open_values:
+        container, depth = open_values.pop()
+        if depth > MAX_DEPTH:
+            message = f"at $: nested deeper than {MAX_DEPTH} levels"
+            raise NotJson(message)
+        values = container
+        if type(container) is dict:
+            values = container.values()
+            if set(map(type, container)) - {str}:
+                raise NotJson(_locate(plain))
+        # sets of types are made at C speed: a list of a million numbers costs no loop of ours
+        kinds = set(map(type, values))
+        if float in kinds and not all(map(math.isfinite, (v for v in values if type(v) is float))):
+            raise NotJson(_locate(plain))
+        if not kinds.isdisjoint(_CONTAINERS):
+            open_values.extend((v, depth + 1) for v in values if type(v) in _CONTAINERS)
+
+
+def _locate(value: object, path: str = "$") -> str:
+    """`at $.items[3]: NaN …` for the first thing in `value` that is not JSON; empty where all of it is."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"at {path}: {value} is not a JSON number; use None or a string for it"
+    if isinstance(value, str) and not isinstance(value, enum.Enum):
+        return "" if _is_text(value) else f"at {path}: the text has lone surrogates and is not Unicode"
+    try:
+        shallow = msgspec.to_builtins(value, enc_hook=_plain) if type(value) not in _CONTAINERS else value
+    except (TypeError, ValueError) as error:
+        fields = getattr(value, "__dict__", None) or {
+            name: getattr(value, name, None) for name in getattr(value, "__struct_fields__", ())
+        }
+        return _locate(fields, path) if fields else f"at {path}: {error}"
+    if isinstance(shallow, dict):
+        for key, inner in shallow.items():
+            if not isinstance(key, str):
+                return f"at {path}: the key {key!r} is a {type(key).__name__}, not a string"
+            if found := _locate(inner, f"{path}.{key}"):
+                return found
+    elif isinstance(shallow, (list, tuple)):
+        for index, inner in enumerate(shallow):
+            if found := _locate(inner, f"{path}[{index}]"):
+                return found
+    return ""
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,244 @@
+"""Every fact a run can record; a success carries all that one successful step does.
+
+A step is named by one text: its scope's path, then the node: ``resize`` in the run itself,
+``each_page/7/resize`` in a child scope. Times are milliseconds since 1970, UTC.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import msgspec
+
+from dagger.core.cache import Write
+from dagger.core.graph import Definition, Node
+
+
+class Event(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, tag_field="type", tag=True):
+    """One immutable fact about a run. In the journal it is a JSON object whose `type` is the class's name."""
+
+    at: int
+    """When it happened."""
+
+    @property
+    def type(self) -> str:
+        """The class's name, as in the JSON."""
+        return type(self).__name__
+
+
+class Error(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Why an attempt or a run failed."""
+
+    type: str
+    """The exception's class name."""
+    message: str
+    traceback: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.type}: {self.message}" if self.message else self.type
+
+
+class Spec(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a run executes: the mode's name and its own words."""
+
+    mode: str
+    """`static`; later `agent` and `events`."""
+    name: str
+    """The graph's name."""
+
+
+class RunStarted(Event, frozen=True, kw_only=True, tag=True):
+    """The run was accepted. What a mode begins with stands here; after this event no mode is left."""
+
+    run_id: str
+    spec: Spec
+    graph: Definition
+    config: dict[str, Any] = {}
+    """Every field of the effective RunConfig."""
+    inputs: dict[str, msgspec.Raw] = {}
+    cache: list[Write] = []
+    """The seed."""
+    tags: dict[str, str] = {}
+    app: str = ""
+    """Where the application's code is, `module:name`; empty: not known."""
+    fingerprint: str = ""
+    """Of spec, graph and inputs: a second start with this run id must have the same."""
+
+
+class RunRecovered(Event, frozen=True, kw_only=True, tag=True):
+    """A process took over a run that another had left behind."""
+
+
+class RunPaused(Event, frozen=True, kw_only=True, tag=True):
+    """Nothing runs any more until somebody resumes the run."""
+
+    reason: str
+
+
+class RunResumed(Event, frozen=True, kw_only=True, tag=True):
+    """Somebody continued a paused run: its failed steps get fresh tries."""
+
+    config: dict[str, Any] = {}
+    """Settings that changed."""
+    input: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    """A value for `global.input`."""
+
+
+class LimitReached(Event, frozen=True, kw_only=True, tag=True):
+    """The run used up one of its limits: a failure of the run."""
+
+    limit: str
+    """The config's field."""
+    value: float
+    """The limit, not what was used."""
+    policy: str
+    """What follows: `pause`, or `stop`."""
+
+
+class CancelRequested(Event, frozen=True, kw_only=True, tag=True):
+    """Somebody cancelled the run: nothing new starts, and what runs is cancelled."""
+
+    reason: str = ""
+
+
+class RunEnded(Event, frozen=True, kw_only=True, tag=True):
+    """The last event of a run."""
+
+    status: str
+    """`succeeded`, `failed` or `cancelled`."""
+    error: str = ""
+    """The final errors, joined."""
+
+
+class StepStarted(Event, frozen=True, kw_only=True, tag=True):
+    """An attempt's code did not return at once. Attempts that do write only their end."""
+
+    step: str
+    attempt: int
+
+
+class StepSucceeded(Event, frozen=True, kw_only=True, tag=True):
+    """An attempt succeeded, with all of its effects: the step has happened, wholly."""
+
+    step: str
+    attempt: int = 1
+    """Starts at 1."""
+    duration_ms: int = 0
+    outputs: dict[str, msgspec.Raw] = {}
+    cache: list[Write] = []
+    nodes: list[Node] = []
+    """Nodes that the step added, in its own scope."""
+    result: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    """What the step gave to `ctx.finish`."""
+    tokens: int = 0
+
+
+class AttemptFailed(Event, frozen=True, kw_only=True, tag=True):
+    """An attempt failed, and another one follows."""
+
+    step: str
+    attempt: int
+    error: Error
+    duration_ms: int = 0
+    retry_at: int
+    """When the next attempt is due."""
+    tokens: int = 0
+
+
+class StepFailed(Event, frozen=True, kw_only=True, tag=True):
+    """The last attempt failed: the step has finally failed."""
+
+    step: str
+    attempt: int
+    error: Error
+    duration_ms: int = 0
+    policy: str
+    """What becomes of the run: `stop`, `continue` or `pause`."""
+    tokens: int = 0
+
+
+class StepSkipped(Event, frozen=True, kw_only=True, tag=True):
+    """The step will not run."""
+
+    step: str
+    reason: str
+
+
+class StepCancelled(Event, frozen=True, kw_only=True, tag=True):
+    """A running attempt was cut off because the run ends."""
+
+    step: str
+    attempt: int
+    reason: str
+    duration_ms: int = 0
+    tokens: int = 0
+
+
+class WaitOpened(Event, frozen=True, kw_only=True, tag=True):
+    """A step began to wait for something that may outlive its process."""
+
+    step: str
+    key: str
+    """By default the kind and its ordinal in the step: `sleep:1`."""
+    kind: str
+    """`memo`, `sleep`, `review`, `request` or `child`."""
+    detail: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    """What is waited for: compared on replay."""
+    wake_at: int | None = None
+    """When it answers itself; None: never."""
+
+
+class WaitAnswered(Event, frozen=True, kw_only=True, tag=True):
+    """A wait ended; the step finds the answer under the wait's key in every later attempt."""
+
+    step: str
+    key: str
+    value: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    error: Error | None = None
+
+
+AnyEvent: TypeAlias = (
+    RunStarted
+    | RunRecovered
+    | RunPaused
+    | RunResumed
+    | LimitReached
+    | CancelRequested
+    | RunEnded
+    | StepStarted
+    | StepSucceeded
+    | AttemptFailed
+    | StepFailed
+    | StepSkipped
+    | StepCancelled
+    | WaitOpened
+    | WaitAnswered
+)
+"""Every event there is."""
+
+
+class Recorded(msgspec.Struct, frozen=True):
+    """An event in its place in the journal."""
+
+    seq: int
+    """Starts at 1 and has no gaps."""
+    event: AnyEvent
+
+    @property
+    def type(self) -> str:
+        """The event's type."""
+        return self.event.type
+
+
+_decoder: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
+encoder = msgspec.json.Encoder()
+
+
+def encode_event(event: Event) -> bytes:
+    """The event as JSON text."""
+    return encoder.encode(event)
+
+
+def decode_event(text: bytes | str) -> AnyEvent:
+    """The event that `text` writes. Raises msgspec.ValidationError for what no version here knows."""
+    return _decoder.decode(text)

@@ -1,0 +1,1 @@
+"""How a run begins: each a spec and its first event."""

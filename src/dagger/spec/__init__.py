@@ -1,0 +1,1 @@
+"""What people write, made into a graph or a step's code."""

@@ -1,0 +1,152 @@
+"""The twin: the contract in its plainest form. Public and supported, for tests and for runs to be forgotten."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+
+from dagger.core import events
+from dagger.core.codec import Blob
+from dagger.core.errors import LeaseLost, RunExists, RunLeased, RunNotFound, StoreCorrupt
+from dagger.core.journal import Lease, Listener, Ownership, RunRow, is_owned, projected
+
+
+@dataclasses.dataclass
+class _Run:
+    row: RunRow
+    owner: MemoryStore | None
+    epoch: int = 1
+    journal: list[events.Event] = dataclasses.field(default_factory=list)
+
+
+@dataclasses.dataclass
+class Memory:
+    """What several stores in one process may share, as several processes share a file."""
+
+    runs: dict[str, _Run] = dataclasses.field(default_factory=dict)
+    blobs: dict[str, bytes] = dataclasses.field(default_factory=dict)
+
+
+class MemoryStore:
+    """Journals in this process's memory."""
+
+    url = "memory:"
+    batch = 0
+    is_immediate = True
+    is_busy = False
+
+    def __init__(self, memory: Memory | None = None) -> None:
+        self._memory = memory or Memory()
+        self._listener: Listener | None = None
+
+    async def open(self, listener: Listener) -> None:
+        """See Store."""
+        self._listener = listener
+
+    async def close(self) -> None:
+        """See Store."""
+        self._listener = None
+
+    def create(self, event: events.RunStarted, blobs: Iterable[Blob] = ()) -> Lease:
+        """See Store. Raises RunExists at once."""
+        runs = self._memory.runs
+        if event.run_id in runs:
+            message = f"run {event.run_id!r} exists already"
+            raise RunExists(message)
+        row = projected(None, event)
+        assert row is not None  # noqa: S101 - a RunStarted always gives a row
+        runs[event.run_id] = _Run(row, self, journal=[event])
+        self._keep(blobs)
+        return Lease(event.run_id, 0, 1, row)
+
+    def append(self, lease: Lease, event: events.Event, blobs: Iterable[Blob] = ()) -> None:
+        """See Store."""
+        run = self._memory.runs[lease.run_id]
+        if run.epoch != lease.epoch or run.owner is not self:
+            self._lose(lease)
+            return
+        run.journal.append(event)
+        if blobs:
+            self._keep(blobs)
+        row = projected(run.row, event)
+        if row is not None and row is not run.row:
+            run.row = lease.row = row
+            if not is_owned(row):
+                run.owner = None
+
+    def flush(self) -> None:
+        """See Store."""
+
+    async def claim(self, run_id: str) -> Lease:
+        """See Store."""
+        run = self._run(run_id)
+        if self.ownership(run_id) == "elsewhere":
+            message = f"run {run_id!r} is owned by another application in this process"
+            raise RunLeased(message)
+        run.owner = self
+        run.epoch += 1
+        return Lease(run_id, 0, run.epoch, run.row)
+
+    def ownership(self, run_id: str) -> Ownership:
+        """See Store. A closed store is a dead owner."""
+        owner = self._run(run_id).owner
+        if owner is None:
+            return "none"
+        if owner is self:
+            return "here"
+        return "dead" if owner._listener is None else "elsewhere"
+
+    def read(self, run_id: str, after: int = 0, limit: int | None = None) -> Iterator[events.Recorded]:
+        """See Store."""
+        journal = self._run(run_id).journal
+        end = None if limit is None else after + limit
+        for seq, event in enumerate(itertools.islice(journal, after, end), after + 1):
+            yield events.Recorded(seq, event)  # type: ignore[arg-type]
+
+    def blob(self, hash_: str) -> bytes:
+        """See Store."""
+        try:
+            return self._memory.blobs[hash_]
+        except KeyError:
+            message = f"memory: has no blob {hash_}"
+            raise StoreCorrupt(message) from None
+
+    def row(self, run_id: str) -> RunRow | None:
+        """See Store."""
+        run = self._memory.runs.get(run_id)
+        return run.row if run else None
+
+    def rows(
+        self,
+        *,
+        status: str | None = None,
+        graph: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        limit: int | None = 100,
+    ) -> list[RunRow]:
+        """See Store."""
+        wanted = (tags or {}).items()
+        newest_first = (run.row for run in reversed(self._memory.runs.values()))
+        fitting = (
+            row
+            for row in newest_first
+            if status in (None, row.status) and graph in (None, row.graph) and wanted <= row.tags.items()
+        )
+        return list(itertools.islice(fitting, limit))
+
+    def _run(self, run_id: str) -> _Run:
+        try:
+            return self._memory.runs[run_id]
+        except KeyError:
+            message = f"there is no run {run_id!r} in {self.url}"
+            raise RunNotFound(message) from None
+
+    def _keep(self, blobs: Iterable[Blob]) -> None:
+        for blob in blobs:
+            self._memory.blobs.setdefault(blob.hash, blob.content)
+
+    def _lose(self, lease: Lease) -> None:
+        if self._listener is not None:
+            message = f"run {lease.run_id!r} was taken over by another owner"
+            self._listener.lost(lease, LeaseLost(message))
