@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -75,6 +75,11 @@ def encode(value: object) -> bytes:
 def decode(data: bytes | msgspec.Raw) -> Any:
     """The value that `data` is the JSON text of; blobs must be resolved before."""
     return _read(data)
+
+
+def decode_all(texts: Mapping[str, bytes]) -> dict[str, Any]:
+    """The values of several JSON texts, by name."""
+    return {name: _read(text) for name, text in texts.items()}
 
 
 def is_blob(data: bytes) -> bool:

@@ -36,6 +36,15 @@ class Pending(msgspec.Struct):
     """It finally failed under `pause`: it waits for the run to be resumed."""
 
 
+class Ended(msgspec.Struct, frozen=True):
+    """How a step ended that did not succeed."""
+
+    status: str
+    """`failed`, `skipped` or `cancelled`."""
+    reason: str
+    """The final error, or why it was skipped or cancelled."""
+
+
 class Wait(msgspec.Struct):
     """Something a step waits for, open or answered (I8)."""
 
@@ -62,8 +71,8 @@ class State(msgspec.Struct):
     """Of each step that has not ended: the steps that wait for it."""
     succeeded: dict[str, int] = {}
     """Each step that succeeded: the place of its event in the journal."""
-    unsuccessful: dict[str, str] = {}
-    """Each step that ended otherwise: `failed`, `skipped` or `cancelled`."""
+    unsuccessful: dict[str, Ended] = {}
+    """Each step that ended otherwise."""
     doomed: dict[str, str] = {}
     """Steps that will not run, with the reason: each becomes a StepSkipped."""
     sections: cache.Sections = {}
@@ -160,10 +169,11 @@ def _run_paused(state: State, event: events.RunPaused) -> list[str]:
 
 
 def _run_resumed(state: State, event: events.RunResumed) -> list[str]:
-    if state.status != "paused":
+    if state.status in TERMINAL:
         raise _illegal(state, event)
+    if state.status == "paused":
+        state.active_since = event.at
     state.status = "running"
-    state.active_since = event.at
     state.halt = state.halt_reason = ""
     if event.config:
         state.config = state.config.merged(event.config)
@@ -264,19 +274,20 @@ def _step_failed(state: State, event: events.StepFailed) -> list[str]:
     state.failures += 1
     if event.policy == "stop" and not state.halt:
         state.halt, state.halt_reason = "stop", f"{event.step!r} failed"
-    return _passed(state, event, _end_badly(state, event.step, "failed", f"{event.step!r} failed"))
+    ended = Ended("failed", str(event.error))
+    return _passed(state, event, _end_badly(state, event.step, ended, f"{event.step!r} failed"))
 
 
 def _step_skipped(state: State, event: events.StepSkipped) -> list[str]:
     _require_pending(state, event, event.step)
-    return _passed(state, event, _end_badly(state, event.step, "skipped", event.reason))
+    return _passed(state, event, _end_badly(state, event.step, Ended("skipped", event.reason), event.reason))
 
 
 def _step_cancelled(state: State, event: events.StepCancelled) -> list[str]:
     _require_pending(state, event, event.step)
     state.tokens += event.tokens
     # a cancelled step ends with its run: nothing follows from it, so nothing is skipped for it
-    state.unsuccessful[event.step] = "cancelled"
+    state.unsuccessful[event.step] = Ended("cancelled", event.reason)
     del state.pending[event.step]
     return _passed(state, event)
 
@@ -298,12 +309,12 @@ def _wait_answered(state: State, event: events.WaitAnswered) -> list[str]:
     return _passed(state, event)
 
 
-def _end_badly(state: State, step: str, status: str, reason: str) -> list[str]:
+def _end_badly(state: State, step: str, ended: Ended, reason: str) -> list[str]:
     """Take a step out of the pending ones; those that wait for its success are doomed, others come closer."""
     del state.pending[step]
     state.doomed.pop(step, None)
     state.waits.pop(step, None)
-    state.unsuccessful[step] = status
+    state.unsuccessful[step] = ended
     ready = []
     for dependent in state.dependents.pop(step, ()):
         waiting = state.pending.get(dependent)
@@ -331,7 +342,7 @@ def _add_nodes(state: State, scope: str, nodes: Iterable[Node]) -> list[str]:
                 continue
             if awaited in state.unsuccessful:
                 if node.run_when != "finished":
-                    state.doomed.setdefault(step, f"{awaited!r} {state.unsuccessful[awaited]}")
+                    state.doomed.setdefault(step, f"{awaited!r} {state.unsuccessful[awaited].status}")
                 continue
             unmet += 1
             waiting = dependents.get(awaited)

@@ -1,0 +1,574 @@
+"""Dagger: register, load, merge config; execute, start, resume, recover."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import inspect
+import logging
+import sys
+import types
+import weakref
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar, overload
+
+import msgspec
+
+from dagger.core import codec, events
+from dagger.core.cache import Cache, CacheView
+from dagger.core.config import RunConfig
+from dagger.core.errors import (
+    ActionNotRegistered,
+    GraphError,
+    InputInvalid,
+    InvalidState,
+    Problem,
+    RegistryError,
+    RunError,
+    RunExists,
+    RunLeased,
+    RunNotFound,
+    StoreError,
+    nearest,
+)
+from dagger.core.graph import INPUT_TYPES, Definition
+from dagger.core.journal import Store
+from dagger.core.state import TERMINAL, State
+from dagger.engine.kernel import Kernel
+from dagger.engine.tenure import Tenure
+from dagger.engine.timers import Clock, SystemClock
+from dagger.graph import Graph
+from dagger.modes.static import Static, WorkflowSpec
+from dagger.run import Run, replay
+from dagger.spec import graph_file
+from dagger.spec.action import Action, NodeAction, RunsIn, action_of
+from dagger.spec.action import action as mark_action
+from dagger.store.memory import MemoryStore
+from dagger.views.report import Report
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+Config = RunConfig | Mapping[str, Any] | None
+Seed = CacheView | Mapping[str, Mapping[str, Any]] | None
+
+RECOVER_EVERY_SECONDS = 1.0
+"""How often an application with `recover=True` looks for runs that a dead process left."""
+
+_LOG = logging.getLogger("dagger")
+
+
+class Dagger:
+    """An application: its actions and graphs, and the store of its runs.
+
+    `store`: a path, or `memory:`; it opens at first use and is created if absent. `config` is merged over the
+    library's defaults. `recover`: keep taking over runs that a dead process left. `clock`: see dagger.testing.
+
+    Use it as an async context manager, or `await app.close()`; leaving it lets go of runs that still go on: they
+    are `interrupted`, and `resume` or `recover` continues them.
+    """
+
+    def __init__(
+        self,
+        store: str | Path | Store = "dagger.db",
+        *,
+        config: Config = None,
+        recover: bool = False,
+        clock: Clock | None = None,
+    ) -> None:
+        self.config = RunConfig.of(config)
+        self._store = _store_of(store)
+        self._clock = clock or SystemClock()
+        self._recovers = recover
+        self._recovering: asyncio.Task[None] | None = None
+        self._actions: dict[str, Action] = {}
+        self._graphs: dict[str, Graph] = {}
+        self._kernel: Kernel | None = None
+        self._opening: asyncio.Lock | None = None
+        self._reports: weakref.WeakSet[Report] = weakref.WeakSet()
+        self._module = sys._getframe(1).f_globals.get("__name__", "")  # noqa: SLF001 - where the application's code is
+
+    # -- what it knows -----------------------------------------------------------------------------------
+
+    @overload
+    def action(self, function: Function, /) -> Function: ...
+    @overload
+    def action(
+        self, function: str | None = None, /, *, name: str | None = None, runs_in: RunsIn | None = None
+    ) -> Callable[[Function], Function]: ...
+    def action(
+        self, function: Function | str | None = None, /, *, name: str | None = None, runs_in: RunsIn | None = None
+    ) -> Function | Callable[[Function], Function]:
+        """Register a function as an action; it stays callable as plain Python. See `dagger.action`."""
+
+        def register(decorated: Function) -> Function:
+            self.register_action(mark_action(chosen, runs_in=runs_in)(decorated))
+            return decorated
+
+        chosen = function if isinstance(function, str) else name
+        return register(function) if function is not None and not isinstance(function, str) else register
+
+    def register_action(self, thing: Callable[..., Any] | NodeAction | type[NodeAction]) -> None:
+        """Register a function, or a NodeAction. Raises RegistryError if its name is taken."""
+        found = action_of(thing)
+        if found is None:
+            if not callable(thing):
+                message = f"{thing!r} is no action: give a function or a NodeAction"
+                raise RegistryError(message)
+            found = Action(thing)
+        known = self._actions.get(found.name)
+        if known is not None and known is not found:
+            message = f"an action {found.name!r} is registered already; give this one another name"
+            raise RegistryError(message)
+        self._actions[found.name] = found
+
+    def include(self, *things: object) -> None:
+        """Register every action that is found in the modules, or is one of the objects."""
+        for thing in things:
+            if not isinstance(thing, types.ModuleType):
+                self.register_action(thing)  # type: ignore[arg-type]
+                continue
+            for value in list(vars(thing).values()):
+                if inspect.isclass(value) and value.__module__ != thing.__name__:
+                    continue
+                found = action_of(value)
+                if found is not None:
+                    self.register_action(found)  # type: ignore[arg-type]
+
+    @property
+    def actions(self) -> Mapping[str, Action]:
+        """The registered actions by name."""
+        return types.MappingProxyType(self._actions)
+
+    def load_yaml_file(self, path: str | Path) -> Graph:
+        """Load and register the graph of a file. Raises GraphError that names every problem of it."""
+        return self.add_graph(Graph.of(graph_file.read_file(path, self._actions)))
+
+    def load_yaml_dir(self, path: str | Path) -> list[Graph]:
+        """Load and register the graphs of all `.yaml` and `.yml` files of a directory.
+
+        Raises one GraphError that names every problem of every bad file; then nothing is loaded.
+        """
+        return [self.add_graph(Graph.of(found)) for found in graph_file.read_dir(path, self._actions)]
+
+    def add_graph(self, graph: Graph) -> Graph:
+        """Register a graph; one of the same name is replaced: runs keep the one they were started with."""
+        definition = graph.definition
+        graph_file.check_definition(definition, self._actions)
+        self._graphs[definition.name] = graph
+        return graph
+
+    def graph(self, name: str) -> Graph:
+        """A registered graph. Raises GraphError, naming the nearest, where there is none."""
+        try:
+            return self._graphs[name]
+        except KeyError:
+            known = ", ".join(self._graphs) or "none"
+            message = f"there is no graph {name!r}{nearest(name, self._graphs) or f'; loaded: {known}'}"
+            raise GraphError(message) from None
+
+    def graphs(self, *, tag_contains: str | None = None, tags: Iterable[str] = ()) -> list[Graph]:
+        """The registered graphs: those with a tag that contains a text, and with all of several tags."""
+        wanted = set(tags)
+        return [
+            graph
+            for graph in self._graphs.values()
+            if wanted <= set(graph.tags) and (tag_contains is None or any(tag_contains in tag for tag in graph.tags))
+        ]
+
+    # -- runs --------------------------------------------------------------------------------------------
+
+    async def execute(
+        self,
+        spec: WorkflowSpec,
+        *,
+        inputs: Mapping[str, Any] | None = None,
+        cache: Seed = None,
+        config: Config = None,
+        run_id: str | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> Report:
+        """Start a run and wait until it is paused or over. Cancelling this call cancels the run.
+
+        Raises only what prevents the start (see `start`), and StoreError when the store fails.
+        """
+        run = await self.start(spec, inputs=inputs, cache=cache, config=config, run_id=run_id, tags=tags)
+        try:
+            return await run.wait()
+        except asyncio.CancelledError:
+            tenure = self.tenure(run.id)
+            if tenure is not None:
+                tenure.cancel("the call that awaited the run was cancelled")
+                with contextlib.suppress(StoreError):
+                    await asyncio.shield(tenure.done)
+            raise
+
+    async def start(
+        self,
+        spec: WorkflowSpec,
+        *,
+        inputs: Mapping[str, Any] | None = None,
+        cache: Seed = None,
+        config: Config = None,
+        run_id: str | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> Run:
+        """Start a run; when this returns, the run is in the journal.
+
+        A `run_id` that exists: the same spec, graph and inputs attach to that run (an interrupted one is
+        continued), others raise RunExists. Raises GraphError, ActionNotRegistered, InputInvalid, ConfigError.
+        """
+        begun, definition = spec.opening(lambda name: self.graph(name).definition)
+        _require_actions(definition, self._actions)
+        effective = self.config.merged(definition.config).merged(config)
+        given = _run_inputs(definition, inputs or {})
+        seed = Cache.of(cache).writes()
+        fingerprint = _fingerprint(begun, definition, given)
+        kernel = await self._open()
+        if run_id is not None and (known := await self._attach(run_id, fingerprint)) is not None:
+            return known
+        blobs: list[codec.Blob] = []
+        event = events.RunStarted(
+            at=self._clock.now_ms(),
+            run_id=run_id if run_id is not None else _fresh_run_id(),
+            spec=begun,
+            graph=definition,
+            config=effective.to_dict(all_fields=True),
+            inputs={name: _sealed(text, blobs) for name, text in given.items()},
+            cache=[msgspec.structs.replace(write, value=_sealed(bytes(write.value), blobs)) for write in seed],
+            tags=_tags(tags),
+            app=self._address(),
+            fingerprint=fingerprint,
+        )
+        lease = kernel.store.create(event, blobs)
+        state = State()
+        ready = state.apply(event)
+        tenure = Tenure(kernel, lease, state, self._actions)
+        kernel.tenures[event.run_id] = tenure
+        tenure.begin(ready)
+        await kernel.durable()
+        if tenure.done.done():
+            tenure.done.result()  # the store may have refused it: another process was first
+        return Run(event.run_id, self)
+
+    def run(
+        self,
+        spec: WorkflowSpec | Graph | str | Path,
+        *,
+        inputs: Mapping[str, Any] | None = None,
+        cache: Seed = None,
+        config: Config = None,
+        run_id: str | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> Report:
+        """Execute from a script: blocks until the run is paused or over, and closes the store.
+
+        A path is loaded first, a graph registered.
+        """
+        if isinstance(spec, (str, Path)):
+            spec = self.load_yaml_file(spec)
+        if isinstance(spec, Graph):
+            spec = Static(self.add_graph(spec).definition.name)
+
+        async def main() -> Report:
+            async with self:
+                return await self.execute(
+                    spec, inputs=inputs, cache=cache, config=config, run_id=run_id, tags=tags
+                )
+
+        return asyncio.run(main())
+
+    async def runs(
+        self,
+        status: str | None = None,
+        graph: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        limit: int | None = 100,
+    ) -> list[Run]:
+        """The runs that fit all of the conditions, newest first, at most `limit` (None: all)."""
+        store = (await self._open()).store
+        if status not in ("running", "interrupted"):
+            return [Run(row.run_id, self) for row in store.rows(status=status, graph=graph, tags=tags, limit=limit)]
+        going = (Run(row.run_id, self) for row in store.rows(status="running", graph=graph, tags=tags, limit=None))
+        return [run for run in going if run.status == status][:limit]
+
+    async def get_run(self, run_id: str) -> Run:
+        """The run of this id. Raises RunNotFound."""
+        store = (await self._open()).store
+        if store.row(run_id) is None:
+            message = f"there is no run {run_id!r} in {store.url}"
+            raise RunNotFound(message)
+        return Run(run_id, self)
+
+    async def resume(self, run_id: str, input: object = None, config: Config = None) -> Run:  # noqa: A002 - the SPEC's word
+        """Continue a paused or interrupted run: what succeeded does not run again, what failed gets fresh tries.
+
+        `input` becomes `global.input` in the cache; `config` is merged over the run's. Raises RunNotFound,
+        InvalidState if the run is over or goes on here, RunLeased if it goes on elsewhere, ActionNotRegistered.
+        """
+        changed = RunConfig.of(config).to_dict()
+        text = _input_text(run_id, input)
+        kernel = await self._open()
+        store = kernel.store
+        row = store.row(run_id)
+        if row is None:
+            message = f"there is no run {run_id!r} in {store.url}"
+            raise RunNotFound(message)
+        if row.status in TERMINAL:
+            message = f"run {run_id!r} is over ({row.status}): a run that is over cannot be resumed"
+            raise InvalidState(message)
+        if run_id in kernel.tenures:
+            message = f"run {run_id!r} goes on in this application: there is nothing to resume"
+            raise InvalidState(message)
+        # everything that can refuse comes before the claim: a claimed run is this process's to finish
+        state = replay(store, run_id)
+        for pending in state.pending.values():
+            _require_action(pending.node.id, pending.node.action, self._actions)
+        lease = await store.claim(run_id)
+        state = replay(store, run_id, state.seq, state)
+        if run_id in kernel.tenures:
+            message = f"run {run_id!r} was resumed by another call of this application"
+            raise InvalidState(message)
+        tenure = Tenure(kernel, lease, state, self._actions)
+        kernel.tenures[run_id] = tenure
+        now = self._clock.now_ms()
+        if state.status == "running":
+            tenure.record(events.RunRecovered(at=now))
+        if state.status == "paused" or changed or text is not msgspec.UNSET:
+            resumed = events.RunResumed(at=now, config=changed, input=text)
+            state.apply(resumed)
+            store.append(lease, resumed)
+        tenure.begin(state.ready())
+        await kernel.durable()
+        return Run(run_id, self)
+
+    async def recover(self) -> list[Run]:
+        """Continue every run that a dead process left behind; those whose code is not registered here are left."""
+        recovered = []
+        for run in await self.runs(status="interrupted", limit=None):
+            try:
+                recovered.append(await self.resume(run.id))
+            except RunLeased:
+                continue  # another process was faster
+            except (ActionNotRegistered, InvalidState) as error:
+                _LOG.warning("run %s is not recovered here: %s", run.id, error, extra={"run": run.id})
+        return recovered
+
+    # -- opening and closing -----------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Dagger:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Let go of runs that still go on, and close the store. Closing twice does nothing."""
+        if self._recovering is not None:
+            self._recovering.cancel()
+            self._recovering = None
+        kernel, self._kernel = self._kernel, None
+        if kernel is None:
+            return
+        for report in list(self._reports):
+            report.load()
+        await kernel.close(InvalidState("the application was closed; resume or recover continues the run"))
+        await kernel.store.close()
+
+    @property
+    def store(self) -> Store:
+        """The store; open once the application has been used."""
+        return self._store
+
+    def tenure(self, run_id: str) -> Tenure | None:
+        """The run's tenure, if this application executes it now."""
+        return self._kernel.tenures.get(run_id) if self._kernel else None
+
+    def report(self, state: State) -> Report:
+        """The report of a state; it stays readable after the store is closed."""
+        store, run_id, seq = self._store, state.run_id, state.seq
+        made = Report(state, lambda: store.read(run_id, limit=seq), store.blob)
+        self._reports.add(made)
+        return made
+
+    async def _open(self) -> Kernel:
+        loop = asyncio.get_running_loop()
+        if self._kernel is not None and self._kernel.loop is loop:
+            return self._kernel
+        if self._opening is None or self._kernel is not None:
+            self._opening = asyncio.Lock()
+        async with self._opening:
+            if self._kernel is None or self._kernel.loop is not loop:
+                # a kernel of another loop is of one that has ended without closing: its runs are in the journal
+                kernel = Kernel(self._store, self._clock, loop)
+                try:
+                    await self._store.open(kernel)
+                except BaseException:
+                    await kernel.close(StoreError("the store did not open"))
+                    raise
+                self._kernel = kernel
+                if self._recovers:
+                    self._recovering = loop.create_task(self._keep_recovering(), name="dagger-recover")
+        return self._kernel
+
+    async def _keep_recovering(self) -> None:
+        while True:
+            try:
+                await self.recover()
+            except StoreError:
+                _LOG.exception("looking for runs to recover failed")
+            await asyncio.sleep(RECOVER_EVERY_SECONDS)
+
+    async def _attach(self, run_id: str, fingerprint: str) -> Run | None:
+        """The run of this id if it is there and the same; an interrupted one is continued. Raises RunExists."""
+        if not run_id or not isinstance(run_id, str):
+            message = f"a run id is a text, not {run_id!r}"
+            raise RunError(message)
+        row = self._store.row(run_id)
+        if row is None:
+            if self.tenure(run_id) is None:
+                return None
+            message = f"run {run_id!r} is being started by another call of this application"
+            raise RunExists(message)
+        if row.fingerprint != fingerprint:
+            message = (
+                f"run {run_id!r} exists already, with another spec, graph or inputs; choose another run id, "
+                f"or give it what it was started with"
+            )
+            raise RunExists(message)
+        run = Run(run_id, self)
+        return await self.resume(run_id) if run.status == "interrupted" else run
+
+    def _address(self) -> str:
+        """`package.module:name` or `file.py:name` of this application, if it is a module's global."""
+        module = sys.modules.get(self._module)
+        for name, value in list(vars(module).items()) if module else ():
+            if value is self:
+                file = getattr(module, "__file__", None)
+                is_packaged = "." in self._module
+                return f"{self._module if is_packaged or not file else Path(file).resolve()}:{name}"
+        return ""
+
+
+def _store_of(store: str | Path | Store) -> Store:
+    if not isinstance(store, (str, Path)):
+        return store
+    if str(store) == "memory:":
+        return MemoryStore()
+    if "://" in str(store):
+        message = f"{str(store)!r} is no store that this version knows; give a file's path or 'memory:'"
+        raise StoreError(message)
+    from dagger.store.sqlite import SqliteStore  # noqa: PLC0415 - apsw is loaded only by those who need it
+
+    return SqliteStore(store)
+
+
+def _fresh_run_id() -> str:
+    import uuid_utils  # noqa: PLC0415 - loaded at the first run, not with `import dagger`
+
+    return str(uuid_utils.uuid7())
+
+
+def _require_actions(definition: Definition, actions: Mapping[str, Action]) -> None:
+    for node in definition.nodes:
+        _require_action(node.id, node.action, actions)
+
+
+def _require_action(node_id: str, action: str, actions: Mapping[str, Action]) -> None:
+    if action not in actions:
+        near = nearest(action, actions) or f"; registered: {', '.join(actions) or 'none'}"
+        message = f"node {node_id!r}: action {action!r} is not registered{near}"
+        raise ActionNotRegistered(message, [Problem(message, "ActionNotRegistered")])
+
+
+def _run_inputs(definition: Definition, given: Mapping[str, Any]) -> dict[str, bytes]:
+    """The run's inputs as JSON text, with defaults. Raises InputInvalid that names all that is missing or wrong."""
+    if not isinstance(given, Mapping):
+        message = f"inputs are a dict of names, not {given!r}"
+        raise InputInvalid(message)
+    texts: dict[str, bytes] = {}
+    problems: list[str] = []
+    for name, value in given.items():
+        try:
+            texts[name] = codec.encode(value)
+        except codec.NotJson as error:
+            problems.append(f"run input {name!r}: {error}")
+    for name, default in _wanted_inputs(definition).items():
+        if name not in given:
+            if default is None:
+                problems.append(f"run input {name!r} is missing{nearest(name, given)}")
+            else:
+                texts[name] = default
+    problems += _mistyped(definition, given)
+    if problems:
+        message = f"graph {definition.name!r}: " + "; ".join(problems)
+        raise InputInvalid(message)
+    return texts
+
+
+def _wanted_inputs(definition: Definition) -> dict[str, bytes | None]:
+    """Every input that the run must have, with its default's JSON text, or None where there is none."""
+    if definition.inputs is not None:
+        return {
+            name: None if declared.default is msgspec.UNSET else bytes(declared.default)  # type: ignore[arg-type]
+            for name, declared in definition.inputs.items()
+        }
+    wanted: dict[str, bytes | None] = {}
+    for node in definition.nodes:
+        for entry in node.inputs:
+            if entry.reference.startswith("inputs."):
+                name = entry.reference[len("inputs.") :].partition(".")[0].partition("[")[0]
+                wanted[name] = None
+    return wanted
+
+
+def _mistyped(definition: Definition, given: Mapping[str, Any]) -> Iterable[str]:
+    declared = definition.inputs
+    if declared is None:
+        return
+    for name, value in given.items():
+        if name not in declared:
+            near = nearest(name, declared) or f"; it takes: {', '.join(declared) or 'none'}"
+            yield f"there is no run input {name!r}{near}"
+            continue
+        kinds = declared[name].type
+        names: Sequence[str] = (kinds,) if isinstance(kinds, str) else kinds or ()
+        plain = msgspec.to_builtins(value, enc_hook=lambda thing: thing.__dict__)
+        if names and not any(_is_of(kind, plain) for kind in names):
+            yield f"run input {name!r} must be {' or '.join(names)}, not {value!r:.80}"
+
+
+def _is_of(kind: str, value: object) -> bool:
+    value = list(value) if isinstance(value, tuple) else value
+    return isinstance(value, INPUT_TYPES[kind]) and (kind == "boolean" or not isinstance(value, bool))
+
+
+def _fingerprint(spec: events.Spec, definition: Definition, inputs: Mapping[str, bytes]) -> str:
+    whole = msgspec.json.encode([spec, definition, {name: inputs[name].decode() for name in sorted(inputs)}])
+    return hashlib.blake2b(whole, digest_size=16).hexdigest()
+
+
+def _input_text(run_id: str, value: object) -> msgspec.Raw | msgspec.UnsetType:
+    if value is None:
+        return msgspec.UNSET
+    try:
+        return msgspec.Raw(codec.encode(value))
+    except codec.NotJson as error:
+        message = f"run {run_id!r}: input {error}"
+        raise InputInvalid(message) from None
+
+
+def _sealed(text: bytes, blobs: list[codec.Blob]) -> msgspec.Raw:
+    text, blob = codec.seal(text)
+    if blob is not None:
+        blobs.append(blob)
+    return msgspec.Raw(text)
+
+
+def _tags(tags: Mapping[str, str] | None) -> dict[str, str]:
+    chosen = dict(tags or {})
+    for key, value in chosen.items():
+        if not isinstance(key, str) or not isinstance(value, str):
+            message = f"a run's tags are texts by name, not {key!r}: {value!r}"
+            raise RunError(message)
+    return chosen

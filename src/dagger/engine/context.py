@@ -1,0 +1,155 @@
+"""What user code may see and do; collects its effects."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from dagger.core import cache, codec
+from dagger.core.errors import AttemptOver, OutputInvalid
+from dagger.core.state import State, scope_of, step_name
+from dagger.spec.context import Context, Outcome
+
+if TYPE_CHECKING:
+    from dagger.engine.attempt import Attempt
+
+LOGGER = logging.getLogger("dagger")
+
+
+class AttemptContext(Context):
+    """One attempt's context. It is closed when the attempt is over: what came later would be lost."""
+
+    def __init__(
+        self, attempt: Attempt, state: State, texts: Mapping[str, bytes], load: Callable[[str], bytes]
+    ) -> None:
+        self._attempt = attempt
+        self._state = state
+        self._texts = texts
+        self.run_id = state.run_id
+        self.graph = state.spec.name
+        self.node = attempt.node
+        self.attempt = attempt.number
+        self.idempotency_key = f"{state.run_id}/{attempt.step}"
+        self.cache = AttemptCache(state.sections, load, self)
+        self.result: bytes | None = None
+        self.tokens = 0
+        self._is_over = False
+
+    @property
+    def inputs(self) -> dict[str, Any]:  # type: ignore[override]
+        """See Context. Decoded anew at each call."""
+        return codec.decode_all(self._texts)
+
+    @property
+    def log(self) -> logging.LoggerAdapter[logging.Logger]:  # type: ignore[override]
+        """See Context."""
+        return AttemptLog(LOGGER, {"run": self.run_id, "node": self._attempt.step, "attempt": self.attempt})
+
+    @property
+    def deadline(self) -> datetime.datetime:
+        """See Context."""
+        return datetime.datetime.fromtimestamp(self._attempt.deadline_ms() / 1000, datetime.UTC)
+
+    @property
+    def outcomes(self) -> Mapping[str, Outcome]:
+        """See Context."""
+        scope = scope_of(self._attempt.step)
+        return {node: self._outcome(node, step_name(scope, node)) for node in self.node.dependencies}
+
+    def _outcome(self, node_id: str, step: str) -> Outcome:
+        ended = self._state.unsuccessful.get(step)
+        if ended is None:
+            return Outcome(node_id, "succeeded")
+        failed = ended.status == "failed"
+        return Outcome(node_id, ended.status, ended.reason if failed else None, None if failed else ended.reason)
+
+    def finish(self, result: object) -> None:
+        """See Context."""
+        self.require_open()
+        try:
+            text = codec.encode(result)
+        except codec.NotJson as error:
+            message = f"node {self.node.id!r}: result: {error}"
+            raise OutputInvalid(message) from None
+        self.result = text if self.result is None else self.result
+
+    def spend_tokens(self, count: int) -> None:
+        """See Context."""
+        self.require_open()
+        if isinstance(count, bool) or not isinstance(count, int) or count < 0:
+            message = f"node {self.node.id!r}: tokens are a whole number of at least 0, not {count!r}"
+            raise OutputInvalid(message)
+        self.tokens += count
+
+    def close(self) -> None:
+        """Refuse all further calls."""
+        self._is_over = True
+
+    def require_open(self) -> None:
+        """Raise AttemptOver once the attempt has ended."""
+        if self._is_over:
+            message = (
+                f"node {self.node.id!r}, attempt {self.attempt}: the attempt is over (it timed out, was cancelled "
+                f"or has returned), so this call would have no effect"
+            )
+            raise AttemptOver(message)
+
+
+class AttemptCache(cache.Cache):
+    """The run's cache as one attempt sees it: the applied state, overlaid with its own writes."""
+
+    def __init__(self, sections: cache.Sections, load: Callable[[str], bytes], context: AttemptContext) -> None:
+        super().__init__(sections, load)
+        self._context = context
+        self.collected: list[cache.Write] = []
+
+    def _apply(self, op: str, section: str, key: str, value: object) -> None:
+        self._context.require_open()
+        self.collected.append(cache.collect(op, section, key, value, self._stored(section, key), self._load))
+
+    def keys(self, section: str) -> list[str]:
+        """See Cache."""
+        return list(self._overlaid(section))
+
+    def _stored(self, section: str, key: str) -> cache.Stored | None:
+        return self._overlaid(section).get(key)
+
+    def _overlaid(self, section: str) -> Mapping[str, cache.Stored]:
+        applied = self._sections.get(section, {})
+        own = [write for write in self.collected if write.section == section]
+        if not own:
+            return applied
+        written = {write.key for write in own}
+        copy = {
+            key: cache.Appended(stored.head, list(stored.items))
+            if key in written and isinstance(stored, cache.Appended)
+            else stored
+            for key, stored in list(applied.items())
+        }
+        overlay: cache.Sections = {section: copy}
+        for write in own:
+            cache.apply(overlay, write)
+        return overlay.get(section, {})
+
+    def __iter__(self) -> Iterator[str]:
+        names = dict.fromkeys([*list(self._sections), *(write.section for write in self.collected)])
+        return iter([name for name in names if self._overlaid(name)])
+
+
+class AttemptLog(logging.LoggerAdapter[logging.Logger]):
+    """Adds run, node and attempt to a line, and keeps what the call itself adds."""
+
+    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
+        """See logging.LoggerAdapter: before Python 3.13 it drops the call's own `extra`."""
+        kwargs["extra"] = {**(self.extra or {}), **(kwargs.get("extra") or {})}
+        return msg, kwargs
+
+
+def sealed(write: cache.Write) -> tuple[cache.Write, codec.Blob | None]:
+    """The write as it stands in an event, and the blob to store beside it if its value is large."""
+    text, blob = codec.seal(bytes(write.value))
+    return (write, None) if blob is None else (msgspec.structs.replace(write, value=msgspec.Raw(text)), blob)

@@ -1,0 +1,249 @@
+"""Take a ready step, attempt, decide, append, apply: the loop, shared by all runs of one application.
+
+A pool of long-lived worker tasks takes steps from one queue. Leader and followers: before a worker runs user
+code it sees to it that another one is coming if more is ready. So the pool grows only when code suspends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from dagger.core import events
+from dagger.core.journal import Lease, Store
+from dagger.engine.context import LOGGER
+from dagger.engine.pools import ReadyQueue
+from dagger.engine.threads import Threads
+from dagger.engine.timers import Clock, Timers
+
+if TYPE_CHECKING:
+    from dagger.engine.attempt import Attempt
+    from dagger.engine.tenure import Tenure
+
+SLICE_SECONDS = 0.0015
+"""How long a worker goes on before it lets the event loop turn: timers, I/O and other tasks wait no longer."""
+IDLE_WORKERS = 64
+"""Workers kept for the next steps that suspend; more retire."""
+
+
+class Kernel:
+    """Workers, timers, threads and the store of one application on one event loop. A store's Listener."""
+
+    def __init__(self, store: Store, clock: Clock, loop: asyncio.AbstractEventLoop) -> None:
+        self.store = store
+        self.clock = clock
+        self.loop = loop
+        self.timers = Timers(loop)
+        self.threads = Threads()
+        self.ready = ReadyQueue()
+        self.tenures: dict[str, Tenure] = {}
+        self._thread = threading.get_ident()
+        self._gated: deque[tuple[int, Tenure, list[str]]] = deque()
+        self._waiters: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._committed = store.batch if store.is_immediate else store.batch - 1
+        self._workers: set[asyncio.Task[None]] = set()
+        self._idle: list[asyncio.Future[None]] = []
+        self._is_coming = False
+        """Whether a worker is on its way to the queue."""
+        self._keeper = loop.create_task(self._keep(), name="dagger-keeper")
+        clock.watch(lambda: store.is_busy or self.threads.is_busy)
+
+    # -- steps -------------------------------------------------------------------------------------------
+
+    def wake(self) -> None:
+        """See to it that a worker comes to the queue."""
+        if self._is_coming or not self.ready:
+            return
+        self._is_coming = True
+        while self._idle:
+            waiting = self._idle.pop()
+            if not waiting.done():
+                waiting.set_result(None)
+                return
+        worker = self.loop.create_task(self._work(), name="dagger-worker")
+        self._workers.add(worker)
+        worker.add_done_callback(self._retired)
+
+    async def _work(self) -> None:
+        """Take and attempt steps until there are none, or until a late cancel might hit the next one."""
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - this is a coroutine of a task
+        ready, time = self.ready, self.loop.time
+        while True:
+            self._is_coming = False
+            until = time() + SLICE_SECONDS
+            while ready:
+                attempt: Attempt = ready.pop()  # type: ignore[assignment]
+                if not attempt.tenure.take(attempt):
+                    continue
+                if ready and not self._is_coming:
+                    self.wake()
+                if attempt.begin():
+                    attempt.task = task
+                    await attempt.proceed()
+                    if task.cancelling():
+                        return
+                    until = time() + SLICE_SECONDS
+                elif time() >= until:
+                    self.store.flush()
+                    await asyncio.sleep(0)
+                    until = time() + SLICE_SECONDS
+            self.store.flush()
+            if len(self._idle) >= IDLE_WORKERS:
+                return
+            rest = self.loop.create_future()
+            self._idle.append(rest)
+            await rest
+
+    def _retired(self, worker: asyncio.Task[None]) -> None:
+        self._workers.discard(worker)
+        if not worker.cancelled() and (error := worker.exception()) is not None:
+            # a bug of ours: no run may hang for it
+            LOGGER.critical("a worker failed; its runs are let go", exc_info=error)
+            for tenure in list(self.tenures.values()):
+                self.let_go(tenure, error)
+        if not self.is_stopping():
+            self._is_coming = False
+            self.wake()
+
+    # -- durability --------------------------------------------------------------------------------------
+
+    def gate(self, tenure: Tenure, steps: list[str]) -> None:
+        """Hold steps back until the open batch is durable (I3)."""
+        self._gated.append((self.store.batch, tenure, steps))
+
+    def durable(self) -> asyncio.Future[None]:
+        """Done when all that was appended until now is durable."""
+        future = self.loop.create_future()
+        if self.store.is_immediate:
+            future.set_result(None)
+        else:
+            self._waiters.append((self.store.batch, future))
+            self.store.flush()
+        return future
+
+    def committed(self, batch: int) -> None:
+        """See Listener."""
+        self._committed = batch
+        while self._gated and self._gated[0][0] <= batch:
+            _, tenure, steps = self._gated.popleft()
+            tenure.release(steps)
+        while self._waiters and self._waiters[0][0] <= batch:
+            future = self._waiters.popleft()[1]
+            if not future.done():
+                future.set_result(None)
+        self.wake()
+
+    def lost(self, lease: Lease, error: Exception) -> None:
+        """See Listener."""
+        tenure = self.tenures.get(lease.run_id)
+        if tenure is not None and tenure.lease is lease:
+            self.let_go(tenure, error)
+
+    def broken(self, error: Exception) -> None:
+        """See Listener: what the disk did not take has not happened, so the runs' states are forgotten."""
+        for tenure in list(self.tenures.values()):
+            self.let_go(tenure, error)
+        while self._waiters:
+            future = self._waiters.popleft()[1]
+            if not future.done():
+                future.set_exception(error)
+        self._gated.clear()
+
+    def load_blob(self, hash_: str) -> bytes:
+        """A blob's content, on whichever thread an action asks for it."""
+        if threading.get_ident() == self._thread:
+            return self.store.blob(hash_)
+        answer: concurrent.futures.Future[bytes] = concurrent.futures.Future()
+
+        def load() -> None:
+            try:
+                answer.set_result(self.store.blob(hash_))
+            except Exception as error:  # noqa: BLE001 - it is raised where it was asked
+                answer.set_exception(error)
+
+        self.call_soon_threadsafe(load)
+        return answer.result()
+
+    # -- runs --------------------------------------------------------------------------------------------
+
+    def finished(self, tenure: Tenure) -> None:
+        """A run has paused or ended: whoever waits for it is told when that is durable."""
+
+        def tell(durable: asyncio.Future[None]) -> None:
+            self.tenures.pop(tenure.state.run_id, None)
+            if tenure.done.done():
+                return
+            if (error := durable.exception()) is not None:
+                tenure.done.set_exception(error)
+            else:
+                tenure.done.set_result(None)
+
+        if self.store.is_immediate:
+            self.tenures.pop(tenure.state.run_id, None)
+            tenure.done.set_result(None)
+        else:
+            self.durable().add_done_callback(tell)
+
+    def let_go(self, tenure: Tenure, error: BaseException) -> None:
+        """Forget a run that cannot go on in this process; `error` tells whoever waits for it."""
+        self.tenures.pop(tenure.state.run_id, None)
+        tenure.discard(error)
+
+    def is_stopping(self) -> bool:
+        """Whether the event loop is shutting down: then a cancel is nobody's failure."""
+        return bool(self._keeper.done() or self._keeper.cancelling())
+
+    def call_soon_threadsafe(self, call: Callable[[], None]) -> None:
+        """Have the loop call `call`; where the loop is gone nobody is left to tell."""
+        try:
+            self.loop.call_soon_threadsafe(call)
+        except RuntimeError:
+            if not self.loop.is_closed():
+                raise
+
+    async def close(self, error: BaseException) -> None:
+        """Let go of all runs, and end the workers."""
+        for tenure in list(self.tenures.values()):
+            self.let_go(tenure, error)
+        self._keeper.cancel()
+        for worker in self._workers:
+            worker.cancel()
+        await asyncio.gather(self._keeper, *self._workers, return_exceptions=True)
+        self.timers.close()
+        self.threads.close()
+
+    async def _keep(self) -> None:
+        """Do nothing, for as long as the event loop goes on: being cancelled is the sign that it ends."""
+        await self.loop.create_future()
+
+    # -- log ---------------------------------------------------------------------------------------------
+
+    def log_failure(self, run_id: str, event: events.AttemptFailed | events.StepFailed) -> None:
+        """Say what failed and what follows."""
+        where = {"run": run_id, "node": event.step, "attempt": event.attempt}
+        if isinstance(event, events.AttemptFailed):
+            seconds = (event.retry_at - event.at) / 1000
+            LOGGER.warning(
+                "step %s: attempt %d failed: %s; again in %g s",
+                event.step, event.attempt, event.error, seconds, extra=where,
+            )  # fmt: skip
+        else:
+            LOGGER.error(
+                "step %s: failed after attempt %d: %s; the run will %s",
+                event.step, event.attempt, event.error, event.policy, extra=where,
+            )  # fmt: skip
+        if LOGGER.isEnabledFor(logging.DEBUG):
+            LOGGER.debug("%s", event.error.traceback, extra=where)
+
+    def log_abandoned(self, run_id: str, attempt: Attempt) -> None:
+        """Say that code runs on which nobody waits for."""
+        LOGGER.warning(
+            "step %s: attempt %d cannot be stopped and runs on; its context is closed",
+            attempt.step, attempt.number, extra={"run": run_id, "node": attempt.step, "attempt": attempt.number},
+        )  # fmt: skip

@@ -1,0 +1,281 @@
+"""A run while this process owns it: what was decided is applied and appended at once, in journal order (I3)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import random
+from collections.abc import Iterable, Mapping
+
+from dagger.core import decide, events
+from dagger.core.codec import Blob
+from dagger.core.errors import ActionNotRegistered, StoreError, nearest
+from dagger.core.graph import Node
+from dagger.core.journal import Lease
+from dagger.core.state import TERMINAL, State
+from dagger.engine.attempt import Attempt
+from dagger.engine.kernel import Kernel
+from dagger.engine.pools import Pool
+from dagger.engine.timers import Timer
+from dagger.spec.action import Action
+
+
+class Tenure:
+    """One run's bookkeeping: its state, its lease, and how many of its steps are on their way."""
+
+    def __init__(self, kernel: Kernel, lease: Lease, state: State, actions: Mapping[str, Action]) -> None:
+        self.kernel = kernel
+        self.lease = lease
+        self.state = state
+        self.now_ms = kernel.clock.now_ms
+        self.load = kernel.load_blob
+        self.context = contextvars.copy_context()
+        """Attempts see the context variables of whoever started the run, each in a copy of its own."""
+        self.done: asyncio.Future[None] = kernel.loop.create_future()
+        """Set when the run has paused or ended and that is durable; or fails if the store did."""
+        self._actions = actions
+        self._open = 0
+        """Steps on their way: gated, queued, delayed or running."""
+        self._running: set[Attempt] = set()
+        """Attempts whose code is suspended or in a thread."""
+        self._delayed: dict[str, Timer] = {}
+        """Steps that wait for their next attempt."""
+        self._abandoned: dict[str, Attempt] = {}
+        """The last attempt of a step, if its code could not be stopped."""
+        self._chances = random.Random(state.run_id)  # noqa: S311 - spreads retries, guards nothing
+        self._deadline: Timer | None = None
+        self._is_settled = False
+        self._pools: tuple[Pool, ...] = ()
+        self._is_gated = False
+
+    @property
+    def abandoned_count(self) -> int:
+        """Attempts whose code could not be stopped and still runs."""
+        return len(self._abandoned)
+
+    def begin(self, ready: list[str]) -> None:
+        """Start what is ready, and watch the clock."""
+        state = self.state
+        slots = state.config.max_parallel
+        self._pools = (Pool(slots),) if slots else ()
+        self._is_gated = not self.kernel.store.is_immediate
+        self.submit(ready)
+        # from here on, what is ready waits for the disk only if the run's durability says so
+        self._is_gated = self._is_gated and state.config.durability == "sync"
+        remaining = state.remaining_ms(self.now_ms())
+        if remaining is not None:
+            self._deadline = self.kernel.timers.after(remaining / 1000, self._check_limits)
+        self._step_over()
+
+    def record(self, event: events.Event, blobs: Iterable[Blob] = ()) -> None:
+        """Apply and append the next event, and start what it made ready."""
+        ready = self.state.apply(event)
+        try:
+            self.kernel.store.append(self.lease, event, blobs)
+        except StoreError as error:
+            self.kernel.let_go(self, error)
+            return
+        if ready:
+            self.submit(ready)
+
+    def submit(self, steps: list[str]) -> None:
+        """Send steps on their way; under `sync` they start when the events that made them ready are durable."""
+        self._open += len(steps)
+        if self._is_gated:
+            self.kernel.gate(self, steps)
+        else:
+            self.release(steps)
+
+    def release(self, steps: list[str]) -> None:
+        """Queue steps for their next attempt."""
+        pending = self.state.pending
+        queue = self.kernel.ready
+        if len(steps) > 1 and any(pending[step].node.priority for step in steps if step in pending):
+            steps = sorted(steps, key=lambda step: -pending[step].node.priority if step in pending else 0)
+        for step in steps:
+            waiting = pending.get(step)
+            if waiting is None or self._is_settled:
+                self._open -= 1
+            elif waiting.retry_at:
+                self._delay(step, waiting.retry_at)
+            else:
+                queue.add(Attempt(self, step, waiting.node, waiting.failures + 1, self._pools))
+        if self.kernel.ready:
+            self.kernel.wake()
+
+    def action(self, node: Node) -> Action:
+        """The registered action of a node. Raises ActionNotRegistered."""
+        try:
+            return self._actions[node.action]
+        except KeyError:
+            near = nearest(node.action, self._actions)
+            message = f"node {node.id!r}: action {node.action!r} is not registered{near}"
+            raise ActionNotRegistered(message) from None
+
+    def take(self, attempt: Attempt) -> bool:
+        """Whether an attempt whose turn has come may begin; a halting run begins nothing."""
+        if self.state.halt or self._is_settled:
+            self._leave(attempt)
+            return False
+        return True
+
+    def suspended(self, attempt: Attempt) -> None:
+        """The attempt's code did not return at once: it is journalled, and its deadline watched."""
+        self._running.add(attempt)
+        started = events.StepStarted(at=attempt.started_ms, step=attempt.step, attempt=attempt.number)
+        self.record(started)
+        left = attempt.deadline_ms() - attempt.started_ms
+        attempt.timer = self.kernel.timers.after(left / 1000, lambda: attempt.cut("timeout"))
+
+    def ended(self, attempt: Attempt, event: events.StepSucceeded, blobs: Iterable[Blob]) -> None:
+        """An attempt succeeded."""
+        self._running.discard(attempt)
+        if not self._is_settled:
+            self.record(event, blobs)
+        self._leave(attempt)
+
+    def failed(
+        self, attempt: Attempt, error: events.Error, *, retryable: bool, now: int, duration_ms: int
+    ) -> None:
+        """An attempt failed: another one follows, or the step has failed."""
+        self._running.discard(attempt)
+        if self._is_settled:
+            self._leave(attempt)
+            return
+        event = decide.after_failure(
+            self.state,
+            attempt.step,
+            error,
+            retryable=retryable,
+            now=now,
+            chance=self._chances.random(),
+            duration_ms=duration_ms,
+            tokens=attempt.tokens,
+        )
+        self.kernel.log_failure(self.state.run_id, event)
+        self.record(event)
+        if self.state.halt:
+            self.halt()
+        elif isinstance(event, events.AttemptFailed):
+            self._open += 1
+            self._delay(attempt.step, event.retry_at)
+        self._leave(attempt)
+
+    def cut_off(self, attempt: Attempt) -> None:
+        """An attempt was cancelled because the run halts. Under a pause the step stays pending, no try counted."""
+        self._running.discard(attempt)
+        now = attempt.over()
+        if self.state.halt in ("stop", "cancel") and not self._is_settled:
+            event = events.StepCancelled(
+                at=now,
+                step=attempt.step,
+                attempt=attempt.number,
+                reason=self.state.halt_reason or "the run was cancelled",
+                duration_ms=now - attempt.started_ms,
+                tokens=attempt.tokens,
+            )
+            self.record(event)
+        self._leave(attempt)
+
+    def abandoned(self, attempt: Attempt) -> None:
+        """An attempt's code cannot be stopped; the step's next attempt waits for it."""
+        self._abandoned[attempt.step] = attempt
+        if attempt.task is None:
+            self.kernel.threads.abandon()
+        self.kernel.log_abandoned(self.state.run_id, attempt)
+
+    def released(self, attempt: Attempt) -> None:
+        """Abandoned code has ended."""
+        self._abandoned.pop(attempt.step, None)
+
+    def cancel(self, reason: str) -> None:
+        """Cancel the run: nothing new starts, what runs is cancelled, then the run ends."""
+        if self.state.status in TERMINAL or self.state.halt == "cancel":
+            return
+        self.record(events.CancelRequested(at=self.now_ms(), reason=reason))
+        self.halt()
+        self._step_over()
+
+    def halt(self) -> None:
+        """Cut off what runs, and forget what is delayed."""
+        for timer in self._delayed.values():
+            timer.cancel()
+        self._open -= len(self._delayed)
+        self._delayed.clear()
+        for attempt in list(self._running):
+            attempt.cut("halt")
+        self.kernel.wake()
+
+    def discard(self, error: BaseException) -> None:
+        """Let go of the run as if the process had died: the journal knows where to go on."""
+        if not self.done.done():
+            self.done.set_exception(error)
+            self.done.exception()  # whoever waits is told; nobody waiting is no error
+        if self._is_settled:
+            return
+        self._is_settled = True
+        self._forget_timers()
+        for attempt in list(self._running):
+            attempt.over()
+            if attempt.task is not None:
+                attempt.task.cancel()
+        self._running.clear()
+
+    def _delay(self, step: str, retry_at: int) -> None:
+        def due() -> None:
+            if self._delayed.pop(step, None) is None:
+                return  # forgotten meanwhile
+            stuck = self._abandoned.get(step)
+            if stuck is not None:
+                # at most until the run's own timeout, which forgets it like any other delay
+                stuck.on_released = due
+                self._delayed[step] = self.kernel.timers.after(float("inf"), due)
+                return
+            waiting = self.state.pending[step]
+            self.kernel.ready.add(Attempt(self, step, waiting.node, waiting.failures + 1, self._pools))
+            self.kernel.wake()
+
+        self._delayed[step] = self.kernel.timers.after((retry_at - self.now_ms()) / 1000, due)
+
+    def _leave(self, attempt: Attempt) -> None:
+        if attempt.pools:
+            self.kernel.ready.release(attempt)
+            self.kernel.wake()
+        self._open -= 1
+        self._step_over()
+
+    def _step_over(self) -> None:
+        """Follow up: skip what is doomed, see to the limits, and end the run when nothing is on its way."""
+        if self._is_settled:
+            return
+        state = self.state
+        while state.doomed and not state.halt:
+            skipped = decide.skip(state, self.now_ms())
+            if skipped is None:
+                break
+            self.record(skipped)
+        if state.tokens and state.config.max_tokens is not None:
+            self._check_limits()
+        if not self._open and not self._is_settled:
+            self._settle()
+
+    def _check_limits(self) -> None:
+        if self._is_settled:
+            return
+        reached = decide.limit(self.state, self.now_ms())
+        if reached is not None:
+            self.record(reached)
+            self.halt()
+            self._step_over()
+
+    def _settle(self) -> None:
+        self._is_settled = True
+        self._forget_timers()
+        self.record(decide.settle(self.state, self.now_ms()))
+        self.kernel.finished(self)
+
+    def _forget_timers(self) -> None:
+        for timer in (self._deadline, *self._delayed.values()):
+            if timer is not None:
+                timer.cancel()
+        self._delayed.clear()

@@ -1,0 +1,55 @@
+"""Daemon threads for plain functions: a pool that never keeps a process from ending."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+
+THREADS = 64
+"""Plain functions at work at once. Enough for calls that mostly wait; Python runs one at a time anyhow."""
+
+
+class Threads:
+    """Runs calls, each in one of at most `limit` threads, which are started when needed and kept."""
+
+    def __init__(self, limit: int = THREADS) -> None:
+        self._limit = limit
+        self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._started = 0
+        self._pending = 0
+        """Calls submitted and not ended."""
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a call is waiting or running."""
+        return self._pending > 0
+
+    def submit(self, call: Callable[[], None]) -> None:
+        """Run `call`, which must not raise, in a thread."""
+        with self._lock:
+            self._pending += 1
+            is_short = self._pending > self._started and self._started < self._limit
+            self._started += is_short
+        if is_short:
+            threading.Thread(target=self._work, name=f"dagger-action-{self._started}", daemon=True).start()
+        self._calls.put(call)
+
+    def abandon(self) -> None:
+        """Give up on a call that cannot be stopped: another thread may be started in place of its."""
+        with self._lock:
+            self._limit += 1
+
+    def close(self) -> None:
+        """Let idle threads end; those at work end after their call."""
+        for _ in range(self._started):
+            self._calls.put(None)
+
+    def _work(self) -> None:
+        while (call := self._calls.get()) is not None:
+            try:
+                call()
+            finally:
+                with self._lock:
+                    self._pending -= 1

@@ -1,0 +1,187 @@
+"""Graph: a named set of nodes as people hold it, in code; its faces are YAML and pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+
+from dagger.core.config import OnFailure, RunConfig
+from dagger.core.errors import GraphError
+from dagger.core.graph import (
+    DEFAULT_TIMEOUT_SECONDS,
+    Definition,
+    GraphBuilder,
+    Input,
+    Node,
+    NodeRef,
+    Output,
+    RunInput,
+    RunWhen,
+    depended,
+    literal,
+)
+from dagger.spec import graph_file
+from dagger.spec.action import NodeAction, action_of
+from dagger.views import draw
+
+
+class Graph(GraphBuilder):
+    """A graph to build node by node: `add` returns a reference to what the node gives.
+
+    `config`: a RunConfig or a dict of the settings that this graph sets. `inputs`: declared run inputs, name ->
+    JSON Schema type name, or a RunInput; without it the nodes' references say which inputs there are.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        description: str = "",
+        author: str = "",
+        version: str = "",
+        signature: str = "",
+        tags: Iterable[str] = (),
+        instructions: Iterable[str] = (),
+        config: RunConfig | Mapping[str, Any] | None = None,
+        inputs: Mapping[str, str | RunInput] | None = None,
+    ) -> None:
+        declared = None
+        if inputs is not None:
+            declared = {
+                key: value if isinstance(value, RunInput) else RunInput(value) for key, value in inputs.items()
+            }
+        super().__init__(
+            Definition(
+                name=name,
+                description=description,
+                author=author,
+                version=version,
+                signature=signature,
+                tags=tuple(tags),
+                instructions=tuple(instructions),
+                config=RunConfig.of(config).to_dict(),
+                inputs=declared,
+            )
+        )
+
+    @classmethod
+    def of(cls, definition: Definition) -> Graph:
+        """The graph of a definition."""
+        graph = cls.__new__(cls)
+        GraphBuilder.__init__(graph, definition)
+        return graph
+
+    name = property(lambda self: self._head.name, doc="The name that runs are started by.")
+    description = property(lambda self: self._head.description, doc="What it is for.")
+    author = property(lambda self: self._head.author, doc="Who wrote it.")
+    version = property(lambda self: self._head.version, doc="As written.")
+    signature = property(lambda self: self._head.signature, doc="As written.")
+    tags = property(lambda self: self._head.tags, doc="Words to find it by.")
+    config = property(lambda self: RunConfig.of(self._head.config), doc="The settings that it sets.")
+
+    def input(self, name: str) -> NodeRef:
+        """A reference to an input of the run."""
+        return NodeRef("inputs", f"inputs.{name}")
+
+    def add(  # noqa: PLR0913 - one keyword for each field of a node
+        self,
+        action: str | Callable[..., Any] | NodeAction | type[NodeAction],
+        *,
+        id: str | None = None,  # noqa: A002 - the field's name
+        after: Iterable[NodeRef | str] = (),
+        outputs: Iterable[str] = (),
+        timeout: float | None = None,
+        try_count: int | None = None,
+        on_failure: OnFailure | None = None,
+        failure: str | Callable[..., Any] | None = None,
+        run_when: RunWhen = "succeeded",
+        priority: int = 0,
+        description: str = "",
+        instructions: Iterable[str] = (),
+        inputs: Mapping[str, Any] | None = None,
+        **more_inputs: Any,
+    ) -> NodeRef:
+        """Add a node that calls `action`, and return a reference to what it gives.
+
+        Inputs are references or literals; those whose name is one of this method's own go into `inputs`.
+        `after`: nodes to wait for besides those referred to. `timeout` in seconds. Raises GraphError.
+        """
+        name = _action_name(action)
+        node_id = id if id is not None else self.fresh_id(name)
+        given = [_input(node_id, key, value) for key, value in {**(inputs or {}), **more_inputs}.items()]
+        named = tuple(outputs)
+        node = Node(
+            id=node_id,
+            action=name,
+            dependencies=depended([ref.node if isinstance(ref, NodeRef) else ref for ref in after], given),
+            inputs=tuple(given),
+            outputs=tuple(Output(output) for output in named),
+            failure=_action_name(failure) if failure else "",
+            on_failure=on_failure or "",
+            description=description,
+            timeout=_above_zero(node_id, timeout),
+            try_count=_at_least_one(node_id, try_count),
+            run_when=run_when,
+            priority=priority,
+            instructions=tuple(instructions),
+        )
+        self.insert(node)
+        return NodeRef(node_id, node_id, named)
+
+    def to_yaml(self) -> str:
+        """The graph as a file that `load_yaml_file` reads back."""
+        return graph_file.to_yaml(self.definition)
+
+    def to_dot(self) -> str:
+        """The plan for Graphviz."""
+        return draw.plan_picture(self.definition).to_dot()
+
+    def to_mermaid(self) -> str:
+        """The plan for Mermaid."""
+        return draw.plan_picture(self.definition).to_mermaid()
+
+    def to_svg(self) -> str:
+        """The plan as a picture. Raises DaggerError where no Graphviz is at hand."""
+        return draw.plan_picture(self.definition).to_svg()
+
+    def _repr_svg_(self) -> str:
+        return self.to_svg()
+
+    def __repr__(self) -> str:
+        return f"<Graph {self.name!r} of {len(self.nodes)} nodes>"
+
+
+def _action_name(action: object) -> str:
+    if isinstance(action, str):
+        return action
+    known = action_of(action)
+    name = known.name if known else getattr(action, "__name__", None)
+    if not isinstance(name, str):
+        message = f"{action!r} is no action: give its name, the function, or the NodeAction"
+        raise GraphError(message)
+    return name
+
+
+def _input(node_id: str, name: str, value: object) -> Input:
+    if isinstance(value, NodeRef):
+        return Input(name, value.reference)
+    return Input(name, value=literal(value, f"node {node_id!r}: input {name!r}"))
+
+
+def _above_zero(node_id: str, seconds: float | None) -> float:
+    if seconds is None:
+        return DEFAULT_TIMEOUT_SECONDS
+    if not 0 < seconds < float("inf"):
+        message = f"node {node_id!r}: timeout {seconds!r} must be a number of seconds above 0"
+        raise GraphError(message)
+    return float(seconds)
+
+
+def _at_least_one(node_id: str, tries: int | None) -> int | None:
+    if tries is not None and (isinstance(tries, bool) or not isinstance(tries, int) or tries < 1):
+        message = f"node {node_id!r}: try_count {tries!r} must be a whole number of at least 1"
+        raise GraphError(message)
+    return tries
+
+

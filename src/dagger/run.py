@@ -1,0 +1,192 @@
+"""Run: handle of one run: wait, events, cancel, resume, cache, tree."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import gc
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+from dagger.core.cache import CacheView
+from dagger.core.config import RunConfig
+from dagger.core.errors import InvalidState, RunLeased, RunNotFound
+from dagger.core.events import Recorded
+from dagger.core.journal import RunRow, Store
+from dagger.core.state import TERMINAL, State, fold
+from dagger.engine.tenure import Tenure
+from dagger.views.report import Report
+from dagger.views.tree import ExecutionTree
+
+POLL_SECONDS = 0.1
+"""How often a run is looked at that another process executes."""
+
+
+class Host(Protocol):
+    """What a handle needs of the application it came from."""
+
+    @property
+    def store(self) -> Store:
+        """The open store."""
+
+    def tenure(self, run_id: str) -> Tenure | None:
+        """The run's tenure, if this application executes it now."""
+
+    def report(self, state: State) -> Report:
+        """The report of a state, kept readable after the store is closed."""
+
+    async def resume(
+        self, run_id: str, input: object = None, config: RunConfig | Mapping[str, Any] | None = None
+    ) -> Run:
+        """Continue a run."""
+
+
+class Run:
+    """One run. It reads the journal: what it tells is durable, whichever process executes the run."""
+
+    def __init__(self, run_id: str, host: Host) -> None:
+        self.id = run_id
+        """What `get_run` and the command find it by."""
+        self._host = host
+
+    @property
+    def status(self) -> str:
+        """`running`, `paused`, `succeeded`, `failed`, `cancelled`, or `interrupted`: its process died."""
+        row = self._row()
+        dead = row.status == "running" and self._host.store.ownership(self.id) in ("dead", "none")
+        return "interrupted" if dead else row.status
+
+    @property
+    def graph(self) -> str:
+        """The graph's name."""
+        return self._row().graph
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """What the run was started with."""
+        return dict(self._row().tags)
+
+    @property
+    def app(self) -> str:
+        """Where its application's code is, `module:name`; empty: not known."""
+        return self._row().app
+
+    @property
+    def reason(self) -> str:
+        """Why it is paused, or its error; empty otherwise."""
+        return self._row().reason
+
+    @property
+    def started_at(self) -> datetime.datetime:
+        """When it started, in UTC."""
+        return datetime.datetime.fromtimestamp(self._row().started_at / 1000, datetime.UTC)
+
+    @property
+    def updated_at(self) -> datetime.datetime:
+        """When its status last changed, in UTC."""
+        return datetime.datetime.fromtimestamp(self._row().updated_at / 1000, datetime.UTC)
+
+    @property
+    def cache(self) -> CacheView:
+        """A read-only view of the run's cache, as it is now."""
+        return CacheView(self._state().sections, self._host.store.blob)
+
+    async def wait(self) -> Report:
+        """Wait until the run is paused or over. Raises StoreError if the store failed, InvalidState if its process died."""
+        while True:
+            tenure = self._host.tenure(self.id)
+            if tenure is not None:
+                await asyncio.shield(tenure.done)
+                return self._host.report(tenure.state)
+            status = self.status
+            if status == "interrupted":
+                message = f"run {self.id!r} was interrupted: its process died; resume it"
+                raise InvalidState(message)
+            if status != "running":
+                return self._host.report(self._state())
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def report(self) -> Report:
+        """The report of the run as it stands."""
+        return self._host.report(self._state())
+
+    async def events(self, from_seq: int = 0, *, live: bool = True) -> AsyncIterator[Recorded]:
+        """The run's events with a seq of at least `from_seq`, in order; `live`: then those to come, until the run is paused or over."""
+        after = max(from_seq - 1, 0)
+        while True:
+            is_last = not live or self.status != "running"
+            for recorded in self._host.store.read(self.id, after):
+                after = recorded.seq
+                yield recorded
+            if is_last:
+                return
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def tree(self) -> ExecutionTree:
+        """The execution tree, of a run in any status."""
+        return ExecutionTree.of(self._host.store.read(self.id), is_live=self.status == "running")
+
+    async def cancel(self, reason: str = "") -> Report:
+        """Cancel the run: what runs is cancelled, nothing new starts. A paused run is ended at once.
+
+        Raises InvalidState if it is over, RunLeased if another process executes it.
+        """
+        if self.status in TERMINAL:
+            message = f"run {self.id!r} is over: it {self._ended_as()}"
+            raise InvalidState(message)
+        tenure = self._host.tenure(self.id)
+        if tenure is None:
+            if self._host.store.ownership(self.id) == "elsewhere":
+                message = f"run {self.id!r} is executed by another process; cancel it there"
+                raise RunLeased(message)
+            await self._host.resume(self.id)
+            tenure = self._host.tenure(self.id)
+        if tenure is not None:
+            tenure.cancel(reason)
+        return await self.wait()
+
+    async def resume(self, input: object = None, config: RunConfig | Mapping[str, Any] | None = None) -> Run:  # noqa: A002 - the SPEC's word
+        """Continue the run: see Dagger.resume."""
+        return await self._host.resume(self.id, input, config)
+
+    def _row(self) -> RunRow:
+        row = self._host.store.row(self.id)
+        if row is None:
+            message = f"there is no run {self.id!r} in {self._host.store.url}"
+            raise RunNotFound(message)
+        return row
+
+    def _state(self) -> State:
+        return replay(self._host.store, self.id)
+
+    def _ended_as(self) -> str:
+        status = self._row().status
+        return f"was {status}" if status == "cancelled" else status
+
+    def __repr__(self) -> str:
+        return f"<Run {self.id}>"
+
+
+def replay(store: Store, run_id: str, after: int = 0, state: State | None = None) -> State:
+    """The state that the durable journal tells; with `state`, what follows in it."""
+    with _collector_off():
+        if state is None:
+            return fold(recorded.event for recorded in store.read(run_id, after))
+        for recorded in store.read(run_id, after):
+            state.apply(recorded.event)
+        return state
+
+
+@contextmanager
+def _collector_off() -> Iterator[None]:
+    """Replaying makes many objects that stay: looking for garbage among them would double the time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+

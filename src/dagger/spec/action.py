@@ -1,0 +1,320 @@
+"""@action, NodeAction: inputs -> arguments, result -> outputs."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import types
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, TypeAlias, TypeVar, overload
+
+import msgspec
+
+from dagger.core import codec
+from dagger.core.errors import InputInvalid, OutputInvalid, RegistryError, nearest
+from dagger.core.graph import Node
+from dagger.spec import schema
+from dagger.spec.context import Context
+
+RunsIn: TypeAlias = Literal["loop", "thread"]
+Function = TypeVar("Function", bound=Callable[..., Any])
+_MARK = "__dagger_action__"
+DEFAULT_OUTPUT = "output"
+"""Where a result goes that is no dict, of a node that declares no outputs."""
+
+
+class NodeAction:
+    """An action as an object: subclass it, set `name`, and write `execute`."""
+
+    name: str = ""
+    """Empty: the class's name."""
+
+    def schema(self) -> dict[str, Any]:
+        """`{"name", "description", "parameters": {JSON Schema}, "returns": {JSON Schema}}`.
+
+        The inputs of a node that calls this action are checked against `parameters`.
+        """
+        return {
+            "name": self.name or type(self).__name__,
+            "description": inspect.getdoc(type(self)) or "",
+            "parameters": {"type": "object"},
+            "returns": {},
+        }
+
+    async def execute(self, ctx: Context) -> Any:
+        """Do the work: the inputs are in `ctx.inputs`, what is returned becomes the outputs."""
+        message = f"{type(self).__name__} must define execute(ctx)"
+        raise RegistryError(message)
+
+
+class Action:
+    """A function made ready to be called with a node's inputs."""
+
+    __slots__ = ("_returns", "context_name", "decoders", "description", "explicit_schema", "function",
+                 "is_async", "is_open", "name", "refuse", "required", "runs_in")  # fmt: skip
+
+    def __init__(self, function: Callable[..., Any], name: str | None = None, runs_in: RunsIn | None = None) -> None:
+        self.function = function
+        self.name = name or getattr(function, "__name__", type(function).__name__)
+        """The name that nodes call it by."""
+        self.description = inspect.getdoc(function) or ""
+        self.is_async = _is_async(function)
+        """Whether calling it gives a coroutine."""
+        self.runs_in: RunsIn = runs_in or ("loop" if self.is_async else "thread")
+        self.decoders: dict[str, schema.Decode] = {}
+        """What makes each parameter's value from JSON text."""
+        self.required: tuple[str, ...] = ()
+        """The parameters without a default."""
+        self.context_name: str | None = None
+        """The parameter that receives the context."""
+        self.is_open = False
+        """Whether inputs without a parameter of their own are welcome."""
+        self.explicit_schema: dict[str, Any] | None = None
+        self.refuse: Callable[[Mapping[str, Any]], str] | None = None
+        """What is wrong with all inputs together, or nothing: from an explicit schema."""
+        self._returns: Any = Any
+        if self.runs_in not in ("loop", "thread") or (self.is_async and self.runs_in == "thread"):
+            wanted = "'loop', as it is async" if self.is_async else "'loop' or 'thread'"
+            message = f"action {self.name!r}: runs_in is {wanted}, not {runs_in!r}"
+            raise RegistryError(message)
+        self._read_signature()
+
+    @classmethod
+    def of_object(cls, thing: NodeAction) -> Action:
+        """The action that a NodeAction object is."""
+        action = cls(thing.execute, thing.name or type(thing).__name__)
+        action.explicit_schema = thing.schema()
+        action.description = action.explicit_schema.get("description", "")
+        action.refuse = schema.refusal(action.explicit_schema.get("parameters", {}), f"action {action.name!r}")
+        return action
+
+    def _read_signature(self) -> None:
+        hints = _type_hints(self.function, self.name)
+        self._returns = hints.pop("return", Any)
+        required = []
+        for parameter in inspect.signature(self.function).parameters.values():
+            annotation = hints.get(parameter.name, Any)
+            if _is_context(annotation):
+                self.context_name, self.is_open = parameter.name, True
+            elif parameter.kind is parameter.VAR_KEYWORD:
+                self.is_open = True
+            elif parameter.kind in (parameter.POSITIONAL_ONLY, parameter.VAR_POSITIONAL):
+                message = f"action {self.name!r}: inputs are bound by name, so {parameter} cannot be a parameter"
+                raise RegistryError(message)
+            else:
+                self.decoders[parameter.name] = self._decoder(parameter.name, annotation)
+                if parameter.default is parameter.empty:
+                    required.append(parameter.name)
+        self.required = tuple(required)
+
+    def _decoder(self, name: str, annotation: Any) -> schema.Decode:
+        try:
+            return schema.decoder(annotation)
+        except (TypeError, NotImplementedError) as error:
+            message = f"action {self.name!r}: parameter {name!r} cannot be made from JSON: {error}"
+            raise RegistryError(message) from None
+
+
+    def schema(self) -> dict[str, Any]:
+        """`{"name", "description", "parameters": {JSON Schema}, "returns": {JSON Schema}}`."""
+        if self.explicit_schema is not None:
+            return self.explicit_schema
+        hints = _type_hints(self.function, self.name)
+        parameters: dict[str, Any] = {
+            "type": "object",
+            "properties": {name: schema.json_schema(hints.get(name, Any)) for name in self.decoders},
+            "required": list(self.required),
+        }
+        if not self.is_open:
+            parameters["additionalProperties"] = False
+        returns = {} if self._returns is Any else schema.json_schema(self._returns)
+        return {
+            "name": self.name,
+            "description": self.description,
+            "parameters": parameters,
+            "returns": returns,
+        }
+
+    def __repr__(self) -> str:
+        return f"<action {self.name}>"
+
+
+def arguments(action: Action, node: Node, texts: Mapping[str, bytes]) -> dict[str, Any]:
+    """The keyword arguments that the inputs' JSON texts make. Raises InputInvalid."""
+    decoders = action.decoders
+    made: dict[str, Any] = {}
+    for name, text in texts.items():
+        decode = decoders.get(name)
+        if decode is not None:
+            try:
+                made[name] = decode(text)
+            except (msgspec.DecodeError, ValueError) as error:
+                message = f"node {node.id!r}: input {name!r}: {schema.in_words(error)}"
+                raise InputInvalid(message) from None
+        elif not action.is_open:
+            takes = ", ".join(decoders) or "none"
+            near = nearest(name, decoders)
+            message = f"node {node.id!r}: action {action.name!r} has no parameter {name!r}{near} (it takes: {takes})"
+            raise InputInvalid(message)
+        elif action.context_name is None:
+            made[name] = codec.decode(text)
+    if len(made) < len(action.required):
+        _refuse_missing(action, node, made)
+    if action.refuse is not None and (wrong := action.refuse(codec.decode_all(texts))):
+        message = f"node {node.id!r}: {wrong}"
+        raise InputInvalid(message)
+    return made
+
+
+def _refuse_missing(action: Action, node: Node, made: Mapping[str, Any]) -> None:
+    missing = [repr(name) for name in action.required if name not in made]
+    if missing:
+        word = "input" if len(missing) == 1 else "inputs"
+        message = f"node {node.id!r}: {word} {', '.join(missing)} missing; action {action.name!r} requires it"
+        raise InputInvalid(message)
+
+
+def outputs(node: Node, result: object) -> dict[str, bytes]:
+    """The outputs, as JSON text by name, that an action's result makes at its node. Raises OutputInvalid."""
+    declared = node.outputs
+    if len(declared) == 1:
+        return {declared[0].name: _text(node, declared[0].name, result)}
+    if declared:
+        return _declared(node, result)
+    if result is None:
+        return {}
+    plain = _as_dict(result)
+    if plain is None:
+        return {DEFAULT_OUTPUT: _text(node, DEFAULT_OUTPUT, result)}
+    for key in plain:
+        if not isinstance(key, str):
+            message = f"node {node.id!r}: an output's name is a string, not {key!r}"
+            raise OutputInvalid(message)
+    return {key: _text(node, key, value) for key, value in plain.items()}
+
+
+def _declared(node: Node, result: object) -> dict[str, bytes]:
+    """Several declared outputs: from a dict by name, or from a tuple or list by position."""
+    names = [output.name for output in node.outputs]
+    plain = _as_dict(result)
+    if plain is None and isinstance(result, (tuple, list)):
+        if len(result) != len(names):
+            message = f"node {node.id!r}: declares {len(names)} outputs ({', '.join(names)}) but got {len(result)} values"
+            raise OutputInvalid(message)
+        plain = dict(zip(names, result, strict=True))
+    if plain is None:
+        message = (
+            f"node {node.id!r}: declares the outputs {', '.join(names)}, so its action must return a dict of "
+            f"them or a tuple in their order, not a {type(result).__name__}"
+        )
+        raise OutputInvalid(message)
+    missing = [repr(name) for name in names if name not in plain]
+    if missing:
+        has = ", ".join(map(str, plain)) or "nothing"
+        message = f"node {node.id!r}: declared output {', '.join(missing)} missing; the action returned: {has}"
+        raise OutputInvalid(message)
+    return {name: _text(node, name, plain[name]) for name in names}
+
+
+def _as_dict(result: object) -> Mapping[Any, Any] | None:
+    """The items of a dict, a dataclass, a Struct or a model; None of anything else."""
+    if isinstance(result, Mapping):
+        return result
+    if hasattr(result, "__dataclass_fields__") or isinstance(result, msgspec.Struct) or hasattr(result, "model_dump"):
+        try:
+            plain = codec.decode(codec.encode(result))
+        except codec.NotJson as error:
+            raise OutputInvalid(str(error)) from None
+        return plain if isinstance(plain, dict) else None
+    return None
+
+
+def _text(node: Node, name: str, value: object) -> bytes:
+    try:
+        return codec.encode(value)
+    except codec.NotJson as error:
+        message = f"node {node.id!r}: output {name!r}: {error}"
+        raise OutputInvalid(message) from None
+
+
+@overload
+def action(function: Function, /) -> Function: ...
+@overload
+def action(
+    function: str | None = None, /, *, name: str | None = None, runs_in: RunsIn | None = None
+) -> Callable[[Function], Function]: ...
+def action(
+    function: Function | str | None = None, /, *, name: str | None = None, runs_in: RunsIn | None = None
+) -> Function | Callable[[Function], Function]:
+    """Make a function an action that an application can register; it stays callable as plain Python.
+
+    `name`: what nodes call it by; default: the function's name. `runs_in`: `loop` (the default of an async
+    function) or `thread` (of a plain one). Raises RegistryError for a signature that inputs cannot fill.
+    """
+    if function is not None and not isinstance(function, str):
+        return _marked(function, name, runs_in)
+    chosen = function or name
+    return lambda decorated: _marked(decorated, chosen, runs_in)
+
+
+def _marked(function: Function, name: str | None, runs_in: RunsIn | None) -> Function:
+    made = Action(function, name, runs_in)
+    try:
+        setattr(function, _MARK, made)
+    except AttributeError:
+        message = f"{function!r} cannot be marked as an action; wrap it in a function"
+        raise RegistryError(message) from None
+    return function
+
+
+def action_of(thing: object) -> Action | None:
+    """The action that `thing` is: a marked function, a NodeAction or its class; None where it is none."""
+    if isinstance(thing, Action):
+        return thing
+    if inspect.isclass(thing):
+        return Action.of_object(thing()) if issubclass(thing, NodeAction) and thing is not NodeAction else None
+    if isinstance(thing, NodeAction):
+        return Action.of_object(thing)
+    marked = getattr(thing, _MARK, None)
+    return marked if isinstance(marked, Action) else None
+
+
+def _is_async(function: Callable[..., Any]) -> bool:
+    bare = inspect.unwrap(function)
+    while isinstance(bare, functools.partial):
+        bare = bare.func
+    call = getattr(bare, "__call__", None)  # noqa: B004 - the bound method itself is asked, not callability
+    return inspect.iscoroutinefunction(bare) or inspect.iscoroutinefunction(call)
+
+
+def _type_hints(function: Callable[..., Any], name: str) -> dict[str, Any]:
+    bare: Any = inspect.unwrap(function)
+    while isinstance(bare, functools.partial):
+        bare = bare.func
+    if not isinstance(bare, (types.FunctionType, types.MethodType, types.BuiltinFunctionType)):
+        bare = type(bare).__call__
+    try:
+        return typing.get_type_hints(bare, include_extras=True)
+    except NameError:
+        return _local_type_hints(bare, name)
+    except TypeError:
+        return {}
+
+
+def _local_type_hints(bare: Any, name: str) -> dict[str, Any]:
+    """The hints of a function whose annotations name types that are local to where it is decorated."""
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_globals.get("__name__", "").startswith("dagger."):
+        frame = frame.f_back
+    try:
+        return typing.get_type_hints(bare, localns=dict(frame.f_locals) if frame else None, include_extras=True)
+    except NameError as error:
+        message = f"action {name!r}: an annotation names what is not there at run time: {error}"
+        raise RegistryError(message) from None
+
+
+def _is_context(annotation: Any) -> bool:
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        return any(_is_context(part) for part in typing.get_args(annotation))
+    return inspect.isclass(annotation) and issubclass(annotation, Context)

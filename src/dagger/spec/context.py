@@ -1,0 +1,72 @@
+"""Context: what an action may see and do. This is the promise; engine/context.py keeps it."""
+
+from __future__ import annotations
+
+import abc
+import datetime
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from dagger.core.cache import Cache
+from dagger.core.graph import Node
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """How a node ended that this one depends on."""
+
+    node_id: str
+    status: str
+    """`succeeded`, `failed` or `skipped`."""
+    final_error: str | None = None
+    """The last attempt's error, with its type, of a failed node."""
+    reason: str | None = None
+    """Why the node was skipped."""
+
+    @property
+    def success(self) -> bool:
+        """Whether it succeeded."""
+        return self.status == "succeeded"
+
+
+class Context(abc.ABC):
+    """One attempt's view of its run. An action receives it through a parameter annotated `Context`.
+
+    What is collected (`cache` writes, `finish`) takes effect together with the attempt's success, in one
+    journal entry, or not at all: a failed attempt leaves nothing behind.
+    """
+
+    run_id: str
+    graph: str
+    """The graph's name."""
+    node: Node
+    attempt: int
+    """Starts at 1."""
+    idempotency_key: str
+    """The same in every attempt of this step, after a crash too: give it to whatever must act only once."""
+    cache: Cache
+    """Reads see the run's state and this attempt's own writes; writes are collected."""
+    inputs: Mapping[str, Any]
+    """The node's inputs by name."""
+    log: logging.LoggerAdapter[logging.Logger]
+    """Adds run, node and attempt to each line."""
+
+    @property
+    @abc.abstractmethod
+    def deadline(self) -> datetime.datetime:
+        """When the attempt times out, in UTC."""
+
+    @property
+    @abc.abstractmethod
+    def outcomes(self) -> Mapping[str, Outcome]:
+        """What became of the node's dependencies, by node id. Failed ones only with `run_when: finished`."""
+
+    @abc.abstractmethod
+    def finish(self, result: object) -> None:
+        """Give the run its result. The first in the journal stands. Raises OutputInvalid for what is not JSON."""
+
+    @abc.abstractmethod
+    def spend_tokens(self, count: int) -> None:
+        """Count tokens against the run's `max_tokens`, at once: also when the attempt then fails."""
