@@ -19,7 +19,8 @@ from dagger.spec.context import Context, Outcome
 
 # what became of a run
 from dagger.core.events import Event, Recorded
-from dagger.views.report import NodeOutcome, Report
+from dagger.views.outcome import NodeOutcome
+from dagger.views.report import Report
 from dagger.views.tree import ExecutionEdge, ExecutionTree, NodeSnapshot
 
 # stores
