@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-import inspect
 import logging
 import sys
-import types
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar, overload
+from typing import Any, Self
 
 import msgspec
 
@@ -21,34 +19,28 @@ from dagger.core.cache import Cache, CacheView
 from dagger.core.config import RunConfig
 from dagger.core.errors import (
     ActionNotRegistered,
-    GraphError,
     InputInvalid,
     InvalidState,
-    Problem,
-    RegistryError,
     RunError,
     RunExists,
     RunLeased,
     RunNotFound,
     StoreError,
-    nearest,
 )
-from dagger.core.graph import INPUT_TYPES, Definition
+from dagger.core.graph import Definition
 from dagger.core.journal import Store
 from dagger.core.state import TERMINAL, State
-from dagger.engine.kernel import Kernel
+from dagger.engine.kernel import Kernel, Tenant
 from dagger.engine.tenure import Tenure
 from dagger.engine.timers import Clock, SystemClock
 from dagger.graph import Graph
 from dagger.modes.static import Static, WorkflowSpec
+from dagger.registry import Registry
 from dagger.run import Run, replay
-from dagger.spec import graph_file
-from dagger.spec.action import Action, NodeAction, RunsIn, action_of
-from dagger.spec.action import action as mark_action
+from dagger.spec.inputs import run_inputs
 from dagger.store.memory import MemoryStore
 from dagger.views.report import Report
 
-Function = TypeVar("Function", bound=Callable[..., Any])
 Config = RunConfig | Mapping[str, Any] | None
 Seed = CacheView | Mapping[str, Mapping[str, Any]] | None
 
@@ -58,7 +50,7 @@ RECOVER_EVERY_SECONDS = 1.0
 _LOG = logging.getLogger("dagger")
 
 
-class Dagger:
+class Dagger(Registry):
     """An application: its actions and graphs, and the store of its runs.
 
     `store`: a path, or `memory:`; it opens at first use and is created if absent. `config` is merged over the
@@ -76,105 +68,16 @@ class Dagger:
         recover: bool = False,
         clock: Clock | None = None,
     ) -> None:
+        super().__init__()
         self.config = RunConfig.of(config)
         self._store = _store_of(store)
         self._clock = clock or SystemClock()
         self._recovers = recover
         self._recovering: asyncio.Task[None] | None = None
-        self._actions: dict[str, Action] = {}
-        self._graphs: dict[str, Graph] = {}
         self._kernel: Kernel | None = None
         self._opening: asyncio.Lock | None = None
         self._reports: weakref.WeakSet[Report] = weakref.WeakSet()
         self._module = sys._getframe(1).f_globals.get("__name__", "")  # noqa: SLF001 - where the application's code is
-
-    # -- what it knows -----------------------------------------------------------------------------------
-
-    @overload
-    def action(self, function: Function, /) -> Function: ...
-    @overload
-    def action(
-        self, function: str | None = None, /, *, name: str | None = None, runs_in: RunsIn | None = None
-    ) -> Callable[[Function], Function]: ...
-    def action(
-        self, function: Function | str | None = None, /, *, name: str | None = None, runs_in: RunsIn | None = None
-    ) -> Function | Callable[[Function], Function]:
-        """Register a function as an action; it stays callable as plain Python. See `dagger.action`."""
-
-        def register(decorated: Function) -> Function:
-            self.register_action(mark_action(chosen, runs_in=runs_in)(decorated))
-            return decorated
-
-        chosen = function if isinstance(function, str) else name
-        return register(function) if function is not None and not isinstance(function, str) else register
-
-    def register_action(self, thing: Callable[..., Any] | NodeAction | type[NodeAction]) -> None:
-        """Register a function, or a NodeAction. Raises RegistryError if its name is taken."""
-        found = action_of(thing)
-        if found is None:
-            if not callable(thing):
-                message = f"{thing!r} is no action: give a function or a NodeAction"
-                raise RegistryError(message)
-            found = Action(thing)
-        known = self._actions.get(found.name)
-        if known is not None and known is not found:
-            message = f"an action {found.name!r} is registered already; give this one another name"
-            raise RegistryError(message)
-        self._actions[found.name] = found
-
-    def include(self, *things: object) -> None:
-        """Register every action that is found in the modules, or is one of the objects."""
-        for thing in things:
-            if not isinstance(thing, types.ModuleType):
-                self.register_action(thing)  # type: ignore[arg-type]
-                continue
-            for value in list(vars(thing).values()):
-                if inspect.isclass(value) and value.__module__ != thing.__name__:
-                    continue
-                found = action_of(value)
-                if found is not None:
-                    self.register_action(found)  # type: ignore[arg-type]
-
-    @property
-    def actions(self) -> Mapping[str, Action]:
-        """The registered actions by name."""
-        return types.MappingProxyType(self._actions)
-
-    def load_yaml_file(self, path: str | Path) -> Graph:
-        """Load and register the graph of a file. Raises GraphError that names every problem of it."""
-        return self.add_graph(Graph.of(graph_file.read_file(path, self._actions)))
-
-    def load_yaml_dir(self, path: str | Path) -> list[Graph]:
-        """Load and register the graphs of all `.yaml` and `.yml` files of a directory.
-
-        Raises one GraphError that names every problem of every bad file; then nothing is loaded.
-        """
-        return [self.add_graph(Graph.of(found)) for found in graph_file.read_dir(path, self._actions)]
-
-    def add_graph(self, graph: Graph) -> Graph:
-        """Register a graph; one of the same name is replaced: runs keep the one they were started with."""
-        definition = graph.definition
-        graph_file.check_definition(definition, self._actions)
-        self._graphs[definition.name] = graph
-        return graph
-
-    def graph(self, name: str) -> Graph:
-        """A registered graph. Raises GraphError, naming the nearest, where there is none."""
-        try:
-            return self._graphs[name]
-        except KeyError:
-            known = ", ".join(self._graphs) or "none"
-            message = f"there is no graph {name!r}{nearest(name, self._graphs) or f'; loaded: {known}'}"
-            raise GraphError(message) from None
-
-    def graphs(self, *, tag_contains: str | None = None, tags: Iterable[str] = ()) -> list[Graph]:
-        """The registered graphs: those with a tag that contains a text, and with all of several tags."""
-        wanted = set(tags)
-        return [
-            graph
-            for graph in self._graphs.values()
-            if wanted <= set(graph.tags) and (tag_contains is None or any(tag_contains in tag for tag in graph.tags))
-        ]
 
     # -- runs --------------------------------------------------------------------------------------------
 
@@ -219,9 +122,9 @@ class Dagger:
         continued), others raise RunExists. Raises GraphError, ActionNotRegistered, InputInvalid, ConfigError.
         """
         begun, definition = spec.opening(lambda name: self.graph(name).definition)
-        _require_actions(definition, self._actions)
+        self.require_actions(definition.nodes)
         effective = self.config.merged(definition.config).merged(config)
-        given = _run_inputs(definition, inputs or {})
+        given = run_inputs(definition, inputs or {})
         seed = Cache.of(cache).writes()
         fingerprint = _fingerprint(begun, definition, given)
         kernel = await self._open()
@@ -243,7 +146,7 @@ class Dagger:
         lease = kernel.store.create(event, blobs)
         state = State()
         ready = state.apply(event)
-        tenure = Tenure(kernel, lease, state, self._actions)
+        tenure = Tenure(kernel, lease, state, self.actions)
         kernel.tenures[event.run_id] = tenure
         tenure.begin(ready)
         await kernel.durable()
@@ -272,9 +175,7 @@ class Dagger:
 
         async def main() -> Report:
             async with self:
-                return await self.execute(
-                    spec, inputs=inputs, cache=cache, config=config, run_id=run_id, tags=tags
-                )
+                return await self.execute(spec, inputs=inputs, cache=cache, config=config, run_id=run_id, tags=tags)
 
         return asyncio.run(main())
 
@@ -300,7 +201,7 @@ class Dagger:
             raise RunNotFound(message)
         return Run(run_id, self)
 
-    async def resume(self, run_id: str, input: object = None, config: Config = None) -> Run:  # noqa: A002 - the SPEC's word
+    async def resume(self, run_id: str, input: object = None, config: Config = None) -> Run:
         """Continue a paused or interrupted run: what succeeded does not run again, what failed gets fresh tries.
 
         `input` becomes `global.input` in the cache; `config` is merged over the run's. Raises RunNotFound,
@@ -322,14 +223,13 @@ class Dagger:
             raise InvalidState(message)
         # everything that can refuse comes before the claim: a claimed run is this process's to finish
         state = replay(store, run_id)
-        for pending in state.pending.values():
-            _require_action(pending.node.id, pending.node.action, self._actions)
+        self.require_actions(pending.node for pending in state.pending.values())
         lease = await store.claim(run_id)
         state = replay(store, run_id, state.seq, state)
         if run_id in kernel.tenures:
             message = f"run {run_id!r} was resumed by another call of this application"
             raise InvalidState(message)
-        tenure = Tenure(kernel, lease, state, self._actions)
+        tenure = Tenure(kernel, lease, state, self.actions)
         kernel.tenures[run_id] = tenure
         now = self._clock.now_ms()
         if state.status == "running":
@@ -356,7 +256,7 @@ class Dagger:
 
     # -- opening and closing -----------------------------------------------------------------------------
 
-    async def __aenter__(self) -> Dagger:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -380,7 +280,7 @@ class Dagger:
         """The store; open once the application has been used."""
         return self._store
 
-    def tenure(self, run_id: str) -> Tenure | None:
+    def tenure(self, run_id: str) -> Tenant | None:
         """The run's tenure, if this application executes it now."""
         return self._kernel.tenures.get(run_id) if self._kernel else None
 
@@ -458,89 +358,15 @@ def _store_of(store: str | Path | Store) -> Store:
     if "://" in str(store):
         message = f"{str(store)!r} is no store that this version knows; give a file's path or 'memory:'"
         raise StoreError(message)
-    from dagger.store.sqlite import SqliteStore  # noqa: PLC0415 - apsw is loaded only by those who need it
+    from dagger.store.sqlite import SqliteStore
 
     return SqliteStore(store)
 
 
 def _fresh_run_id() -> str:
-    import uuid_utils  # noqa: PLC0415 - loaded at the first run, not with `import dagger`
+    import uuid_utils
 
     return str(uuid_utils.uuid7())
-
-
-def _require_actions(definition: Definition, actions: Mapping[str, Action]) -> None:
-    for node in definition.nodes:
-        _require_action(node.id, node.action, actions)
-
-
-def _require_action(node_id: str, action: str, actions: Mapping[str, Action]) -> None:
-    if action not in actions:
-        near = nearest(action, actions) or f"; registered: {', '.join(actions) or 'none'}"
-        message = f"node {node_id!r}: action {action!r} is not registered{near}"
-        raise ActionNotRegistered(message, [Problem(message, "ActionNotRegistered")])
-
-
-def _run_inputs(definition: Definition, given: Mapping[str, Any]) -> dict[str, bytes]:
-    """The run's inputs as JSON text, with defaults. Raises InputInvalid that names all that is missing or wrong."""
-    if not isinstance(given, Mapping):
-        message = f"inputs are a dict of names, not {given!r}"
-        raise InputInvalid(message)
-    texts: dict[str, bytes] = {}
-    problems: list[str] = []
-    for name, value in given.items():
-        try:
-            texts[name] = codec.encode(value)
-        except codec.NotJson as error:
-            problems.append(f"run input {name!r}: {error}")
-    for name, default in _wanted_inputs(definition).items():
-        if name not in given:
-            if default is None:
-                problems.append(f"run input {name!r} is missing{nearest(name, given)}")
-            else:
-                texts[name] = default
-    problems += _mistyped(definition, given)
-    if problems:
-        message = f"graph {definition.name!r}: " + "; ".join(problems)
-        raise InputInvalid(message)
-    return texts
-
-
-def _wanted_inputs(definition: Definition) -> dict[str, bytes | None]:
-    """Every input that the run must have, with its default's JSON text, or None where there is none."""
-    if definition.inputs is not None:
-        return {
-            name: None if declared.default is msgspec.UNSET else bytes(declared.default)  # type: ignore[arg-type]
-            for name, declared in definition.inputs.items()
-        }
-    wanted: dict[str, bytes | None] = {}
-    for node in definition.nodes:
-        for entry in node.inputs:
-            if entry.reference.startswith("inputs."):
-                name = entry.reference[len("inputs.") :].partition(".")[0].partition("[")[0]
-                wanted[name] = None
-    return wanted
-
-
-def _mistyped(definition: Definition, given: Mapping[str, Any]) -> Iterable[str]:
-    declared = definition.inputs
-    if declared is None:
-        return
-    for name, value in given.items():
-        if name not in declared:
-            near = nearest(name, declared) or f"; it takes: {', '.join(declared) or 'none'}"
-            yield f"there is no run input {name!r}{near}"
-            continue
-        kinds = declared[name].type
-        names: Sequence[str] = (kinds,) if isinstance(kinds, str) else kinds or ()
-        plain = msgspec.to_builtins(value, enc_hook=lambda thing: thing.__dict__)
-        if names and not any(_is_of(kind, plain) for kind in names):
-            yield f"run input {name!r} must be {' or '.join(names)}, not {value!r:.80}"
-
-
-def _is_of(kind: str, value: object) -> bool:
-    value = list(value) if isinstance(value, tuple) else value
-    return isinstance(value, INPUT_TYPES[kind]) and (kind == "boolean" or not isinstance(value, bool))
 
 
 def _fingerprint(spec: events.Spec, definition: Definition, inputs: Mapping[str, bytes]) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-
 from dagger.core.config import OnFailure, RunConfig
 from dagger.core.errors import GraphError
 from dagger.core.graph import (
@@ -48,9 +47,7 @@ class Graph(GraphBuilder):
     ) -> None:
         declared = None
         if inputs is not None:
-            declared = {
-                key: value if isinstance(value, RunInput) else RunInput(value) for key, value in inputs.items()
-            }
+            declared = {key: value if isinstance(value, RunInput) else RunInput(value) for key, value in inputs.items()}
         super().__init__(
             Definition(
                 name=name,
@@ -84,11 +81,11 @@ class Graph(GraphBuilder):
         """A reference to an input of the run."""
         return NodeRef("inputs", f"inputs.{name}")
 
-    def add(  # noqa: PLR0913 - one keyword for each field of a node
+    def add(
         self,
         action: str | Callable[..., Any] | NodeAction | type[NodeAction],
         *,
-        id: str | None = None,  # noqa: A002 - the field's name
+        id: str | None = None,
         after: Iterable[NodeRef | str] = (),
         outputs: Iterable[str] = (),
         timeout: float | None = None,
@@ -183,5 +180,3 @@ def _at_least_one(node_id: str, tries: int | None) -> int | None:
         message = f"node {node_id!r}: try_count {tries!r} must be a whole number of at least 1"
         raise GraphError(message)
     return tries
-
-

@@ -15,7 +15,7 @@ from dagger.core.errors import InvalidState, RunLeased, RunNotFound
 from dagger.core.events import Recorded
 from dagger.core.journal import RunRow, Store
 from dagger.core.state import TERMINAL, State, fold
-from dagger.engine.tenure import Tenure
+from dagger.engine.kernel import Tenant
 from dagger.views.report import Report
 from dagger.views.tree import ExecutionTree
 
@@ -30,7 +30,7 @@ class Host(Protocol):
     def store(self) -> Store:
         """The open store."""
 
-    def tenure(self, run_id: str) -> Tenure | None:
+    def tenure(self, run_id: str) -> Tenant | None:
         """The run's tenure, if this application executes it now."""
 
     def report(self, state: State) -> Report:
@@ -93,7 +93,10 @@ class Run:
         return CacheView(self._state().sections, self._host.store.blob)
 
     async def wait(self) -> Report:
-        """Wait until the run is paused or over. Raises StoreError if the store failed, InvalidState if its process died."""
+        """Wait until the run is paused or over.
+
+        Raises StoreError if the store failed, InvalidState if the run's process died.
+        """
         while True:
             tenure = self._host.tenure(self.id)
             if tenure is not None:
@@ -112,7 +115,10 @@ class Run:
         return self._host.report(self._state())
 
     async def events(self, from_seq: int = 0, *, live: bool = True) -> AsyncIterator[Recorded]:
-        """The run's events with a seq of at least `from_seq`, in order; `live`: then those to come, until the run is paused or over."""
+        """The run's events with a seq of at least `from_seq`, in order.
+
+        `live`: then those to come, until the run is paused or over.
+        """
         after = max(from_seq - 1, 0)
         while True:
             is_last = not live or self.status != "running"
@@ -146,7 +152,7 @@ class Run:
             tenure.cancel(reason)
         return await self.wait()
 
-    async def resume(self, input: object = None, config: RunConfig | Mapping[str, Any] | None = None) -> Run:  # noqa: A002 - the SPEC's word
+    async def resume(self, input: object = None, config: RunConfig | Mapping[str, Any] | None = None) -> Run:
         """Continue the run: see Dagger.resume."""
         return await self._host.resume(self.id, input, config)
 
@@ -188,5 +194,3 @@ def _collector_off() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
-
-

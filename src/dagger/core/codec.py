@@ -21,6 +21,8 @@ MAX_DEPTH = 200
 """SQLite reads JSON to a depth of 1,000; a value stands inside an event, and 200 levels are no honest data."""
 
 _BLOB_PREFIX = b'{"$blob":'
+BRACE = ord("{")
+"""How every reference to a blob begins: a text that begins otherwise is the value itself."""
 _CONTAINERS = frozenset((dict, list, tuple))
 _EXACT = frozenset((str, int, bool, type(None)))
 
@@ -28,7 +30,7 @@ _write = msgspec.json.Encoder().encode
 _read = msgspec.json.Decoder().decode
 
 
-class NotJson(ValueError):  # noqa: N818 - it says what the value is, as the callers' errors quote it
+class NotJson(ValueError):
     """The value is not JSON; the message tells the path and the reason."""
 
 

@@ -40,7 +40,7 @@ class Linear(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     delay_secs: float = 2.0
     """Seconds; at least 0."""
 
-    def delay_seconds(self, failures: int, chance: float = 0.0) -> float:  # noqa: ARG002 - one shape for all strategies
+    def delay_seconds(self, failures: int, chance: float = 0.0) -> float:
         """Seconds to wait after the `failures`-th failed attempt (from 1)."""
         return self.delay_secs
 
@@ -48,7 +48,7 @@ class Linear(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Immediate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Try again at once."""
 
-    def delay_seconds(self, failures: int, chance: float = 0.0) -> float:  # noqa: ARG002 - one shape for all strategies
+    def delay_seconds(self, failures: int, chance: float = 0.0) -> float:
         """Seconds to wait after the `failures`-th failed attempt: none."""
         return 0.0
 
@@ -105,7 +105,7 @@ class RunConfig:
 
     max_attempts: int = _setting(3, int, low=1)
     """Attempts of a step whose node does not say `try_count`."""
-    on_failure: OnFailure = _setting("pause", str, choices=("continue", "pause", "stop"))
+    on_failure: OnFailure = _setting("pause", str, choices=("continue", "pause", "stop"))  # noqa: RUF009 - it makes a field
     """What becomes of the run when a step has finally failed."""
     timeout_seconds: float | None = _setting(3600, int, float, low=1, high=86400, optional=True)
     """Seconds of active time for the whole run; None: no limit."""
@@ -197,7 +197,8 @@ def _strategy(value: object) -> tuple[Any, str]:
     """The strategy that `value` writes, and what is wrong with it (or nothing)."""
     if isinstance(value, (Exponential, Linear, Immediate)):
         return value, _strategy_problem(value)
-    name, fields = value, {}
+    name: object = value
+    fields: Any = {}
     if isinstance(value, Mapping) and len(value) == 1:
         name, fields = next(iter(value.items()))
     kind = STRATEGIES.get(name.lower()) if isinstance(name, str) else None

@@ -14,6 +14,16 @@ from dagger.core.cache import Write
 from dagger.core.graph import Definition, Node
 
 
+def step_name(scope: str, node_id: str) -> str:
+    """The step of a node in a scope; the run's own scope is the empty one."""
+    return f"{scope}/{node_id}" if scope else node_id
+
+
+def scope_of(step: str) -> str:
+    """The scope that a step is in."""
+    return step.rpartition("/")[0]
+
+
 class Event(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, tag_field="type", tag=True):
     """One immutable fact about a run. In the journal it is a JSON object whose `type` is the class's name."""
 

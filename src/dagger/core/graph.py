@@ -203,9 +203,7 @@ def _check_actions(node: Node, index: int, actions: Container[str] | None) -> It
             yield Finding(("nodes", index, field), "ActionNotRegistered", message)
 
 
-def _check_edges(
-    node: Node, index: int, nodes: Mapping[str, Node], definition: Definition
-) -> Iterator[Finding]:
+def _check_edges(node: Node, index: int, nodes: Mapping[str, Node], definition: Definition) -> Iterator[Finding]:
     referred = set()
     for position, entry in enumerate(node.inputs):
         if entry.reference:
@@ -219,9 +217,7 @@ def _check_edges(
             yield Finding(("nodes", index, "dependencies", position), "DependencyNotFound", message)
 
 
-def reference_problem(
-    text: str, nodes: Mapping[str, Node], inputs: Mapping[str, RunInput] | None
-) -> str:
+def reference_problem(text: str, nodes: Mapping[str, Node], inputs: Mapping[str, RunInput] | None) -> str:
     """Why the reference leads nowhere, or nothing."""
     try:
         reference = Reference.parse(text)
@@ -251,8 +247,8 @@ def _check_cycles(nodes: Iterable[Node]) -> Iterator[Finding]:
         places.setdefault(node.id, index)
         waits.setdefault(node.id, node.dependencies)
     done: set[str] = set()
-    for start in waits:
-        path: dict[str, Iterator[str]] = {} if start in done else {start: iter(waits[start])}
+    for start, first in waits.items():
+        path: dict[str, Iterator[str]] = {} if start in done else {start: iter(first)}
         while path:
             current, rest = next(reversed(path.items()))
             following = next((node for node in rest if node in waits and node not in done), None)
@@ -285,10 +281,10 @@ class NodeRef:
 
     def __getitem__(self, key: str | int) -> NodeRef:
         """One output of the node by name; further keys and indexes go into the value."""
-        if self.reference == self.node:
-            if not isinstance(key, str) or (self._names and key not in self._names):
-                gives = ", ".join(self._names) or "outputs by name"
-                raise _invalid("InvalidReference", f"node {self.node!r} has no output {key!r}; it gives: {gives}")
+        is_output = self.reference == self.node
+        if is_output and (not isinstance(key, str) or (self._names and key not in self._names)):
+            gives = ", ".join(self._names) or "outputs by name"
+            raise _invalid("InvalidReference", f"node {self.node!r} has no output {key!r}; it gives: {gives}")
         plain = isinstance(key, str) and re.fullmatch(r"[^.\[\]\s'\"]+", key)
         part = f".{key}" if plain else f"[{key}]" if isinstance(key, int) else f'["{key}"]'
         return NodeRef(self.node, self.reference + part)

@@ -8,7 +8,7 @@ durable at once: its `batch` never changes and is always committed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, Protocol, TypeAlias
 
 import msgspec
@@ -132,10 +132,10 @@ class Store(Protocol):
     async def close(self) -> None:
         """Write what is appended, give up every lease, and close. Closing twice does nothing."""
 
-    def create(self, event: events.RunStarted, blobs: Iterable[Blob] = ()) -> Lease:
+    def create(self, event: events.RunStarted, blobs: Sequence[Blob] = ()) -> Lease:
         """Append a run's first event. `listener.lost` tells RunExists if the run id is taken."""
 
-    def append(self, lease: Lease, event: events.Event, blobs: Iterable[Blob] = ()) -> None:
+    def append(self, lease: Lease, event: events.Event, blobs: Sequence[Blob] = ()) -> None:
         """Append the next event to the open batch. An event that pauses or ends the run gives up its lease."""
 
     def flush(self) -> None:

@@ -7,7 +7,7 @@ no I/O. And state holds what is still to be done, with one index entry for each 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -117,7 +117,7 @@ class State(msgspec.Struct):
         return int(limit * 1000) - self.active_ms - (now - self.active_since)
 
 
-class IllegalEvent(AssertionError):  # noqa: N818 - a bug of ours, not an error of the user's
+class IllegalEvent(AssertionError):
     """An event that cannot follow the ones before it. A bug in Dagger or a damaged journal: please report it."""
 
 
@@ -127,16 +127,6 @@ def fold(journal: Iterable[events.Event]) -> State:
     for event in journal:
         state.apply(event)
     return state
-
-
-def step_name(scope: str, node_id: str) -> str:
-    """The step of a node in a scope; the run's own scope is the empty one."""
-    return f"{scope}/{node_id}" if scope else node_id
-
-
-def scope_of(step: str) -> str:
-    """The scope that a step is in."""
-    return step.rpartition("/")[0]
 
 
 def _run_started(state: State, event: events.RunStarted) -> list[str]:
@@ -178,7 +168,7 @@ def _run_resumed(state: State, event: events.RunResumed) -> list[str]:
     if event.config:
         state.config = state.config.merged(event.config)
     if event.input is not msgspec.UNSET:
-        state.sections.setdefault("global", {})["input"] = bytes(cast("msgspec.Raw", event.input))
+        state.sections.setdefault("global", {})["input"] = bytes(event.input)
     stuck = [step for step, pending in state.pending.items() if pending.is_stuck]
     for step in stuck:
         pending = state.pending[step]
@@ -249,8 +239,8 @@ def _more_effects(state: State, event: events.StepSucceeded) -> list[str]:
         cache.apply(state.sections, write)
     state.tokens += event.tokens
     if state.result is None and event.result is not msgspec.UNSET:
-        state.result = bytes(cast("msgspec.Raw", event.result))
-    return _add_nodes(state, scope_of(event.step), event.nodes) if event.nodes else []
+        state.result = bytes(event.result)
+    return _add_nodes(state, events.scope_of(event.step), event.nodes) if event.nodes else []
 
 
 def _attempt_failed(state: State, event: events.AttemptFailed) -> list[str]:
@@ -381,7 +371,7 @@ def _illegal(state: State, event: events.Event) -> IllegalEvent:
 
 
 def _bytes(value: msgspec.Raw | msgspec.UnsetType) -> bytes:
-    return b"" if value is msgspec.UNSET else bytes(cast("msgspec.Raw", value))
+    return b"" if value is msgspec.UNSET else bytes(value)
 
 
 _Apply: TypeAlias = Callable[[State, Any], list[str]]

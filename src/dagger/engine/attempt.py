@@ -7,29 +7,61 @@ import contextvars
 import inspect
 import traceback
 import types
-from collections.abc import Callable, Coroutine, Generator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Coroutine, Generator, Sequence
+from typing import Any, Protocol
 
 import msgspec
 
 from dagger.core import codec, events
-from dagger.core.cache import Stored
-from dagger.core.errors import AttemptTimedOut, InputInvalid, NonRetryable, OutputInvalid, nearest
-from dagger.core.graph import Node, Reference
-from dagger.core.state import State, scope_of, step_name
+from dagger.core.errors import AttemptTimedOut, InputInvalid, NonRetryable, OutputInvalid
+from dagger.core.graph import Node
+from dagger.core.state import State
+from dagger.engine.binding import input_texts
 from dagger.engine.context import AttemptContext, sealed
+from dagger.engine.pools import Pool
+from dagger.engine.threads import Threads
+from dagger.engine.timers import Timer, Timers
 from dagger.spec.action import Action, arguments, outputs
-
-if TYPE_CHECKING:
-    from dagger.engine.pools import Pool
-    from dagger.engine.timers import Timer
-    from dagger.engine.tenure import Tenure
 
 GRACE_SECONDS = 5.0
 """How long a cancelled coroutine may take to clean up before it is given up, as a thread is at once."""
 
 _NEVER_RETRIED = (NonRetryable, InputInvalid, OutputInvalid)
-_BRACE = ord("{")
+_USERS_ERRORS = (Exception, asyncio.CancelledError, SystemExit)
+"""What may come out of user code and fails its attempt. A KeyboardInterrupt is the process's, not the attempt's."""
+
+
+class Machine(Protocol):
+    """What an attempt needs of the kernel."""
+
+    threads: Threads
+    timers: Timers
+
+    def call_soon_threadsafe(self, call: Callable[[], None]) -> None:
+        """Have the event loop call `call`."""
+
+    def is_stopping(self) -> bool:
+        """Whether the event loop is shutting down."""
+
+
+class OwnedRun(Protocol):
+    """What an attempt needs of its run, and the kernel of an attempt's run: see Tenure."""
+
+    state: State
+    now_ms: Callable[[], int]
+    load: Callable[[str], bytes]
+    context: contextvars.Context
+
+    @property
+    def kernel(self) -> Machine: ...
+    def action(self, node: Node) -> Action: ...
+    def take(self, attempt: Attempt) -> bool: ...
+    def suspended(self, attempt: Attempt) -> None: ...
+    def ended(self, attempt: Attempt, event: events.StepSucceeded, blobs: Sequence[codec.Blob]) -> None: ...
+    def failed(self, attempt: Attempt, error: events.Error, *, retryable: bool, now: int, duration_ms: int) -> None: ...
+    def cut_off(self, attempt: Attempt) -> None: ...
+    def abandoned(self, attempt: Attempt) -> None: ...
+    def released(self, attempt: Attempt) -> None: ...
 
 
 class Attempt:
@@ -39,7 +71,7 @@ class Attempt:
                  "on_released", "order", "pools", "priority", "started_ms", "step", "task", "tenure", "timer",
                  "yielded")  # fmt: skip
 
-    def __init__(self, tenure: Tenure, step: str, node: Node, number: int, pools: tuple[Pool, ...]) -> None:
+    def __init__(self, tenure: OwnedRun, step: str, node: Node, number: int, pools: tuple[Pool, ...]) -> None:
         self.tenure = tenure
         self.step = step
         self.node = node
@@ -86,6 +118,7 @@ class Attempt:
         try:
             # calling a coroutine function runs none of its code: no context is needed for it
             made = action.function(**keywords) if action.is_async else self.context.run(action.function, **keywords)
+            coroutine: Coroutine[Any, Any, Any]
             if type(made) is types.CoroutineType:
                 coroutine = made
             elif inspect.isawaitable(made):
@@ -93,7 +126,7 @@ class Attempt:
             else:
                 self.succeed(made)
                 return False
-        except (Exception, asyncio.CancelledError, SystemExit) as error:
+        except _USERS_ERRORS as error:
             self.fail(error)
             return False
         try:
@@ -101,7 +134,7 @@ class Attempt:
         except StopIteration as stop:
             self.succeed(stop.value)
             return False
-        except (Exception, asyncio.CancelledError, SystemExit) as error:
+        except _USERS_ERRORS as error:
             self.fail(error)
             return False
         self.coroutine = coroutine
@@ -111,10 +144,10 @@ class Attempt:
     async def proceed(self) -> None:
         """Run the suspended code to its end, in the worker's own task."""
         coroutine = self.coroutine
-        assert coroutine is not None  # noqa: S101 - `begin` said so
+        assert coroutine is not None
         try:
             result = await _drive(self.context, coroutine, self.yielded)
-        except (Exception, asyncio.CancelledError, SystemExit) as error:
+        except _USERS_ERRORS as error:
             self._ended(error, None)
         else:
             self._ended(None, result)
@@ -275,7 +308,7 @@ class Attempt:
 
 
 def _sealed(text: bytes, blobs: list[codec.Blob]) -> msgspec.Raw:
-    if len(text) > codec.BLOB_ABOVE_BYTES or text[0] == _BRACE:
+    if len(text) > codec.BLOB_ABOVE_BYTES or text[0] == codec.BRACE:
         text, blob = codec.seal(text)
         if blob is not None:
             blobs.append(blob)
@@ -283,9 +316,7 @@ def _sealed(text: bytes, blobs: list[codec.Blob]) -> msgspec.Raw:
 
 
 @types.coroutine
-def _drive(
-    context: contextvars.Context, coroutine: Coroutine[Any, Any, Any], yielded: Any
-) -> Generator[Any, Any, Any]:
+def _drive(context: contextvars.Context, coroutine: Coroutine[Any, Any, Any], yielded: Any) -> Generator[Any, Any, Any]:
     """Continue a coroutine that has suspended once, each time in its own context, in the task that awaits this.
 
     So `asyncio.current_task` and timeouts work in it, and its context variables stay in it.
@@ -307,80 +338,3 @@ def _drive(
 
 async def _awaited(made: Any) -> Any:
     return await made
-
-
-def input_texts(
-    state: State, step: str, node: Node, action: Action, load: Callable[[str], bytes]
-) -> dict[str, bytes]:
-    """The JSON text of each of the node's inputs. Raises InputInvalid for what is not there."""
-    sections = state.sections
-    scope = scope_of(step)
-    texts: dict[str, bytes] = {}
-    for entry in node.inputs:
-        reference = entry.reference
-        if not reference:
-            texts[entry.name] = bytes(entry.value)  # type: ignore[arg-type]
-            continue
-        section, _, key = reference.partition(".")
-        try:
-            stored = sections[f"{scope}/{section}" if scope and section != "inputs" else section][key]
-        except KeyError:
-            found = _follow(state, scope, node, entry.name, reference, load)
-            if found is not None:
-                texts[entry.name] = found
-            elif entry.name in action.required:
-                raise InputInvalid(_absent(state, scope, node, entry.name, reference)) from None
-            continue
-        texts[entry.name] = stored if type(stored) is bytes and stored[0] != _BRACE else _loaded(stored, load)
-    return texts
-
-
-def _loaded(stored: Stored, load: Callable[[str], bytes]) -> bytes:
-    return codec.resolve(stored, load) if isinstance(stored, bytes) else stored.text(load)
-
-
-def _follow(
-    state: State, scope: str, node: Node, name: str, text: str, load: Callable[[str], bytes]
-) -> bytes | None:
-    """What a reference with a path, or to a whole node, leads to; None if its node did not succeed."""
-    reference = Reference.parse(text)
-    where = f"node {node.id!r}: input {name!r}: {text!r}: "
-    source = reference.node if reference.node == "inputs" else step_name(scope, reference.node)
-    section = state.sections.get(source, {})
-    if source != "inputs" and source not in state.succeeded:
-        return None
-    if reference.output is None:
-        if len(section) == 1:
-            return _loaded(next(iter(section.values())), load)
-        whole = {key: msgspec.Raw(_loaded(stored, load)) for key, stored in section.items()}
-        return msgspec.json.encode(whole) if whole else b"null"
-    if reference.output not in section:
-        kind = "the run has no input" if source == "inputs" else f"node {reference.node!r} gave no output"
-        near = nearest(reference.output, section) or f"; there is: {', '.join(section) or 'nothing'}"
-        raise InputInvalid(f"{where}{kind} {reference.output!r}{near}")
-    value = codec.decode(_loaded(section[reference.output], load))
-    for part in reference.path:
-        try:
-            if isinstance(value, str) or (isinstance(part, str) and not isinstance(value, dict)):
-                raise TypeError  # noqa: TRY301 - a character of a text is no part of it
-            value = value[part]
-        except (KeyError, IndexError, TypeError):
-            raise InputInvalid(where + _dead_end(part, value)) from None
-    return codec.encode(value)
-
-
-def _dead_end(part: str | int, value: Any) -> str:
-    match value:
-        case dict():
-            near = nearest(str(part), value) or f"; it has: {', '.join(list(value)[:8]) or 'nothing'}"
-            return f"there is no key {part!r}{near}"
-        case list():
-            return f"there is no item {part!r} in a list of {len(value)}"
-        case _:
-            return f"{part!r} cannot be taken from a {type(value).__name__}"
-
-
-def _absent(state: State, scope: str, node: Node, name: str, text: str) -> str:
-    source = text.partition(".")[0]
-    ended = state.unsuccessful.get(step_name(scope, source))
-    return f"node {node.id!r}: input {name!r}: {text!r}: node {source!r} {ended.status if ended else 'has not run'}"

@@ -5,27 +5,43 @@ from __future__ import annotations
 import datetime
 import logging
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import msgspec
 
 from dagger.core import cache, codec
 from dagger.core.errors import AttemptOver, OutputInvalid
-from dagger.core.state import State, scope_of, step_name
+from dagger.core.events import scope_of, step_name
+from dagger.core.graph import Node
+from dagger.core.state import State
 from dagger.spec.context import Context, Outcome
 
-if TYPE_CHECKING:
-    from dagger.engine.attempt import Attempt
-
 LOGGER = logging.getLogger("dagger")
+
+
+class Tried(Protocol):
+    """What a context needs of its attempt."""
+
+    @property
+    def step(self) -> str:
+        """The step's name."""
+
+    @property
+    def node(self) -> Node:
+        """The step's node."""
+
+    @property
+    def number(self) -> int:
+        """Starts at 1."""
+
+    def deadline_ms(self) -> int:
+        """When the attempt times out, in milliseconds since 1970."""
 
 
 class AttemptContext(Context):
     """One attempt's context. It is closed when the attempt is over: what came later would be lost."""
 
-    def __init__(
-        self, attempt: Attempt, state: State, texts: Mapping[str, bytes], load: Callable[[str], bytes]
-    ) -> None:
+    def __init__(self, attempt: Tried, state: State, texts: Mapping[str, bytes], load: Callable[[str], bytes]) -> None:
         self._attempt = attempt
         self._state = state
         self._texts = texts

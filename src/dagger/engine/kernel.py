@@ -12,23 +12,31 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from dagger.core import events
 from dagger.core.journal import Lease, Store
+from dagger.engine.attempt import Attempt, OwnedRun
 from dagger.engine.context import LOGGER
 from dagger.engine.pools import ReadyQueue
 from dagger.engine.threads import Threads
 from dagger.engine.timers import Clock, Timers
 
-if TYPE_CHECKING:
-    from dagger.engine.attempt import Attempt
-    from dagger.engine.tenure import Tenure
-
 SLICE_SECONDS = 0.0015
 """How long a worker goes on before it lets the event loop turn: timers, I/O and other tasks wait no longer."""
 IDLE_WORKERS = 64
 """Workers kept for the next steps that suspend; more retire."""
+
+
+class Tenant(OwnedRun, Protocol):
+    """What the kernel needs of a run: see Tenure."""
+
+    lease: Lease
+    done: asyncio.Future[None]
+
+    def release(self, steps: list[str]) -> None: ...
+    def cancel(self, reason: str) -> None: ...
+    def discard(self, error: BaseException) -> None: ...
 
 
 class Kernel:
@@ -41,9 +49,9 @@ class Kernel:
         self.timers = Timers(loop)
         self.threads = Threads()
         self.ready = ReadyQueue()
-        self.tenures: dict[str, Tenure] = {}
+        self.tenures: dict[str, Tenant] = {}
         self._thread = threading.get_ident()
-        self._gated: deque[tuple[int, Tenure, list[str]]] = deque()
+        self._gated: deque[tuple[int, Tenant, list[str]]] = deque()
         self._waiters: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._committed = store.batch if store.is_immediate else store.batch - 1
         self._workers: set[asyncio.Task[None]] = set()
@@ -72,7 +80,7 @@ class Kernel:
     async def _work(self) -> None:
         """Take and attempt steps until there are none, or until a late cancel might hit the next one."""
         task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - this is a coroutine of a task
+        assert task is not None
         ready, time = self.ready, self.loop.time
         while True:
             self._is_coming = False
@@ -113,7 +121,7 @@ class Kernel:
 
     # -- durability --------------------------------------------------------------------------------------
 
-    def gate(self, tenure: Tenure, steps: list[str]) -> None:
+    def gate(self, tenure: Tenant, steps: list[str]) -> None:
         """Hold steps back until the open batch is durable (I3)."""
         self._gated.append((self.store.batch, tenure, steps))
 
@@ -172,7 +180,7 @@ class Kernel:
 
     # -- runs --------------------------------------------------------------------------------------------
 
-    def finished(self, tenure: Tenure) -> None:
+    def finished(self, tenure: Tenant) -> None:
         """A run has paused or ended: whoever waits for it is told when that is durable."""
 
         def tell(durable: asyncio.Future[None]) -> None:
@@ -190,7 +198,7 @@ class Kernel:
         else:
             self.durable().add_done_callback(tell)
 
-    def let_go(self, tenure: Tenure, error: BaseException) -> None:
+    def let_go(self, tenure: Tenant, error: BaseException) -> None:
         """Forget a run that cannot go on in this process; `error` tells whoever waits for it."""
         self.tenures.pop(tenure.state.run_id, None)
         tenure.discard(error)

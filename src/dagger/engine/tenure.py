@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from dagger.core import decide, events
 from dagger.core.codec import Blob
@@ -27,8 +27,8 @@ class Tenure:
         self.kernel = kernel
         self.lease = lease
         self.state = state
-        self.now_ms = kernel.clock.now_ms
-        self.load = kernel.load_blob
+        self.now_ms: Callable[[], int] = kernel.clock.now_ms
+        self.load: Callable[[str], bytes] = kernel.load_blob
         self.context = contextvars.copy_context()
         """Attempts see the context variables of whoever started the run, each in a copy of its own."""
         self.done: asyncio.Future[None] = kernel.loop.create_future()
@@ -42,7 +42,7 @@ class Tenure:
         """Steps that wait for their next attempt."""
         self._abandoned: dict[str, Attempt] = {}
         """The last attempt of a step, if its code could not be stopped."""
-        self._chances = random.Random(state.run_id)  # noqa: S311 - spreads retries, guards nothing
+        self._chances = random.Random(state.run_id)
         self._deadline: Timer | None = None
         self._is_settled = False
         self._pools: tuple[Pool, ...] = ()
@@ -67,7 +67,7 @@ class Tenure:
             self._deadline = self.kernel.timers.after(remaining / 1000, self._check_limits)
         self._step_over()
 
-    def record(self, event: events.Event, blobs: Iterable[Blob] = ()) -> None:
+    def record(self, event: events.Event, blobs: Sequence[Blob] = ()) -> None:
         """Apply and append the next event, and start what it made ready."""
         ready = self.state.apply(event)
         try:
@@ -127,16 +127,14 @@ class Tenure:
         left = attempt.deadline_ms() - attempt.started_ms
         attempt.timer = self.kernel.timers.after(left / 1000, lambda: attempt.cut("timeout"))
 
-    def ended(self, attempt: Attempt, event: events.StepSucceeded, blobs: Iterable[Blob]) -> None:
+    def ended(self, attempt: Attempt, event: events.StepSucceeded, blobs: Sequence[Blob]) -> None:
         """An attempt succeeded."""
         self._running.discard(attempt)
         if not self._is_settled:
             self.record(event, blobs)
         self._leave(attempt)
 
-    def failed(
-        self, attempt: Attempt, error: events.Error, *, retryable: bool, now: int, duration_ms: int
-    ) -> None:
+    def failed(self, attempt: Attempt, error: events.Error, *, retryable: bool, now: int, duration_ms: int) -> None:
         """An attempt failed: another one follows, or the step has failed."""
         self._running.discard(attempt)
         if self._is_settled:

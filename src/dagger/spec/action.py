@@ -56,7 +56,7 @@ class Action:
 
     def __init__(self, function: Callable[..., Any], name: str | None = None, runs_in: RunsIn | None = None) -> None:
         self.function = function
-        self.name = name or getattr(function, "__name__", type(function).__name__)
+        self.name: str = name or str(getattr(function, "__name__", type(function).__name__))
         """The name that nodes call it by."""
         self.description = inspect.getdoc(function) or ""
         self.is_async = _is_async(function)
@@ -114,7 +114,6 @@ class Action:
         except (TypeError, NotImplementedError) as error:
             message = f"action {self.name!r}: parameter {name!r} cannot be made from JSON: {error}"
             raise RegistryError(message) from None
-
 
     def schema(self) -> dict[str, Any]:
         """`{"name", "description", "parameters": {JSON Schema}, "returns": {JSON Schema}}`."""
@@ -200,7 +199,9 @@ def _declared(node: Node, result: object) -> dict[str, bytes]:
     plain = _as_dict(result)
     if plain is None and isinstance(result, (tuple, list)):
         if len(result) != len(names):
-            message = f"node {node.id!r}: declares {len(names)} outputs ({', '.join(names)}) but got {len(result)} values"
+            message = (
+                f"node {node.id!r}: declares {len(names)} outputs ({', '.join(names)}) but got {len(result)} values"
+            )
             raise OutputInvalid(message)
         plain = dict(zip(names, result, strict=True))
     if plain is None:

@@ -39,7 +39,7 @@ def refusal(parameters: dict[str, Any], where: str) -> Callable[[Mapping[str, An
     if not parameters.keys() - {"type", "description"}:
         return None
     # not at the top: only explicit schemas need it, and `import dagger` has a budget
-    import jsonschema_rs  # noqa: PLC0415
+    import jsonschema_rs
 
     try:
         validator = jsonschema_rs.validator_for(parameters)
@@ -48,7 +48,9 @@ def refusal(parameters: dict[str, Any], where: str) -> Callable[[Mapping[str, An
         raise RegistryError(message) from None
 
     def refuse(inputs: Mapping[str, Any]) -> str:
-        errors = (f"at ${''.join(f'.{key}' for key in e.instance_path)}: {e.message}" for e in validator.iter_errors(inputs))
+        errors = (
+            f"at ${''.join(f'.{key}' for key in e.instance_path)}: {e.message}" for e in validator.iter_errors(inputs)
+        )
         return "; ".join(errors)
 
     return refuse
@@ -71,10 +73,10 @@ def _from_model(kind: type, value: object) -> object:
     return validate(msgspec.json.encode(value), strict=True)
 
 
-def _model_schema(kind: type) -> Mapping[str, Any]:
+def _model_schema(kind: type) -> dict[str, Any]:
     schema = getattr(kind, "model_json_schema", None)
     if schema is None:
         message = f"{kind.__qualname__} cannot be made from JSON"
         raise NotImplementedError(message)
-    described: Mapping[str, Any] = schema()
+    described: dict[str, Any] = schema()
     return described
