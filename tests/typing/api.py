@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass
 
-from dagger import Context, Dagger, EventDriven, Graph, Message, Report, Run, Static, action, agent
+from typing import Any
+
+from dagger import Cache, Context, Dagger, Graph, NodeAction, NodeOutcome, Report, Run, RunConfig, Static, action
+from dagger.testing import VirtualClock
 
 
 @dataclass(frozen=True)
@@ -25,34 +28,61 @@ def shout(text: str, ctx: Context) -> str:
     return text.upper()
 
 
-@agent(subscribe="tasks", publish="results")
-async def worker(task: Task) -> str:
-    """Answer a task."""
-    return task.text
+class Greeter(NodeAction):
+    """An action as an object."""
 
+    name = "greet"
 
-async def router(message: Message, ctx: Context) -> None:
-    """Pass a message on."""
-    ctx.publish("tasks", message.payload)
+    def schema(self) -> dict[str, Any]:
+        """What it takes."""
+        return {"name": "greet", "description": "", "parameters": {"type": "object"}, "returns": {}}
+
+    async def execute(self, ctx: Context) -> str:
+        """Greet by name."""
+        ctx.log.info("greeting")
+        return f"hello {ctx.inputs['name']}, attempt {ctx.attempt}"
 
 
 async def whole_life_of_a_run() -> Report:
     """Register, load, start, watch, steer, wait."""
     async with Dagger("memory:", config={"max_attempts": 2}) as app:
         app.register_action(add_numbers)
-        app.register_agent(worker)
-        app.agent(subscribe=["a", "b"], publish="tasks", concurrency=4)(router)
+        app.register_action(Greeter())
+        app.register_action(Greeter)
+
+        @app.action
+        async def plain(task: Task) -> int:
+            return len(task.text)
+
+        @app.action(name="other", runs_in="thread")
+        def other(size: int) -> int:
+            return size
 
         graph: Graph = app.load_yaml_file("pipeline.yaml")
-        run: Run = await app.start(Static(graph.name), inputs={"num1": 1.0}, tags={"team": "docs"})
-        async for event in run.events(from_seq=0, live=False):
-            print(event)
-        await run.pause()
-        await run.cancel("enough")
-        report: Report = await run.wait()
-        ok: bool = report.overall_success
-        print(ok, report.outputs["node3"]["sum"], report.error)
-        return await app.execute(EventDriven("tasks", {"text": "hello"}))
+        run: Run = await app.start(
+            Static(graph.name),
+            inputs={"num1": 1.0},
+            cache=Cache.of({"global": {"seen": 1}}),
+            config=RunConfig(max_parallel=4),
+            tags={"team": "docs"},
+        )
+        async for recorded in run.events(from_seq=0, live=False):
+            print(recorded.seq, recorded.type, recorded.event.at)
+        again: Run = await app.resume(run.id, input="go on", config={"max_tokens": 5})
+        report: Report = await again.wait()
+        outcome: NodeOutcome = report.node_outcomes["node3"]
+        ok: bool = report.overall_success and outcome.success
+        tree = await run.tree()
+        print(ok, report.outputs["node3"]["sum"], report.error, tree.to_dot(), run.cache.get("global", "seen"))
+        runs: list[Run] = await app.runs(status="paused", tags={"team": "docs"})
+        return await runs[0].cancel("enough")
+
+
+def a_script() -> Report:
+    """The blocking form, and the virtual clock."""
+    clock = VirtualClock()
+    clock.run(functions_stay_callable())
+    return Dagger(clock=clock).run("pipeline.yaml", inputs={"num1": 1})
 
 
 async def functions_stay_callable() -> None:
