@@ -14,6 +14,7 @@ from typing import Any, Self
 
 import msgspec
 
+from dagger import address
 from dagger.core import codec, events
 from dagger.core.cache import Cache, CacheView
 from dagger.core.config import RunConfig
@@ -77,6 +78,8 @@ class Dagger(Registry):
         self._kernel: Kernel | None = None
         self._opening: asyncio.Lock | None = None
         self._reports: weakref.WeakSet[Report] = weakref.WeakSet()
+        self.address = ""
+        """Where another process finds it, see dagger.address; empty: the module's global that it is, if it is one."""
         self._module = sys._getframe(1).f_globals.get("__name__", "")  # noqa: SLF001 - where the application's code is
 
     # -- runs --------------------------------------------------------------------------------------------
@@ -137,8 +140,8 @@ class Dagger(Registry):
             spec=begun,
             graph=definition,
             config=effective.to_dict(all_fields=True),
-            inputs={name: _sealed(text, blobs) for name, text in given.items()},
-            cache=[msgspec.structs.replace(write, value=_sealed(bytes(write.value), blobs)) for write in seed],
+            inputs={name: codec.sealed(text, blobs) for name, text in given.items()},
+            cache=[msgspec.structs.replace(write, value=codec.sealed(bytes(write.value), blobs)) for write in seed],
             tags=_tags(tags),
             app=self._address(),
             fingerprint=fingerprint,
@@ -275,6 +278,12 @@ class Dagger(Registry):
         await kernel.close(InvalidState("the application was closed; resume or recover continues the run"))
         await kernel.store.close()
 
+    def use_store(self, store: str | Path | Store) -> None:
+        """Keep the runs in another store. Raises InvalidState once this application has opened its own."""
+        if self._kernel is not None:
+            raise InvalidState(f"{self._store.url} is open: close the application before it gets another store")
+        self._store = _store_of(store)
+
     @property
     def store(self) -> Store:
         """The store; open once the application has been used."""
@@ -340,14 +349,7 @@ class Dagger(Registry):
         return await self.resume(run_id) if run.status == "interrupted" else run
 
     def _address(self) -> str:
-        """`package.module:name` or `file.py:name` of this application, if it is a module's global."""
-        module = sys.modules.get(self._module)
-        for name, value in list(vars(module).items()) if module else ():
-            if value is self:
-                file = getattr(module, "__file__", None)
-                is_packaged = "." in self._module
-                return f"{self._module if is_packaged or not file else Path(file).resolve()}:{name}"
-        return ""
+        return self.address or address.of(self, self._module)
 
 
 def _store_of(store: str | Path | Store) -> Store:
@@ -370,7 +372,10 @@ def _fresh_run_id() -> str:
 
 
 def _fingerprint(spec: events.Spec, definition: Definition, inputs: Mapping[str, bytes]) -> str:
-    whole = msgspec.json.encode([spec, definition, {name: inputs[name].decode() for name in sorted(inputs)}])
+    # a node's own hash stands for it: encoding 100,000 nodes anew would take longer than starting them
+    nodes = "".join([f"{node.id}={node.hash}\n" for node in definition.nodes])
+    head = msgspec.structs.replace(definition, nodes=())
+    whole = msgspec.json.encode([spec, head, nodes, {name: inputs[name].decode() for name in sorted(inputs)}])
     return hashlib.blake2b(whole, digest_size=16).hexdigest()
 
 
@@ -382,13 +387,6 @@ def _input_text(run_id: str, value: object) -> msgspec.Raw | msgspec.UnsetType:
     except codec.NotJson as error:
         message = f"run {run_id!r}: input {error}"
         raise InputInvalid(message) from None
-
-
-def _sealed(text: bytes, blobs: list[codec.Blob]) -> msgspec.Raw:
-    text, blob = codec.seal(text)
-    if blob is not None:
-        blobs.append(blob)
-    return msgspec.Raw(text)
 
 
 def _tags(tags: Mapping[str, str] | None) -> dict[str, str]:

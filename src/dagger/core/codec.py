@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import hashlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import msgspec
@@ -79,11 +79,6 @@ def decode(data: bytes | msgspec.Raw) -> Any:
     return _read(data)
 
 
-def decode_all(texts: Mapping[str, bytes]) -> dict[str, Any]:
-    """The values of several JSON texts, by name."""
-    return {name: _read(text) for name, text in texts.items()}
-
-
 def is_blob(data: bytes) -> bool:
     """Whether `data` refers to a blob and is not the value itself."""
     return data.startswith(_BLOB_PREFIX)
@@ -100,6 +95,15 @@ def seal(data: bytes) -> tuple[bytes, Blob | None]:
         return data, None
     blob = Blob(hashlib.blake2b(data, digest_size=16).hexdigest(), data)
     return _write(BlobReference(blob.hash, len(data))), blob
+
+
+def sealed(data: bytes, blobs: list[Blob]) -> msgspec.Raw:
+    """What to write in an event for a value's JSON text; a blob to store beside it goes to `blobs`."""
+    if len(data) > BLOB_ABOVE_BYTES or data[0] == BRACE:
+        data, blob = seal(data)
+        if blob is not None:
+            blobs.append(blob)
+    return msgspec.Raw(data)
 
 
 def resolve(data: bytes, load: Callable[[str], bytes]) -> bytes:

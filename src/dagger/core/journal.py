@@ -44,6 +44,19 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True):
     """When the run last started, paused, went on or ended."""
 
 
+PROJECTED = frozenset(
+    (
+        events.RunStarted,
+        events.RunRecovered,
+        events.RunPaused,
+        events.RunResumed,
+        events.CancelRequested,
+        events.RunEnded,
+    )
+)
+"""The events that can change a run's row: all others are appended without a look."""
+
+
 def projected(row: RunRow | None, event: events.Event) -> RunRow | None:
     """The row after the event; `row` itself where the event changes nothing in it."""
     if isinstance(event, events.RunStarted):

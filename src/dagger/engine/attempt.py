@@ -16,12 +16,12 @@ from dagger.core import codec, events
 from dagger.core.errors import AttemptTimedOut, InputInvalid, NonRetryable, OutputInvalid
 from dagger.core.graph import Node
 from dagger.core.state import State
-from dagger.engine.binding import input_texts
-from dagger.engine.context import AttemptContext, sealed
+from dagger.engine.binding import bind
+from dagger.engine.context import AttemptContext
 from dagger.engine.pools import Pool
 from dagger.engine.threads import Threads
 from dagger.engine.timers import Timer, Timers
-from dagger.spec.action import Action, arguments, outputs
+from dagger.spec.action import Action, outputs
 
 GRACE_SECONDS = 5.0
 """How long a cancelled coroutine may take to clean up before it is given up, as a thread is at once."""
@@ -100,36 +100,17 @@ class Attempt:
         self.started_ms = tenure.now_ms()
         try:
             action = tenure.action(self.node)
-            texts = input_texts(tenure.state, self.step, self.node, action, tenure.load)
-            keywords = arguments(action, self.node, texts)
+            keywords = bind(tenure.state, self.step, self.node, action, tenure.load)
             if action.context_name is not None:
-                self.ctx = keywords[action.context_name] = AttemptContext(self, tenure.state, texts, tenure.load)
-        except Exception as error:  # noqa: BLE001 - whatever a user's types raise fails the attempt
-            self.fail(error)
-            return False
-        self.context = tenure.context.copy()
-        if action.runs_in == "thread":
-            self._begin_in_thread(action, keywords)
-            return False
-        return self._begin_in_loop(action, keywords)
-
-    def _begin_in_loop(self, action: Action, keywords: dict[str, Any]) -> bool:
-        """Run the code until it first suspends: most of the time it never does, and costs no task."""
-        try:
-            # calling a coroutine function runs none of its code: no context is needed for it
-            made = action.function(**keywords) if action.is_async else self.context.run(action.function, **keywords)
-            coroutine: Coroutine[Any, Any, Any]
-            if type(made) is types.CoroutineType:
-                coroutine = made
-            elif inspect.isawaitable(made):
-                coroutine = _awaited(made)
-            else:
-                self.succeed(made)
+                self.ctx = keywords[action.context_name] = AttemptContext(self, action, tenure.state, tenure.load)
+            self.context = tenure.context.copy()
+            if action.runs_in == "thread":
+                self._begin_in_thread(action, keywords)
                 return False
-        except _USERS_ERRORS as error:
-            self.fail(error)
-            return False
-        try:
+            coroutine = action.function(**keywords) if action.is_async else _call(action.function, keywords)
+            if type(coroutine) is not types.CoroutineType:
+                coroutine = _returned(coroutine)
+            # until the code first suspends it costs no task; most of the time it never does
             self.yielded = self.context.run(coroutine.send, None)
         except StopIteration as stop:
             self.succeed(stop.value)
@@ -138,7 +119,7 @@ class Attempt:
             self.fail(error)
             return False
         self.coroutine = coroutine
-        self.tenure.suspended(self)
+        tenure.suspended(self)
         return True
 
     async def proceed(self) -> None:
@@ -158,23 +139,24 @@ class Attempt:
 
         def call() -> None:
             error: BaseException | None = None
-            made: Any = None
+            made: dict[str, msgspec.Raw] = {}
+            blobs: list[codec.Blob] = []
             try:
                 # encoding belongs to the call: a large result must not hold up the loop
-                made = outputs(self.node, self.context.run(action.function, **keywords))
+                made = outputs(self.node, self.context.run(action.function, **keywords), blobs)
             except BaseException as caught:  # noqa: BLE001 - it is handed to the loop
                 error = caught
-            tenure.kernel.call_soon_threadsafe(lambda: self._thread_ended(error, made))
+            tenure.kernel.call_soon_threadsafe(lambda: self._thread_ended(error, made, blobs))
 
         tenure.kernel.threads.submit(call)
 
-    def _thread_ended(self, error: BaseException | None, made: dict[str, bytes]) -> None:
+    def _thread_ended(self, error: BaseException | None, made: dict[str, msgspec.Raw], blobs: list[codec.Blob]) -> None:
         if self.is_over:
             self._released()
         elif error is not None:
             self.fail(error)
         else:
-            self._succeed_with(made)
+            self._record(made, blobs)
 
     def _ended(self, error: BaseException | None, result: object) -> None:
         """The suspended code has ended; who ended it decides what that means."""
@@ -238,39 +220,21 @@ class Attempt:
 
     def succeed(self, result: object) -> None:
         """Record the success with all of its effects."""
+        blobs: list[codec.Blob] = []
         try:
-            made = outputs(self.node, result)
+            made = outputs(self.node, result, blobs)
         except Exception as error:  # noqa: BLE001 - a user's type may raise anything while it is encoded
             self.fail(error)
             return
-        self._succeed_with(made)
+        self._record(made, blobs)
 
-    def _succeed_with(self, made: dict[str, bytes]) -> None:
+    def _record(self, made: dict[str, msgspec.Raw], blobs: list[codec.Blob]) -> None:
         now = self.over()
-        blobs: list[codec.Blob] = []
-        raws = {name: _sealed(text, blobs) for name, text in made.items()}
-        ctx = self.ctx
-        if ctx is None:
-            event = events.StepSucceeded(
-                at=now, step=self.step, attempt=self.number, duration_ms=now - self.started_ms, outputs=raws
-            )
-        else:
-            writes = []
-            for write in ctx.cache.collected:  # type: ignore[attr-defined]
-                kept, blob = sealed(write)
-                writes.append(kept)
-                if blob is not None:
-                    blobs.append(blob)
-            event = events.StepSucceeded(
-                at=now,
-                step=self.step,
-                attempt=self.number,
-                duration_ms=now - self.started_ms,
-                outputs=raws,
-                cache=writes,
-                result=msgspec.UNSET if ctx.result is None else _sealed(ctx.result, blobs),
-                tokens=ctx.tokens,
-            )
+        event = events.StepSucceeded(
+            at=now, step=self.step, attempt=self.number, duration_ms=now - self.started_ms, outputs=made
+        )
+        if self.ctx is not None:
+            event = self.ctx.with_effects(event, blobs)
         self.tenure.ended(self, event, blobs)
 
     def fail(self, error: BaseException) -> None:
@@ -307,14 +271,6 @@ class Attempt:
         return self.started_ms + (own if remaining is None else min(own, remaining))
 
 
-def _sealed(text: bytes, blobs: list[codec.Blob]) -> msgspec.Raw:
-    if len(text) > codec.BLOB_ABOVE_BYTES or text[0] == codec.BRACE:
-        text, blob = codec.seal(text)
-        if blob is not None:
-            blobs.append(blob)
-    return msgspec.Raw(text)
-
-
 @types.coroutine
 def _drive(context: contextvars.Context, coroutine: Coroutine[Any, Any, Any], yielded: Any) -> Generator[Any, Any, Any]:
     """Continue a coroutine that has suspended once, each time in its own context, in the task that awaits this.
@@ -336,5 +292,10 @@ def _drive(context: contextvars.Context, coroutine: Coroutine[Any, Any, Any], yi
                 return stop.value
 
 
-async def _awaited(made: Any) -> Any:
-    return await made
+async def _call(function: Callable[..., Any], keywords: dict[str, Any]) -> Any:
+    """A plain function that runs in the loop, as a coroutine."""
+    return await _returned(function(**keywords))
+
+
+async def _returned(made: Any) -> Any:
+    return await made if inspect.isawaitable(made) else made

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -13,18 +13,38 @@ from dagger.core.errors import InputInvalid, nearest
 from dagger.core.events import scope_of, step_name
 from dagger.core.graph import Input, Node, Reference
 from dagger.core.state import State
-from dagger.spec.action import Action
+from dagger.spec.action import Action, argument, refuse_missing
 
 
-def input_texts(state: State, step: str, node: Node, action: Action, load: Callable[[str], bytes]) -> dict[str, bytes]:
-    """The JSON text of each of the node's inputs. Raises InputInvalid for what is not there."""
+def bind(state: State, step: str, node: Node, action: Action, load: Callable[[str], bytes]) -> dict[str, Any]:
+    """The keyword arguments that a node's inputs make. Raises InputInvalid."""
+    decoders = action.decoders
+    made: dict[str, Any] = {}
+    for name, text in input_texts(state, step, node, action, load):
+        if name in decoders or not action.is_open:
+            made[name] = argument(action, node, name, text)
+        elif action.context_name is None:
+            made[name] = codec.decode(text)
+    if len(made) < len(action.required):
+        refuse_missing(action, node, made)
+    if action.refuse is not None:
+        texts = input_texts(state, step, node, action, load)
+        if wrong := action.refuse({name: codec.decode(text) for name, text in texts}):
+            message = f"node {node.id!r}: {wrong}"
+            raise InputInvalid(message)
+    return made
+
+
+def input_texts(
+    state: State, step: str, node: Node, action: Action, load: Callable[[str], bytes]
+) -> Iterator[tuple[str, bytes | msgspec.Raw]]:
+    """The name and the JSON text of each of the node's inputs. Raises InputInvalid for what is not there."""
     sections = state.sections
     scope = scope_of(step)
-    texts: dict[str, bytes] = {}
     for entry in node.inputs:
         reference = entry.reference
         if not reference:
-            texts[entry.name] = bytes(entry.value)  # type: ignore[arg-type]
+            yield entry.name, entry.value  # type: ignore[misc]
             continue
         section, _, key = reference.partition(".")
         try:
@@ -32,12 +52,11 @@ def input_texts(state: State, step: str, node: Node, action: Action, load: Calla
         except KeyError:
             found = _follow(state, scope, node, entry, load)
             if found is not None:
-                texts[entry.name] = found
+                yield entry.name, found
             elif entry.name in action.required:
                 raise InputInvalid(_absent(state, scope, node, entry)) from None
             continue
-        texts[entry.name] = stored if type(stored) is bytes and stored[0] != codec.BRACE else _loaded(stored, load)
-    return texts
+        yield entry.name, stored if type(stored) is bytes and stored[0] != codec.BRACE else _loaded(stored, load)
 
 
 def _loaded(stored: Stored, load: Callable[[str], bytes]) -> bytes:

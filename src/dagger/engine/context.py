@@ -9,11 +9,13 @@ from typing import Any, Protocol
 
 import msgspec
 
-from dagger.core import cache, codec
+from dagger.core import cache, codec, events
 from dagger.core.errors import AttemptOver, OutputInvalid
 from dagger.core.events import scope_of, step_name
 from dagger.core.graph import Node
 from dagger.core.state import State
+from dagger.engine.binding import input_texts
+from dagger.spec.action import Action
 from dagger.spec.context import Context, Outcome
 
 LOGGER = logging.getLogger("dagger")
@@ -41,16 +43,17 @@ class Tried(Protocol):
 class AttemptContext(Context):
     """One attempt's context. It is closed when the attempt is over: what came later would be lost."""
 
-    def __init__(self, attempt: Tried, state: State, texts: Mapping[str, bytes], load: Callable[[str], bytes]) -> None:
+    def __init__(self, attempt: Tried, action: Action, state: State, load: Callable[[str], bytes]) -> None:
         self._attempt = attempt
         self._state = state
-        self._texts = texts
+        self._action = action
+        self._load = load
         self.run_id = state.run_id
         self.graph = state.spec.name
         self.node = attempt.node
         self.attempt = attempt.number
         self.idempotency_key = f"{state.run_id}/{attempt.step}"
-        self.cache = AttemptCache(state.sections, load, self)
+        self.cache: AttemptCache = AttemptCache(state.sections, load, self)
         self.result: bytes | None = None
         self.tokens = 0
         self._is_over = False
@@ -58,7 +61,8 @@ class AttemptContext(Context):
     @property
     def inputs(self) -> dict[str, Any]:  # type: ignore[override]
         """See Context. Decoded anew at each call."""
-        return codec.decode_all(self._texts)
+        texts = input_texts(self._state, self._attempt.step, self.node, self._action, self._load)
+        return {name: codec.decode(text) for name, text in texts}
 
     @property
     def log(self) -> logging.LoggerAdapter[logging.Logger]:  # type: ignore[override]
@@ -100,6 +104,18 @@ class AttemptContext(Context):
             message = f"node {self.node.id!r}: tokens are a whole number of at least 0, not {count!r}"
             raise OutputInvalid(message)
         self.tokens += count
+
+    def with_effects(self, event: events.StepSucceeded, blobs: list[codec.Blob]) -> events.StepSucceeded:
+        """The attempt's success with all that it collected; large values go to `blobs`."""
+        return msgspec.structs.replace(
+            event,
+            cache=[
+                msgspec.structs.replace(write, value=codec.sealed(bytes(write.value), blobs))
+                for write in self.cache.collected
+            ],
+            result=msgspec.UNSET if self.result is None else codec.sealed(self.result, blobs),
+            tokens=self.tokens,
+        )
 
     def close(self) -> None:
         """Refuse all further calls."""
@@ -163,9 +179,3 @@ class AttemptLog(logging.LoggerAdapter[logging.Logger]):
         """See logging.LoggerAdapter: before Python 3.13 it drops the call's own `extra`."""
         kwargs["extra"] = {**(self.extra or {}), **(kwargs.get("extra") or {})}
         return msg, kwargs
-
-
-def sealed(write: cache.Write) -> tuple[cache.Write, codec.Blob | None]:
-    """The write as it stands in an event, and the blob to store beside it if its value is large."""
-    text, blob = codec.seal(bytes(write.value))
-    return (write, None) if blob is None else (msgspec.structs.replace(write, value=msgspec.Raw(text)), blob)

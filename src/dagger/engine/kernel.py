@@ -85,11 +85,11 @@ class Kernel:
         while True:
             self._is_coming = False
             until = time() + SLICE_SECONDS
-            while ready:
-                attempt: Attempt = ready.pop()  # type: ignore[assignment]
+            attempt: Attempt | None
+            while (attempt := ready.pop()) is not None:  # type: ignore[assignment]
                 if not attempt.tenure.take(attempt):
                     continue
-                if ready and not self._is_coming:
+                if not self._is_coming:
                     self.wake()
                 if attempt.begin():
                     attempt.task = task

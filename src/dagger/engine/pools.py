@@ -44,14 +44,17 @@ class ReadyQueue:
 
     def add(self, step: Queued) -> None:
         """Take in a step that became ready: it waits for slots first, if its pools have none free."""
-        step.order = next(self._orders)
-        self._place(step)
+        if step.pools or step.priority:
+            step.order = next(self._orders)
+            self._place(step)
+        else:
+            self._plain.append(step)
 
-    def pop(self) -> Queued:
-        """The next step to start; its slots are taken."""
+    def pop(self) -> Queued | None:
+        """The next step to start; its slots are taken. None: there is none."""
         if self._others and (self._others[0][0] < 0 or not self._plain):
             return heapq.heappop(self._others)[2]
-        return self._plain.popleft()
+        return self._plain.popleft() if self._plain else None
 
     def release(self, step: Queued) -> None:
         """Give back the step's slots; whoever waits for them comes nearer."""

@@ -47,6 +47,7 @@ class Tenure:
         self._is_settled = False
         self._pools: tuple[Pool, ...] = ()
         self._is_gated = False
+        self._has_priorities = False
 
     @property
     def abandoned_count(self) -> int:
@@ -58,6 +59,7 @@ class Tenure:
         state = self.state
         slots = state.config.max_parallel
         self._pools = (Pool(slots),) if slots else ()
+        self._has_priorities = any(pending.node.priority for pending in state.pending.values())
         self._is_gated = not self.kernel.store.is_immediate
         self.submit(ready)
         # from here on, what is ready waits for the disk only if the run's durability says so
@@ -90,7 +92,7 @@ class Tenure:
         """Queue steps for their next attempt."""
         pending = self.state.pending
         queue = self.kernel.ready
-        if len(steps) > 1 and any(pending[step].node.priority for step in steps if step in pending):
+        if self._has_priorities and len(steps) > 1:
             steps = sorted(steps, key=lambda step: -pending[step].node.priority if step in pending else 0)
         for step in steps:
             waiting = pending.get(step)
@@ -100,8 +102,7 @@ class Tenure:
                 self._delay(step, waiting.retry_at)
             else:
                 queue.add(Attempt(self, step, waiting.node, waiting.failures + 1, self._pools))
-        if self.kernel.ready:
-            self.kernel.wake()
+        self.kernel.wake()
 
     def action(self, node: Node) -> Action:
         """The registered action of a node. Raises ActionNotRegistered."""
@@ -124,15 +125,19 @@ class Tenure:
         self._running.add(attempt)
         started = events.StepStarted(at=attempt.started_ms, step=attempt.step, attempt=attempt.number)
         self.record(started)
-        left = attempt.deadline_ms() - attempt.started_ms
-        attempt.timer = self.kernel.timers.after(left / 1000, lambda: attempt.cut("timeout"))
+        # where the run has less time left, its own deadline cuts the attempt off
+        attempt.timer = self.kernel.timers.after(attempt.node.timeout, lambda: attempt.cut("timeout"))
 
     def ended(self, attempt: Attempt, event: events.StepSucceeded, blobs: Sequence[Blob]) -> None:
         """An attempt succeeded."""
-        self._running.discard(attempt)
+        if attempt.task is not None or self._running:
+            self._running.discard(attempt)
         if not self._is_settled:
             self.record(event, blobs)
-        self._leave(attempt)
+        if attempt.pools or event.tokens or self._open == 1:
+            self._leave(attempt)
+        else:
+            self._open -= 1  # nothing can follow but what `record` has sent on its way
 
     def failed(self, attempt: Attempt, error: events.Error, *, retryable: bool, now: int, duration_ms: int) -> None:
         """An attempt failed: another one follows, or the step has failed."""

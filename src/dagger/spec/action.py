@@ -139,34 +139,23 @@ class Action:
         return f"<action {self.name}>"
 
 
-def arguments(action: Action, node: Node, texts: Mapping[str, bytes]) -> dict[str, Any]:
-    """The keyword arguments that the inputs' JSON texts make. Raises InputInvalid."""
-    decoders = action.decoders
-    made: dict[str, Any] = {}
-    for name, text in texts.items():
-        decode = decoders.get(name)
-        if decode is not None:
-            try:
-                made[name] = decode(text)
-            except (msgspec.DecodeError, ValueError) as error:
-                message = f"node {node.id!r}: input {name!r}: {schema.in_words(error)}"
-                raise InputInvalid(message) from None
-        elif not action.is_open:
-            takes = ", ".join(decoders) or "none"
-            near = nearest(name, decoders)
-            message = f"node {node.id!r}: action {action.name!r} has no parameter {name!r}{near} (it takes: {takes})"
-            raise InputInvalid(message)
-        elif action.context_name is None:
-            made[name] = codec.decode(text)
-    if len(made) < len(action.required):
-        _refuse_missing(action, node, made)
-    if action.refuse is not None and (wrong := action.refuse(codec.decode_all(texts))):
-        message = f"node {node.id!r}: {wrong}"
+def argument(action: Action, node: Node, name: str, text: bytes | msgspec.Raw) -> Any:
+    """The value of one parameter from an input's JSON text. Raises InputInvalid."""
+    decode = action.decoders.get(name)
+    if decode is None:
+        takes = ", ".join(action.decoders) or "none"
+        near = nearest(name, action.decoders)
+        message = f"node {node.id!r}: action {action.name!r} has no parameter {name!r}{near} (it takes: {takes})"
         raise InputInvalid(message)
-    return made
+    try:
+        return decode(text)
+    except (msgspec.DecodeError, ValueError) as error:
+        message = f"node {node.id!r}: input {name!r}: {schema.in_words(error)}"
+        raise InputInvalid(message) from None
 
 
-def _refuse_missing(action: Action, node: Node, made: Mapping[str, Any]) -> None:
+def refuse_missing(action: Action, node: Node, made: Mapping[str, Any]) -> None:
+    """Raise InputInvalid where a required parameter has no value."""
     missing = [repr(name) for name in action.required if name not in made]
     if missing:
         word = "input" if len(missing) == 1 else "inputs"
@@ -174,11 +163,20 @@ def _refuse_missing(action: Action, node: Node, made: Mapping[str, Any]) -> None
         raise InputInvalid(message)
 
 
-def outputs(node: Node, result: object) -> dict[str, bytes]:
-    """The outputs, as JSON text by name, that an action's result makes at its node. Raises OutputInvalid."""
+def outputs(node: Node, result: object, blobs: list[codec.Blob]) -> dict[str, msgspec.Raw]:
+    """The outputs by name that an action's result makes at its node, as they stand in an event.
+
+    What is large goes to `blobs`. Raises OutputInvalid.
+    """
     declared = node.outputs
     if len(declared) == 1:
-        return {declared[0].name: _text(node, declared[0].name, result)}
+        name = declared[0].name
+        return {name: codec.sealed(_text(node, name, result), blobs)}
+    return {name: codec.sealed(text, blobs) for name, text in _texts(node, result).items()}
+
+
+def _texts(node: Node, result: object) -> dict[str, bytes]:
+    declared = node.outputs
     if declared:
         return _declared(node, result)
     if result is None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from dagger.core import events
 from dagger.core.codec import Blob
 from dagger.core.errors import LeaseLost, RunExists, RunLeased, RunNotFound, StoreCorrupt
-from dagger.core.journal import Lease, Listener, Ownership, RunRow, is_owned, projected
+from dagger.core.journal import PROJECTED, Lease, Listener, Ownership, RunRow, is_owned, projected
 
 
 @dataclasses.dataclass
@@ -48,19 +48,19 @@ class MemoryStore:
         """See Store."""
         self._listener = None
 
-    def create(self, event: events.RunStarted, blobs: Iterable[Blob] = ()) -> Lease:
+    def create(self, event: events.RunStarted, blobs: Sequence[Blob] = ()) -> Lease:
         """See Store. Raises RunExists at once."""
         runs = self._memory.runs
         if event.run_id in runs:
             message = f"run {event.run_id!r} exists already"
             raise RunExists(message)
         row = projected(None, event)
-        assert row is not None  # noqa: S101 - a RunStarted always gives a row
+        assert row is not None
         runs[event.run_id] = _Run(row, self, journal=[event])
         self._keep(blobs)
         return Lease(event.run_id, 0, 1, row)
 
-    def append(self, lease: Lease, event: events.Event, blobs: Iterable[Blob] = ()) -> None:
+    def append(self, lease: Lease, event: events.Event, blobs: Sequence[Blob] = ()) -> None:
         """See Store."""
         run = self._memory.runs[lease.run_id]
         if run.epoch != lease.epoch or run.owner is not self:
@@ -69,11 +69,15 @@ class MemoryStore:
         run.journal.append(event)
         if blobs:
             self._keep(blobs)
+        if event.__class__ in PROJECTED:
+            self._project(run, lease, event)
+
+    def _project(self, run: _Run, lease: Lease, event: events.Event) -> None:
         row = projected(run.row, event)
-        if row is not None and row is not run.row:
-            run.row = lease.row = row
-            if not is_owned(row):
-                run.owner = None
+        assert row is not None  # a run that exists has one
+        run.row = lease.row = row
+        if not is_owned(row):
+            run.owner = None
 
     def flush(self) -> None:
         """See Store."""
@@ -142,7 +146,7 @@ class MemoryStore:
             message = f"there is no run {run_id!r} in {self.url}"
             raise RunNotFound(message) from None
 
-    def _keep(self, blobs: Iterable[Blob]) -> None:
+    def _keep(self, blobs: Sequence[Blob]) -> None:
         for blob in blobs:
             self._memory.blobs.setdefault(blob.hash, blob.content)
 

@@ -1,0 +1,94 @@
+"""What has to be measured in a process of its own: memory, and a run that is taken up after `kill -9`.
+
+    python subject.py memory SHAPE PATH     {"held": bytes, "peak": bytes, "values": bytes} of a run before its last node
+    python subject.py leave COUNT PATH      runs a chain of COUNT nodes and kills itself before one more
+    python subject.py resume PATH           seconds from `resume` until that last node begins
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from flows import Holder, application, chain, layers, warm_up
+
+from dagger import Dagger, Graph, Static
+
+RUN_ID = "left"
+
+
+async def memory(shape: str, path: str) -> None:
+    """Weigh a run, with its definitions, when all of its nodes but the last have ended."""
+    kind, _, size = shape.partition(":")
+    count = int(size)
+    holder = Holder()
+    app = application(path, holder=holder, durability="async", timeout_seconds=None)
+    async with app:
+        await warm_up(app)
+        before = _resident()
+        graph = chain(count, last="hold") if kind == "chain" else _layers(count)
+        app.add_graph(graph)
+        await app.start(Static(graph.name))
+        await holder.began.wait()
+        gc.collect()
+        held = _resident() - before
+        peak = _peak() - before
+    # each value is kept once, as the bytes of its JSON text: what Python takes for those is not ours
+    values = sum(sys.getsizeof(str(_value(kind, index)).encode()) for index in range(count))
+    print(json.dumps({"held": held, "peak": peak, "values": values}))
+
+
+def _layers(count: int) -> Graph:
+    graph = layers(count // 100, 100)
+    last = [ref for ref in list(graph.nodes)[-3:]]
+    graph.add("hold", value=0, after=last)
+    return graph
+
+
+def _value(kind: str, index: int) -> int:
+    return index if kind == "chain" else index // 100 + index % 100
+
+
+async def leave(count: str, path: str) -> None:
+    """Die as a process dies that is killed: nothing is closed."""
+    holder = Holder()
+    graph = chain(int(count) + 1, last="hold")
+    app = application(path, graph, holder=holder, durability="async", timeout_seconds=None)
+    await app.start(Static(graph.name), run_id=RUN_ID)
+    await holder.began.wait()
+    await asyncio.sleep(0.2)  # until the last batch is on disk
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+async def resume(path: str) -> None:
+    """Take the run up, and say how long it took."""
+    holder = Holder()
+    async with application(path, holder=holder) as app:
+        await app.runs()  # opens the store
+        gc.collect()
+        began = time.perf_counter()
+        await app.resume(RUN_ID)
+        await holder.began.wait()
+        print(holder.began_at - began)
+
+
+def _resident() -> int:
+    return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * os.sysconf("SC_PAGESIZE")
+
+
+def _peak() -> int:
+    lines = Path("/proc/self/status").read_text("ascii").splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
+
+
+SUBJECTS: dict[str, Callable[..., Awaitable[None]]] = {"memory": memory, "leave": leave, "resume": resume}
+
+if __name__ == "__main__":
+    asyncio.run(SUBJECTS[sys.argv[1]](*sys.argv[2:]))

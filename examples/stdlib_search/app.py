@@ -1,0 +1,164 @@
+"""The actions of search.yaml. Each one is plain Python: `librarian` does the work and knows nothing of Dagger.
+
+Every action may be killed at any moment and started again: files are written whole or not at all, under names that
+say what is in them. What goes from node to node, and so into the run's journal, is small; the text stays in files.
+"""
+
+from __future__ import annotations
+
+import platform
+import sys
+from pathlib import Path
+from typing import TypedDict
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE)] if str(HERE) not in sys.path else []  # `dagger run --app …/app.py:app` starts anywhere
+
+from librarian import builtin_modules, corpus, files, illustrate, index, question, rank, report, search, shard  # noqa: E402
+from librarian.illustrate import Illustrated  # noqa: E402
+from librarian.question import Query  # noqa: E402
+from librarian.rank import Ranking  # noqa: E402
+from librarian.report import Account  # noqa: E402
+from librarian.search import Hits  # noqa: E402
+
+from dagger import Context, Dagger  # noqa: E402
+
+WORKDIR = ".stdlib_search"
+STORE = f"{WORKDIR}/runs.db"
+
+app = Dagger(STORE)
+
+SHARDS = 4
+
+
+class Part(TypedDict):
+    """A part of the library to read: `list` is a file with the paths, `result` where what is found goes."""
+
+    list: str
+    result: str
+    files: int
+
+
+class Manifest(TypedDict):
+    """The library as it is now. `index` is named by `fingerprint`, so it is there only if nothing has changed."""
+
+    python: str
+    library: str
+    fingerprint: str
+    files: int
+    bytes: int
+    index: str
+    index_is_there: bool
+    parts: list[Part]
+    c_modules: str
+
+
+class Indexed(TypedDict):
+    """The index. `was_built` is false when one of the same fingerprint was there."""
+
+    path: str
+    was_built: bool
+    modules: int
+    symbols: int
+    usages: int
+
+
+@app.action
+def understand(text: str) -> Query:
+    """Take a question apart: its words, and what Python's documentation calls the same things."""
+    return question.understand(text, question.Thesaurus.load())
+
+
+@app.action
+def collect(workdir: str, library: str) -> Manifest:
+    """List the library's files in parts of equal work, and see whether an index of exactly these is there."""
+    folder = corpus.library_folder(library)
+    found = corpus.source_files(folder)
+    fingerprint = corpus.fingerprint(found, index.FORMAT, question.WORDS_FILE.read_text(encoding="utf-8"))
+    work = Path(workdir, fingerprint)
+    parts: list[Part] = []
+    for number, part in enumerate(corpus.shards(found, SHARDS)):
+        paths = work / f"part-{number}.files.json"
+        files.write_json(paths, [file.path for file in part])
+        parts.append({"list": str(paths), "result": str(work / f"part-{number}.json"), "files": len(part)})
+    return {
+        "python": platform.python_version(), "library": str(folder), "fingerprint": fingerprint,
+        "files": len(found), "bytes": sum(file.size for file in found),
+        "index": str(work / "index.sqlite"), "index_is_there": (work / "index.sqlite").is_file(),
+        "parts": parts, "c_modules": str(work / "c-modules.json"),
+    }  # fmt: skip
+
+
+@app.action
+def read_part(library: str, part: Part, *, index_is_there: bool) -> dict[str, int]:
+    """Read a part's files: definitions with docstrings, and usages. Nothing to do when the index is there."""
+    if index_is_there:
+        return {"files_read": 0, "symbols": 0, "usages": 0}
+    found = shard.read_shard(Path(library), files.read_json(Path(part["list"])))
+    files.write_json(Path(part["result"]), found)
+    symbols = sum(len(module["symbols"]) for module in found["modules"])
+    return {"files_read": part["files"], "symbols": symbols, "usages": len(found["usages"])}
+
+
+@app.action
+def read_c_modules(path: str, *, index_is_there: bool) -> int:
+    """Ask the modules written in C for their names and docstrings; gives how many answered."""
+    if index_is_there:
+        return 0
+    modules = builtin_modules.describe_c_modules(builtin_modules.names_of_c_modules())
+    files.write_json(Path(path), {"modules": modules, "imports": {}, "counts": {}, "calls": {}, "usages": []})
+    return len(modules)
+
+
+@app.action
+def build_index(ctx: Context, manifest: Manifest) -> Indexed:
+    """Bring the parts together in one full-text index, unless that of the same fingerprint is there."""
+    path = Path(manifest["index"])
+    results = [Path(part["result"]) for part in manifest["parts"]] + [Path(manifest["c_modules"])]
+    if not path.is_file():
+        index.build(path, results, question.Thesaurus.load().abbreviations, ctx.run_id)
+    for result in results:
+        result.unlink(missing_ok=True)  # some 10 MB, and all of it is in the index now
+    about = index.about(path)
+    # Not "did I write it just now": a process killed after writing finds its own index when it starts again.
+    return {
+        "path": str(path), "was_built": about["built_by"] == ctx.run_id, "modules": about["modules"],
+        "symbols": about["symbols"], "usages": about["usages"],
+    }  # fmt: skip
+
+
+@app.action(name="search")
+def search_field(index: str, query: Query, field: str) -> Hits:
+    """Search one field of the index: names, docstrings, parameters or usages."""
+    return search.search(Path(index), query, field)
+
+
+@app.action(name="rank")
+def rank_hits(
+    *, index: str, query: Query, names: Hits, docstrings: Hits, parameters: Hits, usages: Hits, count: int
+) -> Ranking:
+    """Fuse the searches' hits into the best answers."""
+    return rank.rank(Path(index), query, [names, docstrings, parameters, usages], count)
+
+
+@app.action(name="illustrate")
+def illustrate_answers(index: str, library: str, query: Query, ranking: Ranking) -> list[Illustrated]:
+    """Give each answer the sentence that decides and code that uses it."""
+    return illustrate.illustrate(Path(index), Path(library), query, ranking["answers"])
+
+
+@app.action
+def write_report(
+    ctx: Context, *, workdir: str, query: Query, manifest: Manifest, index: Indexed, answers: list[Illustrated],
+    considered: int, in_names: int, in_docstrings: int, in_parameters: int, in_usages: int,
+) -> dict[str, str]:  # fmt: skip
+    """Write the answer as Markdown into the work directory; gives its path and the best answer's name."""
+    account: Account = {
+        "python": manifest["python"], "files": manifest["files"], "bytes": manifest["bytes"],
+        "modules": index["modules"], "symbols": index["symbols"], "usages": index["usages"],
+        "index_was_built": index["was_built"], "considered": considered,
+        "found": {"names": in_names, "docstrings": in_docstrings, "parameters": in_parameters, "usages": in_usages},
+    }  # fmt: skip
+    path = Path(workdir, "answers", ctx.run_id, "answer.md")
+    files.write_text(path, report.markdown(query, answers, account, ctx.run_id))
+    return {"path": str(path), "best": answers[0]["name"] if answers else ""}

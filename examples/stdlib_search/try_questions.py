@@ -1,0 +1,48 @@
+"""Print the best three answers to many questions, for a person to judge: `python try_questions.py [FILE]`.
+
+No run, no store: it calls the same plain functions that the flow's actions call, on an index in a temporary folder.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE)] if str(HERE) not in sys.path else []
+
+from librarian import builtin_modules, corpus, files, index, question, rank, search, shard  # noqa: E402
+
+
+def build_index(folder: Path, thesaurus: question.Thesaurus) -> Path:
+    """An index of the running Python's standard library."""
+    library = corpus.library_folder()
+    found = shard.read_shard(library, [file.path for file in corpus.source_files(library)])
+    found["modules"] += builtin_modules.describe_c_modules(builtin_modules.names_of_c_modules())
+    files.write_json(folder / "all.json", found)
+    index.build(folder / "index.sqlite", [folder / "all.json"], thesaurus.abbreviations, "try_questions")
+    return folder / "index.sqlite"
+
+
+def best_names(path: Path, text: str, thesaurus: question.Thesaurus, count: int = 3) -> list[str]:
+    """The names of the best answers."""
+    query = question.understand(text, thesaurus)
+    hits = [search.search(path, query, field) for field in search.FIELDS]
+    return [answer["name"] for answer in rank.rank(path, query, hits, count)["answers"]]
+
+
+def main() -> None:
+    """A Markdown table of all questions in the file, a line each; lines that begin with # or | are left out."""
+    source = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE / "questions.txt"
+    thesaurus = question.Thesaurus.load()
+    print("| question | answers |\n|---|---|")
+    with tempfile.TemporaryDirectory() as folder:
+        path = build_index(Path(folder), thesaurus)
+        for text in source.read_text(encoding="utf-8").splitlines():
+            if text.strip() and not text.startswith("#"):
+                print(f"| {text} | {', '.join(f'`{name}`' for name in best_names(path, text, thesaurus))} |")
+
+
+if __name__ == "__main__":
+    main()

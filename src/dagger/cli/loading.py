@@ -1,0 +1,59 @@
+"""Which application, which store, which run: what `--app`, `--store` and the first letters of an id mean."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dagger import address
+from dagger.app import Dagger
+from dagger.cli.exits import UsageError
+from dagger.core.errors import RunNotFound, nearest
+from dagger.run import Run
+
+DEFAULT_STORE = "dagger.db"
+NAMED = 5
+"""So many runs are named where one was meant."""
+
+
+def load_app(place: str, store: str | None = None) -> Dagger:
+    """The application at `place`; it keeps its runs in `store`, or where it says itself."""
+    app, found_at = address.load(place, Dagger)
+    app.address = found_at  # where others import it from may be another module, with fewer actions
+    if store is not None:
+        app.use_store(store)
+    return app
+
+
+def open_store(store: str | None) -> Dagger:
+    """An application without actions, on a store that is there: reading makes no file."""
+    url = store or DEFAULT_STORE
+    if url == "memory:":
+        raise UsageError("memory: keeps nothing from one command to the next; name a file with --store")
+    if "://" not in url and not Path(url).exists():
+        where = "here; say where it is with --store FILE" if store is None else "; --store names the file of the runs"
+        raise UsageError(f"there is no store {url} {where}".replace(" ;", ";"))
+    return Dagger(url)
+
+
+async def find_run(app: Dagger, text: str) -> Run:
+    """The run of this id, or the only one whose id begins or ends so.
+
+    Ids begin with the time, so those of runs that were started together differ at the end.
+    """
+    try:
+        return await app.get_run(text)
+    except RunNotFound:
+        ids = [run.id for run in await app.runs(limit=None)]
+    fitting = [run_id for run_id in ids if text and (run_id.startswith(text) or run_id.endswith(text))]
+    if len(fitting) == 1:
+        return await app.get_run(fitting[0])
+    if fitting:
+        named = ", ".join(fitting[:NAMED]) + (f" and {len(fitting) - NAMED} more" if fitting[NAMED:] else "")
+        raise UsageError(f"{text!r} fits {len(fitting)} runs: {named}; give more of the id")
+    near = nearest(text, ids) or "; `dagger runs` lists them"
+    raise RunNotFound(f"there is no run {text!r} in {app.store.url}{near}")
+
+
+def absolute(url: str) -> str:
+    """The store's name, valid in every folder."""
+    return url if ":" in url[2:] or url == "memory:" else str(Path(url).resolve())

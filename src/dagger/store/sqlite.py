@@ -1,0 +1,290 @@
+"""The store in one SQLite file: appends gather in memory, a writer thread commits them in batches."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import TypeVar
+
+from dagger.core import events
+from dagger.core.codec import Blob
+from dagger.core.errors import DaggerError, LeaseLost, StoreError
+from dagger.core.journal import PROJECTED, Lease, Listener, Ownership, RunRow, is_owned, projected
+from dagger.store.reader import Reader
+from dagger.store.tables import FileLease, Part
+from dagger.store.writer import Writer
+
+T = TypeVar("T")
+
+
+class SqliteStore:
+    """Journals in the file at `path`; its directory must exist. Several processes may share the file.
+
+    `monotonic` is the clock that tells a hanging owner; `vfs` names a file layer of SQLite, for tests.
+    """
+
+    is_immediate = False
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        vfs: str | None = None,
+    ) -> None:
+        self.url = os.fspath(path)
+        self._path = str(Path(path).resolve())
+        self.batch = 1
+        self._monotonic = monotonic
+        self._vfs = vfs
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._listener: Listener | None = None
+        self._writer: Writer | None = None
+        self._reader: Reader | None = None
+        self._failed: StoreError | None = None
+        self._dirty: list[FileLease] = []
+        """Leases that the open batch has events of."""
+        self._in_flight = 0
+        """Batches that the writer has: one, or more where a claim would not wait."""
+        self._asked = 0
+        """Questions that the writer has not answered."""
+        self._is_flush_wanted = False
+        self._fresh_blobs: dict[str, tuple[int, bytes]] = {}
+        """Blobs not yet committed, with the last batch that brings them."""
+
+    @property
+    def is_busy(self) -> bool:
+        """See Store."""
+        return bool(self._in_flight or self._asked or self._dirty)
+
+    async def open(self, listener: Listener) -> None:
+        """See Store."""
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            self._in_flight = 0  # what was handed over on a loop that is gone is told to nobody
+        self._loop, self._listener = loop, listener
+        if self._writer is not None and self._writer.failed is None:
+            self._hand_over()
+            await self._ask(self._writer, lambda: None)  # until all of it is written
+            return
+        await self.close()
+        writer = Writer(self._path, self._monotonic, self._vfs, self._tell_failure)
+        try:
+            connection = await self._ask(writer, writer.open)
+            self._reader = Reader(connection, self._path)
+        except BaseException:
+            writer.stop()
+            raise
+        self._writer, self._failed = writer, None
+
+    async def close(self) -> None:
+        """See Store."""
+        writer, reader = self._writer, self._reader
+        if writer is None or reader is None:
+            return
+        self._hand_over()
+        self._writer = self._reader = None
+        reader.close()
+        try:
+            with contextlib.suppress(StoreError):  # the listener is told
+                await self._ask(writer, writer.close)
+        finally:
+            writer.stop()
+
+    def create(self, event: events.RunStarted, blobs: Sequence[Blob] = ()) -> Lease:
+        """See Store."""
+        row = projected(None, event)
+        assert row is not None
+        lease = FileLease(event.run_id, 0, 1, row, 0)
+        lease.has_new_row = True
+        self.append(lease, event, blobs)
+        return lease
+
+    def append(self, lease: Lease, event: events.Event, blobs: Sequence[Blob] = ()) -> None:
+        """See Store."""
+        pending = lease.events
+        if not pending and not self._begin(lease):
+            return
+        pending.append(event)
+        if blobs:
+            self._keep(lease, blobs)
+        if event.__class__ in PROJECTED:
+            self._project(lease, event)
+
+    def flush(self) -> None:
+        """See Store."""
+        if self._in_flight:
+            self._is_flush_wanted = True
+        else:
+            self._hand_over()
+
+    async def claim(self, run_id: str) -> Lease:
+        """See Store."""
+        writer = self._usable_writer()
+        self._hand_over()  # a run that paused a moment ago can be claimed
+        return await self._ask(writer, lambda: writer.claim(run_id), unwanted=writer.give_up)
+
+    def ownership(self, run_id: str) -> Ownership:
+        """See Store."""
+        owner, beat = self._usable_reader().owned(run_id)
+        if owner is None or self._writer is None:
+            return "none"
+        if owner == self._writer.owner:
+            return "here"
+        return "elsewhere" if self._writer.observer.is_alive(owner, beat) else "dead"
+
+    def read(self, run_id: str, after: int = 0, limit: int | None = None) -> Iterator[events.Recorded]:
+        """See Store."""
+        return self._usable_reader().read(run_id, after, limit)
+
+    def blob(self, hash_: str) -> bytes:
+        """See Store."""
+        fresh = self._fresh_blobs.get(hash_)
+        return self._usable_reader().blob(hash_) if fresh is None else fresh[1]
+
+    def row(self, run_id: str) -> RunRow | None:
+        """See Store."""
+        return self._usable_reader().row(run_id)
+
+    def rows(
+        self,
+        *,
+        status: str | None = None,
+        graph: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        limit: int | None = 100,
+    ) -> list[RunRow]:
+        """See Store."""
+        return self._usable_reader().rows(status, graph, tags, limit)
+
+    def _begin(self, lease: Lease) -> bool:
+        """Note that the open batch has events of this lease; False: it is over."""
+        self._usable_writer()
+        assert isinstance(lease, FileLease)
+        assert self._loop is not None
+        if lease.is_lost or lease.last:
+            why = "was taken over by another owner" if lease.is_lost else "paused or ended; claim it to go on"
+            self._tell_lost(lease, LeaseLost(f"run {lease.run_id!r} in {self.url} {why}"))
+            return False
+        if not self._dirty:
+            # at the loop's next turn: a timer would wait for a virtual clock, and that for the timer
+            self._loop.call_soon(self._flush_if_open, self.batch)
+        self._dirty.append(lease)
+        return True
+
+    def _keep(self, lease: Lease, blobs: Sequence[Blob]) -> None:
+        for blob in blobs:
+            lease.blobs.append(blob)
+            self._fresh_blobs[blob.hash] = self.batch, blob.content
+
+    def _project(self, lease: Lease, event: events.Event) -> None:
+        assert isinstance(lease, FileLease)
+        row = projected(lease.row, event)
+        if row is None or row is lease.row:
+            return
+        lease.row = row
+        lease.has_new_row = True
+        if not is_owned(row):
+            lease.last = _take(lease)  # so that the next append finds the lease empty, and is refused
+
+    def _flush_if_open(self, batch: int) -> None:
+        if batch == self.batch:
+            self.flush()
+
+    def _hand_over(self) -> None:
+        """Give the open batch to the writer, and open the next."""
+        self._is_flush_wanted = False
+        writer, loop = self._writer, self._loop
+        if writer is None or loop is None or not self._dirty:
+            return
+        parts = [lease.last or _take(lease) for lease in self._dirty if not lease.is_lost]
+        self._dirty = []
+        batch = self.batch
+        self.batch += 1
+        self._in_flight += 1
+
+        def write() -> None:
+            with contextlib.suppress(StoreError):  # told by _tell_failure
+                lost = writer.write(parts)
+                _tell(loop, self._written, loop, batch, lost)
+
+        writer.post(write)
+
+    def _written(self, loop: asyncio.AbstractEventLoop, batch: int, lost: list[tuple[FileLease, DaggerError]]) -> None:
+        if loop is not self._loop or self._failed is not None or self._listener is None:
+            return
+        self._in_flight -= 1
+        for lease, error in lost:
+            if not lease.is_lost:
+                lease.is_lost = True
+                lease.events, lease.blobs = [], []
+                self._tell_lost(lease, error)
+        if self._fresh_blobs:
+            self._fresh_blobs = {key: fresh for key, fresh in self._fresh_blobs.items() if fresh[0] > batch}
+        if self._is_flush_wanted and not self._in_flight:
+            self._hand_over()  # before the listener: the disk works while it does
+        self._listener.committed(batch)
+
+    def _tell_lost(self, lease: FileLease, error: Exception) -> None:
+        if self._listener is not None:
+            self._listener.lost(lease, error)
+
+    def _tell_failure(self, error: StoreError) -> None:
+        if self._loop is not None:
+            _tell(self._loop, self._break, error)
+
+    def _break(self, error: StoreError) -> None:
+        """Nothing is taken any more; what was not committed is gone."""
+        self._failed = error
+        for lease in self._dirty:
+            lease.events, lease.blobs = [], []
+        self._dirty, self._fresh_blobs, self._in_flight = [], {}, 0
+        if self._listener is not None:
+            self._listener.broken(error)
+
+    async def _ask(self, writer: Writer, job: Callable[[], T], unwanted: Callable[[T], None] | None = None) -> T:
+        """The answer of the writer's thread; `unwanted` gets one that came after the caller was cancelled."""
+        answer = writer.ask(job)
+        self._asked += 1
+        try:
+            return await asyncio.wrap_future(answer)
+        except asyncio.CancelledError:
+            if unwanted is not None and not answer.cancelled():
+                writer.post(lambda: _give_back(answer, unwanted))
+            raise
+        finally:
+            self._asked -= 1
+
+    def _usable_writer(self) -> Writer:
+        if self._failed is not None:
+            raise type(self._failed)(f"{self.url} takes nothing more since this failed: {self._failed}")
+        if self._writer is None:
+            raise StoreError(f"{self.url} is not open")
+        return self._writer
+
+    def _usable_reader(self) -> Reader:
+        if self._reader is None:
+            raise StoreError(f"{self.url} is not open")
+        return self._reader
+
+
+def _take(lease: FileLease) -> Part:
+    part = Part(lease, lease.events, lease.blobs, lease.row if lease.has_new_row else None)
+    lease.events, lease.blobs, lease.has_new_row = [], [], False
+    return part
+
+
+def _give_back(answer: Future[T], unwanted: Callable[[T], None]) -> None:
+    with contextlib.suppress(StoreError):
+        if answer.exception() is None:
+            unwanted(answer.result())
+
+
+def _tell(loop: asyncio.AbstractEventLoop, call: Callable[..., None], *values: object) -> None:
+    with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to be told
+        loop.call_soon_threadsafe(call, *values)

@@ -1,0 +1,173 @@
+"""What a transaction does to the tables: appending under an epoch, taking over, blobs, owners.
+
+Nothing here begins or ends a transaction, waits, or knows of threads: `writer` does.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import time
+from typing import Any, NamedTuple
+
+import apsw
+import msgspec
+
+from dagger.core import codec, events
+from dagger.core.codec import Blob
+from dagger.core.errors import DaggerError, LeaseLost, RunExists, RunLeased, RunNotFound
+from dagger.core.journal import Lease, RunRow, is_owned
+from dagger.store.file import query
+from dagger.store.owner import Observer, is_locked, lock_path, remove_lock
+from dagger.store.reader import row_of
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+_CHUNK = 256  # events in one statement: 16 MiB at most, as larger events are blobs
+_ZSTD_LEVEL = 3
+_NOT_CREATED, _REFUSED = 0, -1  # instead of a run's key
+
+
+class FileLease(Lease):
+    """A lease, and what the store notes of it."""
+
+    __slots__ = ("has_new_row", "is_lost", "last", "seq")
+
+    def __init__(self, run_id: str, key: int, epoch: int, row: RunRow, seq: int) -> None:
+        super().__init__(run_id, key, epoch, row)
+        self.seq = seq
+        """Of the run's last event in the file. This and `key` are the writer's, the rest is the loop's."""
+        self.has_new_row = False
+        """Whether `row` is yet to be handed to the writer."""
+        self.last: Part | None = None
+        """What was appended until the run paused or ended: the lease takes nothing after it."""
+        self.is_lost = False
+        """An append was refused, and the listener told."""
+
+
+class Part(NamedTuple):
+    """What one batch has for one run."""
+
+    lease: FileLease
+    events: list[events.Event]
+    blobs: list[Blob]
+    row: RunRow | None
+    """None: as it was."""
+
+
+class Encoded(NamedTuple):
+    """A part as it will be written."""
+
+    part: Part
+    texts: list[tuple[int, bytes]]
+    """JSON arrays of events, each with the number of events in it."""
+    blobs: list[Blob]
+
+
+def encode(part: Part) -> Encoded:
+    """The part's events as JSON, those above the limit as blobs."""
+    texts: list[tuple[int, bytes]] = []
+    blobs = part.blobs
+    for start in range(0, len(part.events), _CHUNK):
+        chunk = part.events[start : start + _CHUNK]
+        text = events.encoder.encode(chunk)
+        if len(text) > codec.BLOB_ABOVE_BYTES:  # only then one of them can be too large
+            sealed = [codec.seal(events.encoder.encode(event)) for event in chunk]
+            blobs = [*blobs, *(blob for _, blob in sealed if blob is not None)]
+            text = b"[" + b",".join([reference for reference, _ in sealed]) + b"]"
+        texts.append((len(chunk), text))
+    return Encoded(part, texts, blobs)
+
+
+class Tables:
+    """The statements of the writer."""
+
+    def __init__(self, connection: apsw.Connection, path: str) -> None:
+        self._connection = connection
+        self._path = path
+        self._append, self._create, self._project = query("append"), query("create"), query("project")
+        self._beat = query("beat")
+
+    def write(self, encoded: Encoded, owner: int) -> DaggerError | None:
+        """Append the part, or say why it is refused: then nothing of it is written."""
+        (lease, _, _, row), connection = encoded.part, self._connection
+        if lease.key == _NOT_CREATED and row is not None:
+            connection.execute(self._create, (*_columns(row), owner, lease.epoch))
+            lease.key = connection.last_insert_rowid() if connection.changes() else _REFUSED
+            self.beat(owner)
+        if lease.key == _REFUSED:
+            return RunExists(f"run {lease.run_id!r} exists already in {self._path}")
+        for count, text in encoded.texts:
+            connection.execute(self._append, (lease.key, lease.seq, text, lease.epoch, owner))
+            if not connection.changes():
+                return LeaseLost(f"run {lease.run_id!r} in {self._path} was taken over by another owner")
+            lease.seq += count
+        for blob in encoded.blobs:
+            self._keep(blob)
+        if row is not None:
+            next_owner = owner if is_owned(row) else None
+            connection.execute(self._project, (lease.key, row.status, row.reason, row.updated_at, next_owner))
+        return None
+
+    def take_over(self, run_id: str, owner: int, observer: Observer) -> FileLease:
+        """Make `owner` the run's owner. Raises RunNotFound or RunLeased."""
+        found = self._one(query("owner_of"), run_id)
+        if found is None:
+            raise RunNotFound(f"there is no run {run_id!r} in {self._path}")
+        key, epoch, former, beat, pid, host = found
+        if former not in (None, owner) and observer.is_alive(former, beat):
+            raise RunLeased(f"run {run_id!r} is owned by process {pid} on {host}, which lives; end it first")
+        self._execute("UPDATE runs SET owner = ?2, epoch = epoch + 1 WHERE key = ?1", key, owner)
+        self.beat(owner)  # now: an observer may have seen the last one long ago, when we owned other runs
+        row = row_of(self._one(f"{query('rows')} WHERE key = ?1", key))
+        (seq,) = self._one("SELECT ifnull(max(seq), 0) FROM events WHERE run = ?1", key)
+        return FileLease(run_id, key, epoch + 1, row, seq)
+
+    def give_up(self, lease: FileLease) -> None:
+        """Leave the run without an owner, if it is still this lease's."""
+        self._execute("UPDATE runs SET owner = NULL WHERE key = ?1 AND epoch = ?2", lease.key, lease.epoch)
+
+    def add_owner(self) -> int:
+        """The id of a new owner: this process. What crashes left behind is tidied up."""
+        for (owner,) in self._all(query("idle_owners")):
+            if not is_locked(lock_path(self._path, owner)):
+                self._execute("DELETE FROM owners WHERE id = ?1", owner)
+                remove_lock(lock_path(self._path, owner))
+        now = time.time_ns() // 1_000_000
+        statement = "INSERT INTO owners (pid, host, started_at) VALUES (?1, ?2, ?3)"
+        self._execute(statement, os.getpid(), platform.node(), now)
+        return self._connection.last_insert_rowid()
+
+    def beat(self, owner: int) -> None:
+        """Show that the owner lives. One without runs writes nothing, so an idle process leaves the disk alone."""
+        self._execute(self._beat, owner)
+
+    def remove_owner(self, owner: int) -> None:
+        """Leave all of its runs without an owner."""
+        self._execute("UPDATE runs SET owner = NULL WHERE owner = ?1", owner)
+        self._execute("DELETE FROM owners WHERE id = ?1", owner)
+
+    def _keep(self, blob: Blob) -> None:
+        if self._one("SELECT 1 FROM blobs WHERE hash = ?1", blob.hash) is None:
+            packed = zstd.compress(blob.content, _ZSTD_LEVEL)
+            content = packed if len(packed) < len(blob.content) else blob.content
+            statement = "INSERT INTO blobs (hash, size, content) VALUES (?1, ?2, ?3)"
+            self._execute(statement, blob.hash, len(blob.content), content)
+
+    def _execute(self, statement: str, *values: str | int | bytes) -> None:
+        self._connection.execute(statement, values)
+
+    def _one(self, statement: str, *values: str | int) -> Any:
+        return next(iter(self._all(statement, *values)), None)
+
+    def _all(self, statement: str, *values: str | int) -> list[Any]:
+        return self._connection.execute(statement, values).fetchall()
+
+
+def _columns(row: RunRow) -> tuple[str | int, ...]:
+    fields = msgspec.structs.astuple(row)
+    return tuple(msgspec.json.encode(it).decode() if isinstance(it, dict) else it for it in fields)

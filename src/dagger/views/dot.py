@@ -1,0 +1,125 @@
+"""A scene for Graphviz: left to right, a rounded table per box; every text escaped."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterable, Iterator
+
+from dagger.views.scene import Box, Colours, Scene, colours, heading, lines
+from dagger.views.texts import cut, visible
+
+FONT = "Helvetica"
+"""One plain name: graphviz-pure knows the widths of its letters, and of a list of fonts it knows none."""
+_TITLE, _TEXT, _SMALL = 12, 10, 9  # points
+_DARK, _MUTED = "#0f172a", "#64748b"
+_ARROW = "#94a3b8"
+_ROWS = 8
+"""More inputs or outputs than this are counted, not listed."""
+_STRAIGHT_ABOVE = 400
+"""Arrows; Graphviz routes curves around boxes in more than linear time."""
+
+_PLAIN_KEY = re.compile(r"[A-Za-z0-9_./-]+")
+
+
+def to_dot(scene: Scene) -> str:
+    """The scene in the DOT language."""
+    ids = {box.key: _node_id(box.key, index) for index, box in enumerate(scene.boxes)}
+    return "\n".join([*_head(scene), *_nodes(scene, ids), *_edges(scene, ids), "}", ""])
+
+
+def _head(scene: Scene) -> Iterator[str]:
+    yield "digraph dagger {"
+    splines = "line" if len(scene.arrows) > _STRAIGHT_ABOVE else "spline"
+    yield f'  graph [rankdir=LR, nodesep=0.25, ranksep=0.6, pad=0.3, bgcolor="#ffffff", splines={splines},'
+    yield f'         fontname="{FONT}", fontsize={_TITLE + 2}, fontcolor="{_DARK}", labelloc=t, labeljust=l'
+    if scene.title:
+        yield f"         label={_html(_font(cut(scene.title, 120), _TITLE + 2, _DARK))}"
+    yield "  ];"
+    yield f'  node [shape=plain, fontname="{FONT}", fontsize={_TEXT}];'
+    yield f'  edge [color="{_ARROW}", fontname="{FONT}", fontsize={_SMALL}, fontcolor="{_MUTED}", arrowsize=0.6];'
+
+
+def _nodes(scene: Scene, ids: dict[str, str]) -> Iterator[str]:
+    for box in scene.boxes:
+        yield f"  {ids[box.key]} [label={_html(_table(box))}, tooltip={_quoted(_tooltip(box))}];"
+
+
+def _edges(scene: Scene, ids: dict[str, str]) -> Iterator[str]:
+    for arrow in scene.arrows:
+        looks = []
+        if arrow.label:
+            looks.append(f"label={_html(_font(cut(arrow.label, 40), _SMALL, _MUTED))}")
+        if arrow.is_dashed:
+            looks.append("style=dashed")
+        attributes = f" [{', '.join(looks)}]" if looks else ""
+        yield f"  {ids[arrow.source]} -> {ids[arrow.target]}{attributes};"
+
+
+def _table(box: Box) -> str:
+    """The box as an HTML-like table: sections under each other, fine lines between them."""
+    look = colours(box.status)
+    sections = list(_sections(box, look))
+    style = "ROUNDED,DASHED" if look.is_dashed else "ROUNDED"
+    body = "<HR/>".join(f'<TR><TD ALIGN="LEFT" CELLPADDING="5">{section}</TD></TR>' for section in sections)
+    return (
+        f'<TABLE STYLE="{style}" BORDER="1" COLOR="{look.line}" BGCOLOR="{look.fill}" '
+        f'CELLBORDER="0" CELLSPACING="0" CELLPADDING="0">{body}</TABLE>'
+    )
+
+
+def _sections(box: Box, look: Colours) -> Iterator[str]:
+    facts = heading(box)
+    yield _rows(
+        [
+            [f"<B>{_font(cut(box.title, 48), _TITLE, _DARK)}</B>"],
+            *([[_font(cut(box.action, 48), _TEXT, _MUTED)]] if box.action and box.action != box.title else []),
+            *([[f"<B>{_font(facts, _SMALL, look.text)}</B>"]] if facts else []),
+        ]
+    )
+    for caption, pairs in (("inputs", box.inputs), ("outputs", box.outputs)):
+        if pairs:
+            yield _rows([[_font(caption, _SMALL, _MUTED)], *_pairs(pairs)])
+    if box.error:
+        yield _rows([[_font(line, _SMALL, look.text)] for line in lines(box.error, 46, 5)])
+
+
+def _pairs(pairs: tuple[tuple[str, str], ...]) -> Iterator[list[str]]:
+    for name, value in pairs[:_ROWS]:
+        yield [_font(cut(name, 32), _TEXT, _MUTED), _font(value, _TEXT, _DARK)]
+    if len(pairs) > _ROWS:
+        yield [_font(f"and {len(pairs) - _ROWS} more", _TEXT, _MUTED)]
+
+
+def _rows(rows: Iterable[list[str]]) -> str:
+    """A table without lines; a row of one cell spans both columns."""
+    body = []
+    for cells in rows:
+        span = ' COLSPAN="2"' if len(cells) == 1 else ""
+        body.append("".join(f'<TD ALIGN="LEFT"{span}>{cell}</TD>' for cell in cells))
+    table = '<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="1">'
+    return f"{table}<TR>{'</TR><TR>'.join(body)}</TR></TABLE>"
+
+
+def _font(text: str, points: int, colour: str) -> str:
+    """The text on one line, escaped; Graphviz refuses an element without content, so there always is some."""
+    shown = html.escape(visible(text).replace("\n", "␊")).strip(" ") or "&#160;"
+    return f'<FONT POINT-SIZE="{points}" COLOR="{colour}">{shown}</FONT>'
+
+
+def _html(label: str) -> str:
+    return f"<{label}>"
+
+
+def _tooltip(box: Box) -> str:
+    return "\n".join(filter(None, (box.title, box.action, heading(box), box.error)))
+
+
+def _quoted(text: str) -> str:
+    """A DOT string: backslash is Graphviz's escape character there, a newline may stand as it is."""
+    return '"' + visible(text).replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _node_id(key: str, index: int) -> str:
+    """The key, where it is plain, so that the text can be read; else a number that no key can be."""
+    return f'"{key}"' if _PLAIN_KEY.fullmatch(key) else f'"box {index}"'

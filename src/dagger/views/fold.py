@@ -1,0 +1,184 @@
+"""Fewer boxes: a large scene with alike ones folded into one, so that it stays readable and quick to draw.
+
+Two boxes are alike if they have the same action, stand at the same distance from the beginning, and lead from and to
+boxes that are alike. Where folding the large crowds of alike boxes is not enough, small ones are folded too, then chains
+of one action, then everything of one action at one distance, and at last in bands of distances.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from dagger.views.scene import STATUS_COLOURS, Arrow, Box, Scene
+
+BOXES = 300
+"""More boxes than this are folded: nobody reads them, and Graphviz needs seconds."""
+ARROWS = 900
+"""The same for arrows: Graphviz orders them to cross each other little."""
+CROWD = 30
+"""Smaller groups of alike boxes are left as they are, if that suffices."""
+
+_ROUNDS = 12
+"""Of telling boxes apart by their neighbours; alike up to twelve steps away is alike enough."""
+_TOLD = 6
+"""Failed nodes that a folded box names."""
+_ATTENTION = ("failed", "running", "waiting", "interrupted", "cancelled", "pending", *STATUS_COLOURS)
+"""Of the statuses in a folded box, the first of these gives its colour."""
+
+
+def folded(scene: Scene) -> Scene:
+    """The scene itself if it is small enough, else the finest of its foldings that is."""
+    if _is_small(scene):
+        return scene
+    web = _Web.of(scene)
+    smaller = scene
+    for parts in _partitions(web):
+        smaller = _quotient(scene, parts)
+        if _is_small(smaller):
+            break
+    return smaller
+
+
+def _is_small(scene: Scene) -> bool:
+    return len(scene.boxes) <= BOXES and len(scene.arrows) <= ARROWS
+
+
+class _Web(NamedTuple):
+    """The arrows by box number, and each box's distance from the beginning."""
+
+    actions: list[str]
+    before: list[list[int]]
+    after: list[list[int]]
+    levels: list[int]
+
+    @classmethod
+    def of(cls, scene: Scene) -> _Web:
+        place = {box.key: index for index, box in enumerate(scene.boxes)}
+        arrows = {(place[arrow.source], place[arrow.target]) for arrow in scene.arrows}
+        return cls.woven([box.action for box in scene.boxes], sorted(arrows))
+
+    @classmethod
+    def woven(cls, actions: list[str], arrows: Sequence[tuple[int, int]]) -> _Web:
+        before: list[list[int]] = [[] for _ in actions]
+        after: list[list[int]] = [[] for _ in actions]
+        for source, target in arrows:
+            before[target].append(source)
+            after[source].append(target)
+        return cls(actions, before, after, _levels(before, after))
+
+
+def _levels(before: list[list[int]], after: list[list[int]]) -> list[int]:
+    """The length of the longest way to each box; of boxes in a circle, which no run has, some length."""
+    levels = [0] * len(before)
+    unmet = [len(sources) for sources in before]
+    ready = deque(index for index, count in enumerate(unmet) if not count)
+    while ready:
+        index = ready.popleft()
+        for target in after[index]:
+            levels[target] = max(levels[target], levels[index] + 1)
+            unmet[target] -= 1
+            if not unmet[target]:
+                ready.append(target)
+    return levels
+
+
+def _partitions(web: _Web) -> Iterator[list[int]]:
+    """Which boxes become one: a number for each box, finest first."""
+    alike = _alike(web)
+    yield _only_crowds(alike)
+    yield alike
+    yield _chained(web, alike)
+    flat = _numbered(list(zip(web.levels, web.actions, strict=True)))
+    yield _chained(web, flat)
+    bands = max(1, BOXES // len(set(web.actions)))
+    deepest = max(web.levels) + 1
+    banded = [level * min(bands, deepest) // deepest for level in web.levels]
+    yield _numbered(list(zip(banded, web.actions, strict=True)))
+    yield _numbered(banded)
+
+
+def _alike(web: _Web) -> list[int]:
+    """Boxes of the same number have the same action and level, and neighbours of the same numbers."""
+    numbers = _numbered(list(zip(web.levels, web.actions, strict=True)))
+    for _ in range(_ROUNDS):
+        finer = _numbered(
+            [
+                (number, frozenset(numbers[i] for i in before), frozenset(numbers[i] for i in after))
+                for number, before, after in zip(numbers, web.before, web.after, strict=True)
+            ]
+        )
+        if max(finer) == max(numbers):
+            break
+        numbers = finer
+    return numbers
+
+
+def _only_crowds(numbers: list[int]) -> list[int]:
+    """The same parts, but boxes of small ones each on their own."""
+    sizes = Counter(numbers)
+    return _numbered([(number, -1 if sizes[number] > CROWD else i) for i, number in enumerate(numbers)])
+
+
+def _chained(web: _Web, numbers: list[int]) -> list[int]:
+    """The parts, where each one and the only one after it become one if they have the same action."""
+    actions = [""] * (max(numbers) + 1)
+    arrows = set()
+    for index, number in enumerate(numbers):
+        actions[number] = web.actions[index]
+        arrows.update((number, numbers[target]) for target in web.after[index] if numbers[target] != number)
+    parts = _Web.woven(actions, sorted(arrows))
+    first = list(range(len(actions)))
+    for part in sorted(first, key=parts.levels.__getitem__):
+        if len(parts.before[part]) == 1:
+            source = parts.before[part][0]
+            if len(parts.after[source]) == 1 and actions[source] == actions[part]:
+                first[part] = first[source]
+    return _numbered([first[number] for number in numbers])
+
+
+def _numbered(labels: Sequence[object]) -> list[int]:
+    """A number for each different label, from 0, in the order of being met."""
+    known: dict[object, int] = {}
+    return [known.setdefault(label, len(known)) for label in labels]
+
+
+def _quotient(scene: Scene, parts: list[int]) -> Scene:
+    """One box for each part, one arrow for all that lead alike from one part to another."""
+    members: dict[int, list[Box]] = {}
+    for box, part in zip(scene.boxes, parts, strict=True):
+        members.setdefault(part, []).append(box)
+    boxes = {part: _one(group) for part, group in members.items()}
+    key = {box.key: boxes[part].key for box, part in zip(scene.boxes, parts, strict=True)}
+    arrows = dict.fromkeys(
+        Arrow(key[arrow.source], key[arrow.target], arrow.label, arrow.is_dashed)
+        for arrow in scene.arrows
+        if key[arrow.source] != key[arrow.target]
+    )
+    return Scene(tuple(boxes.values()), tuple(arrows), scene.title)
+
+
+def _one(group: list[Box]) -> Box:
+    """The box that stands for all of the group."""
+    if len(group) == 1:
+        return group[0]
+    counts = Counter(box.status for box in group if box.status)
+    actions = list(dict.fromkeys(box.action for box in group if box.action))
+    named = ", ".join(actions[:3]) + (", …" if len(actions) > 3 else "")  # noqa: PLR2004 - as many as fit
+    return Box(
+        key=f"{group[0].key} and {len(group) - 1} more",
+        title=f"{len(group)} × {named or 'nodes'}",
+        action=f"{group[0].title} … {group[-1].title}",
+        status=next((status for status in _ATTENTION if counts[status]), ""),
+        facts=tuple(f"{count} {status}" for status, count in counts.most_common()),
+        error=_failed([box.title for box in group if box.status == "failed"]),
+        count=len(group),
+    )
+
+
+def _failed(titles: list[str]) -> str:
+    if not titles:
+        return ""
+    more = f" and {len(titles) - _TOLD} more" if len(titles) > _TOLD else ""
+    return f"failed: {', '.join(titles[:_TOLD])}{more}"

@@ -1,0 +1,77 @@
+"""A scene for Mermaid, as pages in Markdown draw it: a valid `flowchart LR`, every text escaped."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from dagger.views.scene import PLAN, STATUS_COLOURS, Box, Colours, Scene, heading, lines
+from dagger.views.texts import cut, visible
+
+_SPECIAL = re.compile(r"[\"#$%&;<=>@\[\\\]^`{|}~*]|\b_|_\b|^[-+]|(?<=^\d)[.)]|(?<=^\d\d)[.)]", re.ASCII)
+"""What is Mermaid's, HTML's or Markdown's own, since a label is read as all three: `1. x` would become a list."""
+
+
+def to_mermaid(scene: Scene) -> str:
+    """The scene as Mermaid text."""
+    ids = {box.key: f"n{index}" for index, box in enumerate(scene.boxes)}
+    return "\n".join([*_head(scene), *_nodes(scene, ids), *_edges(scene, ids), *_classes(scene), ""])
+
+
+def _head(scene: Scene) -> Iterator[str]:
+    if scene.title:
+        yield from ("---", f"title: {_yaml(cut(scene.title, 120))}", "---")
+    yield "flowchart LR"
+
+
+def _nodes(scene: Scene, ids: dict[str, str]) -> Iterator[str]:
+    for box in scene.boxes:
+        yield f'  {ids[box.key]}["{_label(box)}"]:::{_class(box.status)}'
+
+
+def _edges(scene: Scene, ids: dict[str, str]) -> Iterator[str]:
+    for arrow in scene.arrows:
+        line = "-.->" if arrow.is_dashed else "-->"
+        label = f'|"{_text(cut(arrow.label, 40))}"|' if arrow.label else ""
+        yield f"  {ids[arrow.source]} {line}{label} {ids[arrow.target]}"
+
+
+def _classes(scene: Scene) -> Iterator[str]:
+    for status in dict.fromkeys(_class(box.status) for box in scene.boxes):
+        look = STATUS_COLOURS.get(status, PLAN)
+        yield f"  classDef {status} {_style(look)}"
+
+
+def _class(status: str) -> str:
+    return status if status in STATUS_COLOURS else "plan"
+
+
+def _style(look: Colours) -> str:
+    dashes = ",stroke-dasharray:4 3" if look.is_dashed else ""
+    return f"fill:{look.fill},stroke:{look.line},color:{look.text}{dashes}"
+
+
+def _label(box: Box) -> str:
+    parts = [f"<b>{_text(cut(box.title, 48))}</b>"]
+    if box.action and box.action != box.title:
+        parts.append(_text(cut(box.action, 48)))
+    if facts := heading(box):
+        parts.append(_text(facts))
+    parts += [_text(line) for line in lines(box.error, 46, 3)]
+    return "<br/>".join(parts)
+
+
+def _text(text: str) -> str:
+    """One line for a quoted label: whatever has a meaning becomes a character code."""
+    shown = visible(text).replace("\n", " ").strip() or " "
+    return _SPECIAL.sub(_codes, shown)
+
+
+def _codes(match: re.Match[str]) -> str:
+    return "".join(f"#{ord(c)};" for c in match[0])
+
+
+def _yaml(text: str) -> str:
+    """A YAML string in double quotes."""
+    shown = visible(text).replace("\n", " ")
+    return '"' + shown.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -1,0 +1,102 @@
+"""Boxes and arrows: the one neutral model between what is shown (a plan, a run) and how it is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from dagger.views.texts import visible
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """One node of a plan or of a run, or several folded into one."""
+
+    key: str
+    """Tells it from the other boxes; arrows name it."""
+    title: str
+    action: str = ""
+    status: str = ""
+    """Of NodeOutcome; empty: a plan's node."""
+    facts: tuple[str, ...] = ()
+    """Short ones: duration, attempts, what a plan sets apart from the defaults."""
+    inputs: tuple[tuple[str, str], ...] = ()
+    """Name and reference, or name and value."""
+    outputs: tuple[tuple[str, str], ...] = ()
+    """Name and value; in a plan the value is empty."""
+    error: str = ""
+    """May have several lines."""
+    count: int = 1
+    """How many nodes it stands for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrow:
+    """Something leads from one box to another."""
+
+    source: str
+    target: str
+    label: str = ""
+    """Empty for the obvious: the target is executed after the source."""
+    is_dashed: bool = False
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Boxes, the arrows between them, and a title: whatever text stands in them, a renderer must bear it."""
+
+    boxes: tuple[Box, ...]
+    arrows: tuple[Arrow, ...] = field(default=())
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Colours:
+    """How a status looks."""
+
+    text: str
+    line: str
+    fill: str
+    is_dashed: bool = False
+
+
+PLAN = Colours("#334155", "#94a3b8", "#ffffff")
+STATUS_COLOURS = {
+    "succeeded": Colours("#15803d", "#86c79b", "#f3fbf5"),
+    "recovered": Colours("#0f766e", "#74c2b9", "#f0faf8"),
+    "failed": Colours("#b91c1c", "#ea9a9a", "#fef4f4"),
+    "running": Colours("#1d4ed8", "#8fb0f3", "#f2f6ff"),
+    "waiting": Colours("#6d28d9", "#b9a3ee", "#f8f5ff"),
+    "pending": Colours("#64748b", "#cbd5e1", "#f8fafc"),
+    "unreached": Colours("#64748b", "#cbd5e1", "#ffffff", is_dashed=True),
+    "skipped": Colours("#64748b", "#a8b3c2", "#ffffff", is_dashed=True),
+    "cancelled": Colours("#b45309", "#ecb765", "#fffaf0"),
+    "interrupted": Colours("#c2410c", "#f2ab84", "#fff7f2", is_dashed=True),
+}
+"""Text dark enough to read on its fill (WCAG AA), and the status is always written out: colour only helps."""
+
+
+def colours(status: str) -> Colours:
+    """The colours of a status; a plan's for any that has none."""
+    return STATUS_COLOURS.get(status, PLAN)
+
+
+def heading(box: Box) -> str:
+    """The box's status and facts on one line: `failed · 1.2 s · 3 attempts`; of a folded box, counts of each status."""
+    return " · ".join(filter(None, ("" if box.count > 1 else box.status, *box.facts)))
+
+
+def lines(text: str, width: int, most: int) -> Iterable[str]:
+    """The text as lines of at most `width` characters, broken at spaces where that goes, at most `most` of them."""
+    import textwrap  # only pictures with long texts need it
+
+    wrapped = [
+        part
+        for line in visible(text).split("\n")
+        for part in textwrap.wrap(line, width, replace_whitespace=False, drop_whitespace=True) or [""]
+    ]
+    while wrapped and not wrapped[-1].strip():
+        wrapped.pop()
+    if len(wrapped) > most:
+        wrapped = [*wrapped[: most - 1], wrapped[most - 1][: width - 1].rstrip() + "…"]
+    return wrapped

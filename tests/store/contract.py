@@ -1,0 +1,629 @@
+"""What every store promises. A store's own test file fills the one hole, `make`, and inherits all the tests."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from dagger.core import codec, events
+from dagger.core.cache import Write
+from dagger.core.errors import LeaseLost, RunExists, RunLeased, RunNotFound, StoreCorrupt
+from dagger.core.graph import Definition, Node
+from dagger.core.journal import RunRow, Store, is_owned, projected
+
+JSON = msgspec.Raw(b'{"x":[1.0,-0.0,1e5,12345678901234567890123],"y":"\\u0000 \\" \xc3\xa9 \xf0\x9f\x98\x80"}')
+
+
+class Told:
+    """A listener that remembers what it was told, in order."""
+
+    def __init__(self):
+        self.calls = []
+        self.on_commit = None
+        """Called with the batch, before it is remembered."""
+        self._news = asyncio.Event()
+
+    def committed(self, batch):
+        if self.on_commit:
+            self.on_commit(batch)
+        self._tell(("committed", batch))
+
+    def lost(self, lease, error):
+        self._tell(("lost", lease, error))
+
+    def broken(self, error):
+        self._tell(("broken", error))
+
+    @property
+    def errors(self):
+        return [call[-1] for call in self.calls if call[0] != "committed"]
+
+    async def settled(self, store):
+        """Wait until everything appended so far has become durable or was refused."""
+        store.flush()
+        while store.is_busy:
+            await self.news()
+
+    async def news(self):
+        self._news.clear()
+        await self._news.wait()
+
+    def _tell(self, call):
+        self.calls.append(call)
+        self._news.set()
+
+
+def started(run_id="run-1", *, mode="static", graph="g", at=1_000, **fields):
+    spec = events.Spec(mode=mode, name=graph)
+    return events.RunStarted(at=at, run_id=run_id, spec=spec, graph=Definition(name=graph), **fields)
+
+
+def succeeded(number, value=msgspec.UNSET):
+    outputs = {} if value is msgspec.UNSET else {"value": value}
+    return events.StepSucceeded(at=2_000 + number, step=f"node-{number}", outputs=outputs)
+
+
+ERROR = events.Error(type="ValueError", message="böse ' \" \\ \n\t\x00 \u2028", traceback="Traceback …\n")
+EVERY_KIND = [
+    events.StepStarted(at=1, step="a", attempt=1),
+    events.StepSucceeded(
+        at=2,
+        step="each/7/a",
+        attempt=3,
+        duration_ms=5,
+        outputs={"value": JSON, "": msgspec.Raw(b"null")},
+        cache=[Write("set", "global", "k", JSON), Write("delete", "global", "k")],
+        nodes=[Node(id="b", action="act")],
+        result=JSON,
+        tokens=9,
+    ),
+    events.AttemptFailed(at=3, step="a", attempt=1, error=ERROR, retry_at=2**53),
+    events.StepFailed(at=4, step="a", attempt=2, error=ERROR, policy="pause"),
+    events.StepSkipped(at=5, step="b", reason="'a' failed"),
+    events.StepCancelled(at=6, step="c", attempt=1, reason="the run ends"),
+    events.WaitOpened(at=7, step="c", key="sleep:1", kind="sleep", wake_at=10**12),
+    events.WaitAnswered(at=8, step="c", key="sleep:1", value=JSON, error=ERROR),
+    events.LimitReached(at=9, limit="max_tokens", value=1e5, policy="pause"),
+    events.RunRecovered(at=10),
+    events.RunResumed(at=11, config={"max_parallel": 3}, input=JSON),
+    events.CancelRequested(at=12, reason="enough"),
+    events.RunEnded(at=13, status="cancelled", error="it was cancelled"),
+]
+
+
+class StoreContract:
+    """The tests that every store passes."""
+
+    def make(self, directory: Path) -> tuple[Store, Store]:
+        """Two stores on the same, empty data, as two processes would have them; not open yet."""
+        raise NotImplementedError
+
+    @contextlib.asynccontextmanager
+    async def two(self, directory: Path) -> AsyncIterator[tuple[Store, Told, Store, Told]]:
+        """Both stores, open, each with its listener."""
+        here, there = self.make(directory)
+        told_here, told_there = Told(), Told()
+        await here.open(told_here)
+        await there.open(told_there)
+        try:
+            yield here, told_here, there, told_there
+        finally:
+            await here.close()
+            await there.close()
+
+    @contextlib.asynccontextmanager
+    async def one(self, directory: Path) -> AsyncIterator[tuple[Store, Told]]:
+        async with self.two(directory) as (store, told, _, _):
+            yield store, told
+
+    # -- the journal -------------------------------------------------------------------------------------
+
+    def test_events_come_back_in_the_order_of_appending_numbered_from_1(self, tmp_path):
+        """A journal has no gaps and no other order than that of its appends."""
+
+        async def story():
+            async with self.one(tmp_path) as (store, told):
+                first = started()
+                lease = store.create(first)
+                appended = [succeeded(number, JSON) for number in range(1_201)]
+                for event in appended[:700]:
+                    store.append(lease, event)
+                await told.settled(store)
+                for event in appended[700:]:
+                    store.append(lease, event)
+                await told.settled(store)
+                recorded = list(store.read("run-1"))
+                assert [one.seq for one in recorded] == list(range(1, 1_203))
+                assert [one.event for one in recorded] == [first, *appended]
+
+        asyncio.run(story())
+
+    def test_every_kind_of_event_comes_back_as_it_was(self, tmp_path):
+        """Text, numbers and values are exact: nothing is normalised on the way."""
+        assert {type(event) for event in EVERY_KIND} | {events.RunStarted, events.RunPaused} == set(
+            events.AnyEvent.__args__
+        )
+
+        async def story():
+            async with self.one(tmp_path) as (store, told):
+                lease = store.create(started(tags={"ключ": "значение", 'q"': ""}, inputs={"i": JSON}))
+                for event in EVERY_KIND:
+                    store.append(lease, event)
+                await told.settled(store)
+                assert [one.event for one in store.read("run-1", 1)] == EVERY_KIND
+
+        asyncio.run(story())
+
+    @pytest.mark.parametrize(
+        ("after", "limit", "expected"),
+        [
+            (0, 2, [1, 2]),
+            (3, 2, [4, 5]),
+            (3, None, [4, 5, 6]),
+            (5, 9, [6]),
+            (6, None, []),
+            (99, 1, []),
+            (0, 0, []),
+        ],
+    )
+    def test_a_page_begins_after_a_seq_and_has_at_most_the_limit(self, tmp_path, after, limit, expected):
+        """Readers page through a journal by the last seq they saw."""
+
+        async def story():
+            async with self.one(tmp_path) as (store, told):
+                lease = store.create(started())
+                for number in range(5):
+                    store.append(lease, succeeded(number))
+                await told.settled(store)
+                assert [one.seq for one in store.read("run-1", after, limit)] == expected
+
+        asyncio.run(story())
+
+    def test_the_other_store_reads_what_is_committed(self, tmp_path):
+        """Any process can read any run, owned or not."""
+
+        async def story():
+            async with self.two(tmp_path) as (here, told, there, _):
+                lease = here.create(started())
+                here.append(lease, succeeded(1))
+                await told.settled(here)
+                assert list(there.read("run-1")) == list(here.read("run-1"))
+                assert there.row("run-1") == here.row("run-1") == lease.row
+
+        asyncio.run(story())
+
+    def test_runs_do_not_mix(self, tmp_path):
+        """Events of many runs appended in turns are numbered run by run."""
+
+        async def story():
+            async with self.one(tmp_path) as (store, told):
+                leases = [store.create(started(f"run-{number}")) for number in range(20)]
+                for number in range(10):
+                    for lease in leases:
+                        store.append(lease, events.StepSkipped(at=number, step=lease.run_id, reason="r"))
+                await told.settled(store)
+                for lease in leases:
+                    recorded = list(store.read(lease.run_id))
+                    assert [one.seq for one in recorded] == list(range(1, 12))
+                    assert {one.event.step for one in recorded[1:]} == {lease.run_id}
+
+        asyncio.run(story())
+
+    def test_a_run_that_is_not_there_is_named(self, tmp_path):
+        """Whoever mistypes a run id is told which."""
+
+        async def story():
+            async with self.one(tmp_path) as (store, _):
+                assert store.row("absent") is None
+                for ask in (lambda: list(store.read("absent")), lambda: store.ownership("absent")):
+                    with pytest.raises(RunNotFound, match="'absent'"):
+                        ask()
+                with pytest.raises(RunNotFound, match="'absent'"):
+                    await store.claim("absent")
+
+        asyncio.run(story())
+
+    # -- durability --------------------------------------------------------------------------------------
+
+    def test_a_batch_is_told_to_be_committed_when_all_of_it_can_be_read(self, tmp_path):
+        """`committed(n)` comes in order, and is never a promise only (I3)."""
+
+        async def story():
+            async with self.one(tmp_path) as (store, told):
+                lease = store.create(started())
+                number_of_events = {store.batch: 1}
+                read = []
+
+                def count(batch):
+                    read.append(len(list(store.read("run-1"))) >= number_of_events.get(batch, 0))
+
+                told.on_commit = count
+                for number in range(200):
+                    store.append(lease, succeeded(number))
+                    number_of_events[store.batch] = number + 2
+                    if number % 7 == 0:
+                        store.flush()
+                    if number % 20 == 0:
+                        await asyncio.sleep(0)
+                await told.settled(store)
+                batches = [call[1] for call in told.calls]
+                assert batches == sorted(set(batches))
+                assert all(read)
+                assert len(list(store.read("run-1"))) == 201
+                if store.is_immediate:
+                    assert (batches, store.batch) == ([], 0)
+                else:
+                    assert batches[-1] == store.batch - 1
+
+        asyncio.run(story())
+
+    def test_what_is_appended_becomes_durable_without_a_flush(self, tmp_path):
+        """A forgotten flush delays nothing for longer than a turn of the loop."""
+
+        async def story():
+            async with self.one(tmp_path) as (store, told):
+                lease = store.create(started())
+                store.append(lease, succeeded(1))
+                while store.is_busy:
+                    await told.news()
+                assert len(list(store.read("run-1"))) == 2
+
+        asyncio.run(story())
+
+    def test_a_store_is_busy_from_an_append_until_its_listener_is_told(self, tmp_path):
+        """A virtual clock waits for the disk exactly then."""
+
+        async def story():
+            async with self.one(tmp_path) as (store, told):
+                assert not store.is_busy
+                lease = store.create(started())
+                assert store.is_busy is not store.is_immediate
+                store.flush()
+                assert store.is_busy is not store.is_immediate
+                await told.settled(store)
+                assert not store.is_busy
+                store.append(lease, succeeded(1))
+                assert store.is_busy is not store.is_immediate
+
+        asyncio.run(story())
+
+    def test_close_writes_what_is_appended_and_a_later_open_finds_it(self, tmp_path):
+        """Closing is no crash: nothing has to be flushed first, and closing twice does nothing."""
+        store, _ = self.make(tmp_path)
+        told = Told()
+
+        async def write():
+            await store.open(told)
+            lease = store.create(started())
+            store.append(lease, succeeded(1))
+            await store.close()
+            await store.close()
+
+        async def read():
+            await store.open(Told())
+            assert [one.type for one in store.read("run-1")] == ["RunStarted", "StepSucceeded"]
+            assert store.ownership("run-1") in ("none", "here")
+            lease = await store.claim("run-1")
+            store.append(lease, succeeded(2))
+            await store.close()
+
+        asyncio.run(write())
+        assert told.errors == []
+        asyncio.run(read())
+
+    def test_a_store_left_open_goes_on_in_another_loop(self, tmp_path):
+        """`asyncio.run` twice on the same store: the second open changes the listener, and loses nothing."""
+        store, _ = self.make(tmp_path)
+        first, second = Told(), Told()
+
+        async def begin():
+            await store.open(first)
+            lease = store.create(started())
+            store.append(lease, succeeded(1))
+            return lease
+
+        async def go_on(lease):
+            await store.open(second)
+            assert len(list(store.read("run-1"))) == 2
+            store.append(lease, succeeded(2))
+            await second.settled(store)
+            assert len(list(store.read("run-1"))) == 3
+            await store.close()
+
+        lease = asyncio.run(begin())
+        asyncio.run(go_on(lease))
+        assert second.errors == []
+
+    # -- owners and epochs -------------------------------------------------------------------------------
+
+    def test_a_new_run_belongs_to_the_store_that_created_it(self, tmp_path):
+        """The other store sees it as owned elsewhere, and cannot claim it."""
+
+        async def story():
+            async with self.two(tmp_path) as (here, told, there, _):
+                lease = here.create(started())
+                await told.settled(here)
+                assert (lease.run_id, lease.epoch) == ("run-1", 1)
+                assert here.ownership("run-1") == "here"
+                assert there.ownership("run-1") == "elsewhere"
+                with pytest.raises(RunLeased, match="'run-1' is owned by"):
+                    await there.claim("run-1")
+                here.append(lease, succeeded(1))
+                await told.settled(here)
+                assert told.errors == []
+
+        asyncio.run(story())
+
+    @pytest.mark.parametrize(
+        ("event", "status", "reason"),
+        [
+            (events.RunPaused(at=5, reason="asked"), "paused", "asked"),
+            (events.RunEnded(at=5, status="failed", error="bad"), "failed", "bad"),
+        ],
+    )
+    def test_pausing_and_ending_give_the_run_up(self, tmp_path, event, status, reason):
+        """In one transaction with the event: no process has to be alive for another to go on."""
+
+        async def story():
+            async with self.two(tmp_path) as (here, told, there, _):
+                lease = here.create(started())
+                here.append(lease, event)
+                await told.settled(here)
+                row = there.row("run-1")
+                assert (row.status, row.reason, row.started_at, row.updated_at) == (status, reason, 1_000, 5)
+                assert here.ownership("run-1") == there.ownership("run-1") == "none"
+
+        asyncio.run(story())
+
+    def test_nothing_can_be_appended_after_pausing_without_a_new_claim(self, tmp_path):
+        """The lease is over with the event, even within the same batch."""
+
+        async def story():
+            async with self.one(tmp_path) as (store, told):
+                lease = store.create(started())
+                store.append(lease, events.RunPaused(at=5, reason="asked"))
+                store.append(lease, succeeded(1))
+                await told.settled(store)
+                assert [type(error) for error in told.errors] == [LeaseLost]
+                assert [one.type for one in store.read("run-1")] == ["RunStarted", "RunPaused"]
+
+        asyncio.run(story())
+
+    def test_a_run_that_paused_a_moment_ago_can_be_claimed_at_once(self, tmp_path):
+        """Nobody has to wait for the pause to be durable, and the journal goes on where it was."""
+
+        async def story():
+            async with self.one(tmp_path) as (store, told):
+                first = store.create(started())
+                store.append(first, events.RunPaused(at=5, reason="asked"))
+                second = await store.claim("run-1")
+                assert (second.epoch, second.row.status) == (2, "paused")
+                store.append(second, events.RunResumed(at=6))
+                store.append(second, succeeded(1))
+                await told.settled(store)
+                assert told.errors == []
+                assert [one.seq for one in store.read("run-1")] == [1, 2, 3, 4]
+                assert store.ownership("run-1") == "here"
+                assert (store.row("run-1").status, second.row.status) == ("running", "running")
+
+        asyncio.run(story())
+
+    def test_of_two_claims_at_once_exactly_one_wins(self, tmp_path):
+        """A run has one writer (I7)."""
+
+        async def story():
+            async with self.two(tmp_path) as (here, told, there, _):
+                for number in range(20):
+                    run_id = f"run-{number}"
+                    lease = here.create(started(run_id))
+                    here.append(lease, events.RunPaused(at=5, reason="asked"))
+                    await told.settled(here)
+                    claims = await asyncio.gather(
+                        here.claim(run_id), there.claim(run_id), return_exceptions=True
+                    )
+                    assert sorted(type(claim).__name__.removeprefix("File") for claim in claims) == [
+                        "Lease",
+                        "RunLeased",
+                    ]
+                    assert {here.ownership(run_id), there.ownership(run_id)} == {"here", "elsewhere"}
+
+        asyncio.run(story())
+
+    def test_a_closed_store_owns_nothing(self, tmp_path):
+        """What a process leaves running when it ends, another can take at once."""
+
+        async def story():
+            async with self.two(tmp_path) as (here, _, there, told):
+                here.create(started())
+                await here.close()
+                assert there.ownership("run-1") in ("none", "dead")
+                lease = await there.claim("run-1")
+                assert lease.epoch == 2
+                there.append(lease, events.RunRecovered(at=7))
+                await told.settled(there)
+                assert [one.seq for one in there.read("run-1")] == [1, 2]
+
+        asyncio.run(story())
+
+    def test_appends_under_an_old_epoch_are_refused_wholly_and_others_are_not(self, tmp_path):
+        """The former owner can write nothing more (I7); what else is in its batch is written."""
+
+        async def story():
+            async with self.one(tmp_path) as (store, told):
+                old = store.create(started("run-1"))
+                other = store.create(started("run-2"))
+                new = await store.claim("run-1")
+                blob = codec.Blob("0" * 32, b"content")
+                store.append(old, succeeded(1), [blob])
+                store.append(other, succeeded(2))
+                store.append(old, events.RunEnded(at=9, status="failed"))
+                store.append(new, events.RunRecovered(at=3))
+                await told.settled(store)
+                lost = [call[1:] for call in told.calls if call[0] == "lost"]
+                assert {lease for lease, _ in lost} == {old}
+                assert {type(error) for _, error in lost} == {LeaseLost}
+                assert "run 'run-1'" in str(lost[0][1])
+                assert [one.type for one in store.read("run-1")] == ["RunStarted", "RunRecovered"]
+                assert [one.type for one in store.read("run-2")] == ["RunStarted", "StepSucceeded"]
+                assert store.row("run-1").status == "running"
+                assert store.ownership("run-1") == "here"
+
+        asyncio.run(story())
+
+    def test_a_run_id_is_taken_once(self, tmp_path):
+        """The second creation is refused with RunExists, and the first run does not notice."""
+
+        async def story():
+            async with self.two(tmp_path) as (here, told_here, there, told_there):
+                first = here.create(started(tags={"who": "first"}))
+                await told_here.settled(here)
+                for store, told in ((here, told_here), (there, told_there)):
+                    try:
+                        second = store.create(started(tags={"who": "second"}))
+                        store.append(second, succeeded(9))
+                        await told.settled(store)
+                        errors = told.errors
+                    except RunExists as error:  # a store that knows at once says so at once
+                        errors = [error]
+                    assert [type(error) for error in errors] == [RunExists]
+                    assert "run 'run-1' exists already" in str(errors[0])
+                here.append(first, succeeded(1))
+                await told_here.settled(here)
+                assert [one.type for one in here.read("run-1")] == ["RunStarted", "StepSucceeded"]
+                assert here.row("run-1").tags == {"who": "first"}
+                assert here.ownership("run-1") == "here"
+
+        asyncio.run(story())
+
+    # -- rows --------------------------------------------------------------------------------------------
+
+    def test_rows_are_filtered_by_status_graph_and_tags_newest_first(self, tmp_path):
+        """All of the conditions hold, and the limit counts what fits."""
+
+        async def story():
+            async with self.one(tmp_path) as (store, told):
+                for number in range(6):
+                    tags = {"even": str(number % 2 == 0), "n": str(number), 'q"\\.$[0]é': "'"}
+                    lease = store.create(started(f"run-{number}", graph=f"g{number % 3}", tags=tags))
+                    if number >= 4:
+                        store.append(lease, events.RunPaused(at=9, reason="asked"))
+                await told.settled(store)
+
+                def listed(**conditions):
+                    return [row.run_id.removeprefix("run-") for row in store.rows(**conditions)]
+
+                assert listed() == ["5", "4", "3", "2", "1", "0"]
+                assert listed(limit=2) == ["5", "4"]
+                assert listed(limit=None) == ["5", "4", "3", "2", "1", "0"]
+                assert listed(status="paused") == ["5", "4"]
+                assert listed(graph="g1") == ["4", "1"]
+                assert listed(tags={"even": "True"}) == ["4", "2", "0"]
+                assert listed(tags={"even": "True"}, limit=1) == ["4"]
+                assert listed(tags={"even": "True", "n": "2"}) == ["2"]
+                assert listed(tags={'q"\\.$[0]é': "'"}, graph="g0", status="running") == ["3", "0"]
+                assert listed(tags={"even": "true"}) == []
+                assert listed(tags={"absent": ""}) == []
+                assert listed(tags={}) == ["5", "4", "3", "2", "1", "0"]
+                assert listed(status="succeeded") == []
+
+        asyncio.run(story())
+
+    @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.differing_executors])
+    @given(
+        data=st.lists(
+            st.one_of(
+                st.integers(1, 99).map(lambda at: events.RunPaused(at=at, reason="asked")),
+                st.integers(1, 99).map(lambda at: events.RunResumed(at=at)),
+                st.integers(1, 99).map(lambda at: events.RunRecovered(at=at)),
+                st.integers(1, 99).map(lambda at: events.CancelRequested(at=at)),
+                st.integers(1, 99).map(succeeded),
+                st.integers(1, 99).map(lambda at: events.RunEnded(at=at, status="failed", error="bad")),
+                st.none(),
+            ),
+            max_size=12,
+        )
+    )
+    def test_a_row_is_always_the_fold_of_its_journal(self, tmp_path_factory, data):
+        """The listing is a droppable copy: `projected` over the journal gives the same row. None: a commit."""
+
+        async def story():
+            async with self.one(tmp_path_factory.mktemp("store")) as (store, told):
+                lease = store.create(started(mode="agent", app="m:n", fingerprint="f", tags={"a": "b"}))
+                for event in data:
+                    if event is None:
+                        await told.settled(store)
+                        assert store.row("run-1") == folded(store)
+                        continue
+                    if not is_owned(lease.row):
+                        lease = await store.claim("run-1")
+                    store.append(lease, event)
+                await told.settled(store)
+                assert told.errors == []
+                assert store.row("run-1") == folded(store) == lease.row
+                assert store.rows() == [lease.row]
+                owned = lease.row.status == "running"
+                assert store.ownership("run-1") in (("here",) if owned else ("here", "none"))
+
+        asyncio.run(story())
+
+    # -- blobs -------------------------------------------------------------------------------------------
+
+    @pytest.mark.parametrize("content", [b"", b"x" * 200_000, bytes(range(256)) * 300])
+    def test_a_blob_is_found_from_its_append_on_and_by_everybody_once_committed(self, tmp_path, content):
+        """A consumer of a large value need not wait for the disk."""
+
+        async def story():
+            async with self.two(tmp_path) as (here, told, there, _):
+                lease = here.create(started(), [codec.Blob("a" * 32, b"seed")])
+                here.append(lease, succeeded(1), [codec.Blob("b" * 32, content), codec.Blob("a" * 32, b"seed")])
+                assert here.blob("a" * 32) == b"seed"
+                assert here.blob("b" * 32) == content
+                await told.settled(here)
+                here.append(lease, succeeded(2), [codec.Blob("b" * 32, content)])
+                await told.settled(here)
+                assert here.blob("b" * 32) == there.blob("b" * 32) == content
+                assert there.blob("a" * 32) == b"seed"
+
+        asyncio.run(story())
+
+    def test_a_blob_that_is_not_there_is_a_damaged_store(self, tmp_path):
+        """An event refers to it, so it should be."""
+
+        async def story():
+            async with self.one(tmp_path) as (store, _):
+                with pytest.raises(StoreCorrupt, match="has no blob abc"):
+                    store.blob("abc")
+
+        asyncio.run(story())
+
+    def test_a_large_event_comes_back_as_it_was(self, tmp_path):
+        """Whatever an event's size, reading it is the same."""
+
+        async def story():
+            async with self.one(tmp_path) as (store, told):
+                lease = store.create(started())
+                large = [
+                    events.StepSkipped(at=1, step="s", reason="x" * size)
+                    for size in (codec.BLOB_ABOVE_BYTES - 100, codec.BLOB_ABOVE_BYTES, 10 * codec.BLOB_ABOVE_BYTES)
+                ]
+                for number, event in enumerate(large):
+                    store.append(lease, succeeded(number))
+                    store.append(lease, event)
+                await told.settled(store)
+                recorded = list(store.read("run-1", 1))
+                assert [one.event for one in recorded[1::2]] == large
+                assert [one.seq for one in recorded] == [2, 3, 4, 5, 6, 7]
+
+        asyncio.run(story())
+
+
+def folded(store) -> RunRow | None:
+    row = None
+    for recorded in store.read("run-1"):
+        row = projected(row, recorded.event)
+    return row

@@ -1,0 +1,268 @@
+"""Properties that hold for every run, over the corpus of shapes and over the stores."""
+
+import asyncio
+import random
+
+import pytest
+
+from dagger import InvalidState, MemoryStore, Static
+from dagger.core.events import decode_event, encode_event
+from dagger.core.state import TERMINAL, IllegalEvent, State, fold
+from dagger.store.memory import Memory
+from dagger.store.sqlite import SqliteStore
+from dagger.testing import VirtualClock
+from tests.shapes import INPUTS, SHAPES, Ledger, application
+
+STORES = ["memory", "sqlite sync", "sqlite async"]
+GOOD = [name for name, shape in SHAPES.items() if shape.status == "succeeded"]
+STEADY = [name for name, shape in SHAPES.items() if shape.is_steady]
+
+
+def store_of(kind, tmp_path):
+    return MemoryStore() if kind == "memory" else SqliteStore(tmp_path / "runs.db")
+
+
+def run_shape(name, kind, tmp_path, **config):
+    """The ledger, report and journal of one run."""
+    clock, ledger = VirtualClock(), Ledger()
+    if kind != "memory":
+        config["durability"] = kind.partition(" ")[2]
+
+    async def main():
+        async with application(store_of(kind, tmp_path), ledger, clock=clock) as app:
+            report = await app.execute(Static(name), inputs=INPUTS.get(name), config=config, run_id="r")
+            run = await app.get_run("r")
+            journal = [recorded async for recorded in run.events(live=False)]
+            report.load()
+            return report, journal
+
+    report, journal = clock.run(main())
+    return ledger, report, journal
+
+
+def told(report):
+    """What a run came to, without times."""
+    outcomes = {
+        outcome.node_id: (outcome.status, outcome.reason, outcome.final_error, outcome.retry_messages)
+        for outcome in report.node_outcomes
+    }
+    return report.status, report.error, report.result, report.outputs, outcomes
+
+
+def cut_journal(journal, length, kind, tmp_path):
+    """A store whose process died after so many events; not open."""
+    memory = Memory()
+
+    class Deaf:
+        def committed(self, batch): ...
+        def lost(self, lease, error):
+            raise error
+
+        def broken(self, error):
+            raise error
+
+    async def write():
+        store = MemoryStore(memory) if kind == "memory" else SqliteStore(tmp_path / f"cut{length}.db")
+        await store.open(Deaf())
+        lease = store.create(journal[0].event)
+        for recorded in journal[1:length]:
+            if lease.row.status == "paused":
+                lease = await store.claim("r")
+            store.append(lease, recorded.event)
+        await store.close()
+
+    asyncio.run(write())
+    return MemoryStore(memory) if kind == "memory" else SqliteStore(tmp_path / f"cut{length}.db")
+
+
+@pytest.mark.parametrize("kind", STORES)
+@pytest.mark.parametrize("name", GOOD)
+def test_each_step_succeeds_exactly_once_and_never_before_its_dependencies(name, kind, tmp_path):
+    """Whatever the shape and the store: one success of each step, after those of all it depends on."""
+    ledger, report, journal = run_shape(name, kind, tmp_path)
+
+    assert (report.status, report.error) == ("succeeded", None)
+    order = [recorded.event.step for recorded in journal if recorded.type == "StepSucceeded"]
+    assert sorted(order) == sorted(SHAPES[name].dependencies)
+    for step, dependencies in SHAPES[name].dependencies.items():
+        began = ledger.lines.index(("began", step, 1))
+        for dependency in dependencies:
+            assert order.index(dependency) < order.index(step)
+            last = max(at for at, line in enumerate(ledger.lines) if line[:2] == ("ended", dependency))
+            assert last < began
+    if "flaky" not in {node.action for node in SHAPES[name].graph.nodes.values()}:
+        assert set(ledger.count("began").values()) == {1}
+
+
+@pytest.mark.parametrize("kind", STORES)
+@pytest.mark.parametrize("name", list(SHAPES))
+def test_every_shape_ends_as_it_should(name, kind, tmp_path):
+    """The status of each shape is the one that the rules give, on every store, and its outputs are the same."""
+    _, report, _ = run_shape(name, kind, tmp_path)
+    _, in_memory, _ = run_shape(name, "memory", tmp_path)
+
+    assert report.status == SHAPES[name].status
+    assert told(report) == told(in_memory)
+
+
+@pytest.mark.parametrize("limit", [1, 2, 4])
+@pytest.mark.parametrize("name", list(SHAPES))
+def test_no_more_steps_run_at_once_than_max_parallel(name, limit, tmp_path):
+    """The run's pool is never overdrawn, and what comes out is the same as without one."""
+    ledger, report, _ = run_shape(name, "memory", tmp_path, max_parallel=limit)
+
+    assert ledger.most_at_once <= limit
+    assert report.status == SHAPES[name].status
+
+
+def test_max_parallel_is_used_to_the_full(tmp_path):
+    """Steps that could run do run: 40 naps under a limit of 4 keep four busy."""
+    ledger, report, _ = run_shape("wide_join", "memory", tmp_path, max_parallel=4)
+
+    assert ledger.most_at_once == 4
+    assert report.duration == pytest.approx(sum(n % 5 + 1 for n in range(40)) / 4, abs=4)
+
+
+@pytest.mark.parametrize("kind", STORES)
+@pytest.mark.parametrize("name", list(SHAPES))
+def test_replaying_the_journal_gives_the_live_state(name, kind, tmp_path):
+    """I1: the fold of the events, read back from bytes, is the state that the run had."""
+    clock = VirtualClock()
+    durability = kind.partition(" ")[2] or "sync"
+
+    async def main():
+        async with application(store_of(kind, tmp_path), clock=clock, config={"durability": durability}) as app:
+            run = await app.start(Static(name), inputs=INPUTS.get(name))
+            tenure = app.tenure(run.id)
+            await run.wait()
+            return tenure.state, [recorded.event async for recorded in run.events(live=False)]
+
+    live, journal = clock.run(main())
+    assert fold(decode_event(encode_event(event)) for event in journal) == live
+
+
+@pytest.mark.parametrize("name", list(SHAPES))
+def test_each_event_decodes_to_itself(name, tmp_path):
+    """What the codec writes it reads back, equal in every field, and seqs have no gaps."""
+    _, _, journal = run_shape(name, "memory", tmp_path)
+
+    assert [recorded.seq for recorded in journal] == list(range(1, len(journal) + 1))
+    for recorded in journal:
+        assert decode_event(encode_event(recorded.event)) == recorded.event
+
+
+@pytest.mark.parametrize("name", list(SHAPES))
+def test_an_illegal_event_raises_and_changes_nothing(name, tmp_path):
+    """Every event that cannot follow a prefix is refused by it, and leaves no trace in the state."""
+    _, _, journal = run_shape(name, "memory", tmp_path)
+    events = [recorded.event for recorded in journal]
+    refused = 0
+    for length in range(len(events) + 1):
+        for event in events:
+            before, state = fold(events[:length]), fold(events[:length])
+            try:
+                state.apply(event)
+            except IllegalEvent:
+                refused += 1
+                assert state == before
+    assert refused > len(events)
+
+
+@pytest.mark.parametrize("name", list(SHAPES))
+def test_nothing_follows_the_end(name, tmp_path):
+    """I9: terminal means terminal: no event of the corpus can follow RunEnded."""
+    _, _, journal = run_shape(name, "memory", tmp_path)
+    events = [recorded.event for recorded in journal]
+    if fold(events).status not in TERMINAL:
+        pytest.skip("it pauses")
+    for event in events:
+        with pytest.raises(IllegalEvent):
+            fold(events).apply(event)
+
+
+def resume_at(name, length, journal, kind, tmp_path):
+    """What a run comes to whose process died after `length` events, and what the second process executed."""
+    clock, ledger = VirtualClock(), Ledger()
+    clock.advance(5)
+
+    async def main():
+        store = cut_journal_in(clock, journal, length, kind, tmp_path)
+        async with application(store, ledger, clock=clock) as app:
+            run = await app.get_run("r")
+            if run.status == "interrupted":
+                (resumed,) = await app.recover()
+                assert resumed.id == "r"
+            report = await run.wait()
+            report.load()
+            return report, [recorded async for recorded in run.events(live=False)]
+
+    return ledger, *clock.run(main())
+
+
+def cut_journal_in(clock, journal, length, kind, tmp_path):
+    # on a thread of its own: this is another process' event loop
+    import concurrent.futures
+
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        return pool.submit(cut_journal, journal, length, kind, tmp_path).result()
+
+
+def check_a_cut(name, length, whole, kind, tmp_path):
+    report, journal = whole
+    done = {recorded.event.step for recorded in journal[:length] if recorded.type == "StepSucceeded"}
+    ledger, resumed, after = resume_at(name, length, journal, kind, tmp_path)
+
+    assert not done & set(ledger.count("began")), "a step ran again whose success is in the journal"
+    assert [recorded.event for recorded in after[:length]] == [recorded.event for recorded in journal[:length]]
+    successes = [recorded.event.step for recorded in after if recorded.type == "StepSucceeded"]
+    assert len(successes) == len(set(successes))
+    if SHAPES[name].is_steady:
+        assert told(resumed)[:4] == told(report)[:4]
+        assert told(resumed)[4] == told(report)[4]
+    assert resumed.status == report.status
+
+
+@pytest.mark.parametrize("name", list(SHAPES))
+def test_a_run_cut_at_every_event_ends_as_if_nothing_had_been(name, tmp_path):
+    """Every prefix of the journal, resumed, leads to the same outcomes and outputs, and repeats no success."""
+    _, report, journal = run_shape(name, "memory", tmp_path)
+    for length in range(1, len(journal) + 1):
+        check_a_cut(name, length, (report, journal), "memory", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["diamond", "failing_continue", "failing_pause", "flaky", "effects", "nested"])
+def test_a_run_cut_at_some_events_ends_so_on_disk_too(name, tmp_path):
+    """The same from a file, at five prefixes drawn by a fixed seed; --campaign draws all."""
+    _, report, journal = run_shape(name, "memory", tmp_path)
+    lengths = random.Random(7).sample(range(1, len(journal) + 1), min(5, len(journal)))
+    for length in lengths:
+        check_a_cut(name, length, (report, journal), "sqlite", tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", list(SHAPES))
+def test_a_run_cut_at_every_event_ends_so_on_disk_too(name, tmp_path):
+    """The same from a file, at every prefix."""
+    _, report, journal = run_shape(name, "memory", tmp_path)
+    for length in range(1, len(journal) + 1):
+        check_a_cut(name, length, (report, journal), "sqlite", tmp_path)
+
+
+def test_an_interrupted_run_is_nobodys_to_wait_for(tmp_path):
+    """A cut journal's run says that it was interrupted, and that it is to be resumed."""
+    _, _, journal = run_shape("chain", "memory", tmp_path)
+
+    async def main():
+        async with application(cut_journal_in(None, journal, 4, "memory", tmp_path)) as app:
+            run = await app.get_run("r")
+            assert run.status == "interrupted"
+            with pytest.raises(InvalidState, match="its process died; resume it"):
+                await run.wait()
+
+    asyncio.run(main())
+
+
+def test_an_empty_state_takes_only_a_beginning():
+    """Before RunStarted there is no run that anything could happen to."""
+    with pytest.raises(IllegalEvent):
+        State().apply(decode_event(b'{"type":"RunPaused","at":1,"reason":"x"}'))
