@@ -216,7 +216,7 @@ def flaky(graph):
 
 
 @shape()
-def slow(graph):
+def long(graph):
     for number in range(4):
         graph.add("nap", id=f"long{number}", seconds=300 * (number + 1))
 

@@ -18,7 +18,7 @@ LAYERS = {
     "views": ("core", "msgspec"),
     "engine": ("core spec", "msgspec uuid_utils"),  # a store only as the protocol in core.journal
     "modes": ("core spec engine", "msgspec"),
-    "graph": ("core spec views", ""),
+    "graph": ("core spec views", "msgspec"),
     "registry": ("core spec graph", ""),
     "address": ("core", ""),
     "run": ("core spec store views engine modes graph", "msgspec uuid_utils"),

@@ -20,17 +20,20 @@ from dagger.core.cache import Cache, CacheView
 from dagger.core.config import RunConfig
 from dagger.core.errors import (
     ActionNotRegistered,
+    DaggerError,
+    GraphError,
     InputInvalid,
     InvalidState,
     RunError,
     RunExists,
     RunLeased,
     RunNotFound,
+    StoreCorrupt,
     StoreError,
 )
 from dagger.core.graph import Definition
 from dagger.core.journal import Store
-from dagger.core.state import TERMINAL, State
+from dagger.core.state import TERMINAL, IllegalEvent, State
 from dagger.engine.kernel import Kernel, Tenant
 from dagger.engine.tenure import Tenure
 from dagger.engine.timers import Clock, SystemClock
@@ -76,7 +79,9 @@ class Dagger(Registry):
         self._recovers = recover
         self._recovering: asyncio.Task[None] | None = None
         self._kernel: Kernel | None = None
-        self._opening: asyncio.Lock | None = None
+        self._opening: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
+        self._taking: set[str] = set()
+        """Runs that are being claimed."""
         self._reports: weakref.WeakSet[Report] = weakref.WeakSet()
         self.address = ""
         """Where another process finds it, see dagger.address; empty: the module's global that it is, if it is one."""
@@ -102,11 +107,7 @@ class Dagger(Registry):
         try:
             return await run.wait()
         except asyncio.CancelledError:
-            tenure = self.tenure(run.id)
-            if tenure is not None:
-                tenure.cancel("the call that awaited the run was cancelled")
-                with contextlib.suppress(StoreError):
-                    await asyncio.shield(tenure.done)
+            await _give_up(self.tenure(run.id))
             raise
 
     async def start(
@@ -124,6 +125,9 @@ class Dagger(Registry):
         A `run_id` that exists: the same spec, graph and inputs attach to that run (an interrupted one is
         continued), others raise RunExists. Raises GraphError, ActionNotRegistered, InputInvalid, ConfigError.
         """
+        if not hasattr(spec, "opening"):
+            message = f"{spec!r:.80} is nothing to execute: write Static(name), or load the file first"
+            raise GraphError(message)
         begun, definition = spec.opening(lambda name: self.graph(name).definition)
         self.require_actions(definition.nodes)
         effective = self.config.merged(definition.config).merged(config)
@@ -152,9 +156,17 @@ class Dagger(Registry):
         tenure = Tenure(kernel, lease, state, self.actions)
         kernel.tenures[event.run_id] = tenure
         tenure.begin(ready)
-        await kernel.durable()
+        try:
+            await kernel.durable()
+        except asyncio.CancelledError:
+            await _give_up(tenure)
+            raise
+        if tenure.done.done() and isinstance(tenure.done.exception(), RunExists):  # another process was first
+            known = await self._attach(event.run_id, fingerprint)
+            if known is not None:
+                return known
         if tenure.done.done():
-            tenure.done.result()  # the store may have refused it: another process was first
+            tenure.done.result()
         return Run(event.run_id, self)
 
     def run(
@@ -212,8 +224,27 @@ class Dagger(Registry):
         """
         changed = RunConfig.of(config).to_dict()
         text = _input_text(run_id, input)
+        tenure = await self._take_over(run_id)
+        if tenure.state.status == "paused" or changed or text is not msgspec.UNSET:
+            resumed = events.RunResumed(at=self._clock.now_ms(), config=changed, input=text)
+            tenure.state.apply(resumed)
+            tenure.kernel.store.append(tenure.lease, resumed)
+        tenure.begin(tenure.state.ready())
+        await tenure.kernel.durable()
+        return Run(run_id, self)
+
+    async def cancel_resting(self, run_id: str, reason: str) -> None:
+        """Cancel a run that nobody executes: none of its steps runs, so its actions need not be here."""
+        tenure = await self._take_over(run_id, requires_actions=False)
+        tenure.cancel(reason)
+
+    async def _take_over(self, run_id: str, *, requires_actions: bool = True) -> Tenure:
+        """The tenure of a run that nobody executes; none of its steps is begun yet."""
         kernel = await self._open()
         store = kernel.store
+        ending = kernel.tenures.get(run_id)
+        if ending is not None and ending.is_settled:
+            await asyncio.wait({ending.done})  # it has paused or ended, and only the disk is waited for
         row = store.row(run_id)
         if row is None:
             message = f"there is no run {run_id!r} in {store.url}"
@@ -221,29 +252,27 @@ class Dagger(Registry):
         if row.status in TERMINAL:
             message = f"run {run_id!r} is over ({row.status}): a run that is over cannot be resumed"
             raise InvalidState(message)
-        if run_id in kernel.tenures:
+        if run_id in kernel.tenures or run_id in self._taking:
             message = f"run {run_id!r} goes on in this application: there is nothing to resume"
             raise InvalidState(message)
-        # everything that can refuse comes before the claim: a claimed run is this process's to finish
-        state = replay(store, run_id)
-        self.require_actions(pending.node for pending in state.pending.values())
-        lease = await store.claim(run_id)
-        state = replay(store, run_id, state.seq, state)
-        if run_id in kernel.tenures:
-            message = f"run {run_id!r} was resumed by another call of this application"
+        self._taking.add(run_id)  # two claims by one process would each raise the epoch, and fence off the other
+        try:
+            # everything that can refuse comes before the claim: a claimed run is this process's to finish
+            state = replay(store, run_id)
+            if requires_actions:
+                self.require_actions(pending.node for pending in state.pending.values())
+            lease = await store.claim(run_id)
+            state = replay(store, run_id, state.seq, state)
+        finally:
+            self._taking.discard(run_id)
+        if state.status in TERMINAL:
+            message = f"run {run_id!r} is over ({state.status}): another process was faster"
             raise InvalidState(message)
         tenure = Tenure(kernel, lease, state, self.actions)
         kernel.tenures[run_id] = tenure
-        now = self._clock.now_ms()
         if state.status == "running":
-            tenure.record(events.RunRecovered(at=now))
-        if state.status == "paused" or changed or text is not msgspec.UNSET:
-            resumed = events.RunResumed(at=now, config=changed, input=text)
-            state.apply(resumed)
-            store.append(lease, resumed)
-        tenure.begin(state.ready())
-        await kernel.durable()
-        return Run(run_id, self)
+            tenure.record(events.RunRecovered(at=self._clock.now_ms()))
+        return tenure
 
     async def recover(self) -> list[Run]:
         """Continue every run that a dead process left behind; those whose code is not registered here are left."""
@@ -253,7 +282,7 @@ class Dagger(Registry):
                 recovered.append(await self.resume(run.id))
             except RunLeased:
                 continue  # another process was faster
-            except (ActionNotRegistered, InvalidState) as error:
+            except (ActionNotRegistered, InvalidState, StoreCorrupt, IllegalEvent) as error:
                 _LOG.warning("run %s is not recovered here: %s", run.id, error, extra={"run": run.id})
         return recovered
 
@@ -304,17 +333,21 @@ class Dagger(Registry):
         loop = asyncio.get_running_loop()
         if self._kernel is not None and self._kernel.loop is loop:
             return self._kernel
-        if self._opening is None or self._kernel is not None:
-            self._opening = asyncio.Lock()
-        async with self._opening:
+        if self._opening is None or self._opening[0] is not loop:
+            self._opening = loop, asyncio.Lock()
+        async with self._opening[1]:
             if self._kernel is None or self._kernel.loop is not loop:
                 # a kernel of another loop is of one that has ended without closing: its runs are in the journal
+                if self._kernel is not None:
+                    await self._kernel.close(InvalidState("the event loop of the run has ended; resume it"))
+                    self._kernel = None
                 kernel = Kernel(self._store, self._clock, loop)
                 try:
                     await self._store.open(kernel)
                 except BaseException:
                     await kernel.close(StoreError("the store did not open"))
                     raise
+                kernel.committed(self._store.batch - (not self._store.is_immediate))
                 self._kernel = kernel
                 if self._recovers:
                     self._recovering = loop.create_task(self._keep_recovering(), name="dagger-recover")
@@ -324,21 +357,21 @@ class Dagger(Registry):
         while True:
             try:
                 await self.recover()
-            except StoreError:
+            except Exception:
                 _LOG.exception("looking for runs to recover failed")
             await asyncio.sleep(RECOVER_EVERY_SECONDS)
 
     async def _attach(self, run_id: str, fingerprint: str) -> Run | None:
         """The run of this id if it is there and the same; an interrupted one is continued. Raises RunExists."""
-        if not run_id or not isinstance(run_id, str):
+        if not run_id or not codec.is_text(run_id):
             message = f"a run id is a text, not {run_id!r}"
             raise RunError(message)
         row = self._store.row(run_id)
+        starting = self.tenure(run_id) if row is None else None
+        if starting is not None:
+            row = starting.lease.row  # another call of this application is just starting it
         if row is None:
-            if self.tenure(run_id) is None:
-                return None
-            message = f"run {run_id!r} is being started by another call of this application"
-            raise RunExists(message)
+            return None
         if row.fingerprint != fingerprint:
             message = (
                 f"run {run_id!r} exists already, with another spec, graph or inputs; choose another run id, "
@@ -346,10 +379,21 @@ class Dagger(Registry):
             )
             raise RunExists(message)
         run = Run(run_id, self)
+        if starting is not None:
+            await (await self._open()).durable()
+            return run
         return await self.resume(run_id) if run.status == "interrupted" else run
 
     def _address(self) -> str:
         return self.address or address.of(self, self._module)
+
+
+async def _give_up(tenure: Tenant | None) -> None:
+    """Cancel the run of a call that was cancelled, and wait until the journal says so."""
+    if tenure is not None:
+        tenure.cancel("the call that awaited the run was cancelled")
+        with contextlib.suppress(DaggerError):
+            await asyncio.shield(tenure.done)
 
 
 def _store_of(store: str | Path | Store) -> Store:
@@ -392,7 +436,7 @@ def _input_text(run_id: str, value: object) -> msgspec.Raw | msgspec.UnsetType:
 def _tags(tags: Mapping[str, str] | None) -> dict[str, str]:
     chosen = dict(tags or {})
     for key, value in chosen.items():
-        if not isinstance(key, str) or not isinstance(value, str):
+        if not codec.is_text(key) or not codec.is_text(value):
             message = f"a run's tags are texts by name, not {key!r}: {value!r}"
             raise RunError(message)
     return chosen

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, get_args
 
+import msgspec
+
+from dagger.core.builder import GraphBuilder
 from dagger.core.config import OnFailure, RunConfig
 from dagger.core.errors import GraphError
 from dagger.core.graph import (
     DEFAULT_TIMEOUT_SECONDS,
     Definition,
-    GraphBuilder,
     Input,
     Node,
     NodeRef,
@@ -22,6 +24,7 @@ from dagger.core.graph import (
 )
 from dagger.spec import graph_file
 from dagger.spec.action import NodeAction, action_of
+from dagger.spec.schema import in_words
 from dagger.views import draw
 
 
@@ -48,19 +51,19 @@ class Graph(GraphBuilder):
         declared = None
         if inputs is not None:
             declared = {key: value if isinstance(value, RunInput) else RunInput(value) for key, value in inputs.items()}
-        super().__init__(
-            Definition(
-                name=name,
-                description=description,
-                author=author,
-                version=version,
-                signature=signature,
-                tags=tuple(tags),
-                instructions=tuple(instructions),
-                config=RunConfig.of(config).to_dict(),
-                inputs=declared,
-            )
+        head = Definition(
+            name=name,
+            description=description,
+            author=author,
+            version=version,
+            signature=signature,
+            tags=tuple(tags),
+            instructions=tuple(instructions),
+            config=RunConfig.of(config).to_dict(),
+            inputs=declared,
         )
+        _require_types(head, f"graph {name!r}")
+        super().__init__(head)
 
     @classmethod
     def of(cls, definition: Definition) -> Graph:
@@ -123,6 +126,10 @@ class Graph(GraphBuilder):
             priority=priority,
             instructions=tuple(instructions),
         )
+        if node.on_failure not in {"", *get_args(OnFailure)}:
+            message = f"node {node_id!r}: on_failure {on_failure!r} must be one of {', '.join(get_args(OnFailure))}"
+            raise GraphError(message)
+        _require_types(node, f"node {node_id!r}")
         self.insert(node)
         return NodeRef(node_id, node_id, named)
 
@@ -147,6 +154,15 @@ class Graph(GraphBuilder):
 
     def __repr__(self) -> str:
         return f"<Graph {self.name!r} of {len(self.nodes)} nodes>"
+
+
+def _require_types(made: Node | Definition, where: str) -> None:
+    """Raise GraphError for a field of the wrong type: a journal with it in could not be read back."""
+    try:
+        msgspec.json.decode(msgspec.json.encode(made), type=type(made))
+    except (TypeError, ValueError) as error:  # msgspec's and Unicode's errors are ValueErrors
+        message = f"{where}: {in_words(error)}"
+        raise GraphError(message) from None
 
 
 def _action_name(action: object) -> str:

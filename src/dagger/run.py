@@ -9,9 +9,10 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+from dagger.core import codec
 from dagger.core.cache import CacheView
 from dagger.core.config import RunConfig
-from dagger.core.errors import InvalidState, RunLeased, RunNotFound
+from dagger.core.errors import InvalidState, RunError, RunLeased, RunNotFound
 from dagger.core.events import Recorded
 from dagger.core.journal import RunRow, Store
 from dagger.core.state import TERMINAL, State, fold
@@ -41,6 +42,9 @@ class Host(Protocol):
     ) -> Run:
         """Continue a run."""
 
+    async def cancel_resting(self, run_id: str, reason: str) -> None:
+        """Cancel a run that nobody executes."""
+
 
 class Run:
     """One run. It reads the journal: what it tells is durable, whichever process executes the run."""
@@ -54,8 +58,10 @@ class Run:
     def status(self) -> str:
         """`running`, `paused`, `succeeded`, `failed`, `cancelled`, or `interrupted`: its process died."""
         row = self._row()
-        dead = row.status == "running" and self._host.store.ownership(self.id) in ("dead", "none")
-        return "interrupted" if dead else row.status
+        if row.status != "running" or self._host.tenure(self.id) is not None:
+            return row.status
+        # `here` without a tenure: the event loop that executed it has ended
+        return "running" if self._host.store.ownership(self.id) == "elsewhere" else "interrupted"
 
     @property
     def graph(self) -> str:
@@ -141,15 +147,17 @@ class Run:
         if self.status in TERMINAL:
             message = f"run {self.id!r} is over: it {self._ended_as()}"
             raise InvalidState(message)
+        if not codec.is_text(reason):
+            message = f"run {self.id!r}: a reason is a text, not {reason!r}"
+            raise RunError(message)
         tenure = self._host.tenure(self.id)
-        if tenure is None:
-            if self._host.store.ownership(self.id) == "elsewhere":
-                message = f"run {self.id!r} is executed by another process; cancel it there"
-                raise RunLeased(message)
-            await self._host.resume(self.id)
-            tenure = self._host.tenure(self.id)
-        if tenure is not None:
+        if tenure is not None and not tenure.is_settled:
             tenure.cancel(reason)
+        elif tenure is None and self._host.store.ownership(self.id) == "elsewhere":
+            message = f"run {self.id!r} is executed by another process; cancel it there"
+            raise RunLeased(message)
+        else:
+            await self._host.cancel_resting(self.id, reason)
         return await self.wait()
 
     async def resume(self, input: object = None, config: RunConfig | Mapping[str, Any] | None = None) -> Run:

@@ -263,6 +263,8 @@ def test_a_file_that_is_not_valid_python_has_no_symbols():
 def test_a_module_that_warns_at_import_is_deprecated():
     """All of it: an answer that will be gone is no answer."""
     assert sources.parse_module("oldlamps", "oldlamps.py", OLD_LAMPS)["deprecated"]
+    one_class = 'def f():\n    warnings._deprecated("lamps.Candle", remove=(3, 14))\n'
+    assert not sources.parse_module("lamps", "lamps.py", one_class)["deprecated"]
 
 
 # -- usages ----------------------------------------------------------------------------------------------

@@ -423,9 +423,7 @@ class StoreContract:
                     lease = here.create(started(run_id))
                     here.append(lease, events.RunPaused(at=5, reason="asked"))
                     await told.settled(here)
-                    claims = await asyncio.gather(
-                        here.claim(run_id), there.claim(run_id), return_exceptions=True
-                    )
+                    claims = await asyncio.gather(here.claim(run_id), there.claim(run_id), return_exceptions=True)
                     assert sorted(type(claim).__name__.removeprefix("File") for claim in claims) == [
                         "Lease",
                         "RunLeased",

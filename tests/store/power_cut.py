@@ -78,7 +78,7 @@ class Disk(apsw.VFS):
             )
         )
         if self.error is not None:
-            raise apsw.exception_for(self.error)
+            raise self.error
         self.synced[path], self.unsynced[path] = bytes(self.full[path]), []
 
     def __enter__(self):

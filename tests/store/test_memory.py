@@ -2,9 +2,11 @@
 
 import asyncio
 
+import pytest
+from tests.store.contract import StoreContract, Told, started
+
 from dagger.core.errors import RunNotFound
 from dagger.store.memory import Memory, MemoryStore
-from tests.store.contract import StoreContract, Told, started
 
 
 class TestMemoryStore(StoreContract):
@@ -24,9 +26,7 @@ def test_stores_without_a_shared_memory_know_nothing_of_each_other():
         await other.open(Told())
         one.create(started())
         assert other.row("run-1") is None
-        try:
+        with pytest.raises(RunNotFound, match="there is no run 'run-1' in memory:"):
             other.ownership("run-1")
-        except RunNotFound as error:
-            assert str(error) == "there is no run 'run-1' in memory:"
 
     asyncio.run(story())

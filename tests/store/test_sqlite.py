@@ -8,17 +8,19 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
+from pathlib import Path
 
 import apsw
 import pytest
+from tests.store import power_cut
+from tests.store.contract import EVERY_KIND, JSON, StoreContract, Told, folded, started, succeeded
 
 from dagger.core import codec, events
 from dagger.core.errors import LeaseLost, RunLeased, RunNotFound, StoreError, StoreFull
 from dagger.core.journal import HUNG_AFTER_SECONDS, projected
 from dagger.store import writer
 from dagger.store.sqlite import PROJECTED, SqliteStore
-from tests.store import power_cut
-from tests.store.contract import EVERY_KIND, JSON, StoreContract, Told, folded, started, succeeded
 
 
 class TestSqliteStore(StoreContract):
@@ -443,7 +445,7 @@ def test_a_power_cut_at_any_sync_leaves_a_prefix_with_all_that_was_acknowledged(
         directory = tmp_path / str(number)
         directory.mkdir()
         for name, content in moment.after_power_cut(seed=number).items():
-            (directory / os.path.basename(name)).write_bytes(content)
+            (directory / Path(name).name).write_bytes(content)
         asyncio.run(survive(directory, moment.acknowledged))
 
 
@@ -497,13 +499,13 @@ def test_a_full_disk_ends_the_store_and_loses_nothing_acknowledged(path):
 
 
 @pytest.mark.parametrize(
-    ("code", "kind", "text"),
+    ("error", "kind", "text"),
     [
-        (apsw.SQLITE_IOERR_FSYNC, StoreError, "cannot be written (IOError"),
-        (apsw.SQLITE_FULL, StoreFull, "no space is left"),
+        (apsw.IOError("disk I/O error"), StoreError, "cannot be written (disk I/O error); check the disk"),
+        (apsw.FullError("disk is full"), StoreFull, "no space is left (disk is full); make room"),
     ],
 )
-def test_a_failed_sync_is_the_end_of_the_store(path, code, kind, text):
+def test_a_failed_sync_is_the_end_of_the_store(path, error, kind, text):
     """The next commit would be taken as if nothing had been: so there is none."""
 
     async def story(disk):
@@ -511,7 +513,7 @@ def test_a_failed_sync_is_the_end_of_the_store(path, code, kind, text):
             lease = store.create(started())
             store.append(lease, succeeded(1))
             await told.settled(store)
-            disk.error = code
+            disk.error = error
             store.append(lease, succeeded(2))
             await told.settled(store)
             disk.error = None
@@ -533,6 +535,7 @@ def test_a_file_locked_by_another_program_for_long_is_a_clear_error(path):
             store.append(lease, events.RunPaused(at=2, reason="asked"))
             await told.settled(store)
             other = apsw.Connection(str(path))
+            other.set_busy_timeout(5_000)
             other.execute("BEGIN IMMEDIATE")
             clock.step = 3.0
             with pytest.raises(StoreError, match="is locked by another program for 10 s; end that one"):
@@ -559,5 +562,25 @@ def test_an_event_that_cannot_be_written_is_called_a_bug(path):
             await told.settled(store)
             (error,) = told.errors
             assert "a bug in Dagger: please report it" in str(error)
+
+    asyncio.run(story())
+
+
+def test_a_loop_that_is_busy_for_long_lets_the_writer_in(path):
+    """Otherwise nothing would become durable as long as there is something to do."""
+
+    async def story():
+        async with opened(path) as (store, told):
+            lease = store.create(started())
+            await told.settled(store)
+            began = time.monotonic()
+            while len(told.calls) < 50:
+                store.append(lease, succeeded(1))
+                store.flush()
+                turn = time.monotonic()
+                while time.monotonic() < turn + 0.001:
+                    pass
+                await asyncio.sleep(0)
+            assert time.monotonic() - began < 5
 
     asyncio.run(story())

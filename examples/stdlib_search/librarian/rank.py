@@ -27,7 +27,7 @@ KINDS: Mapping[str, float] = {
     "property": 0.65,
     "method": 0.95,
     "async method": 0.95,
-    "constant": 0.6,
+    "constant": 0.8,
 }
 MEMBERS = ("method", "async method", "property")
 PER_OWNER = 2
@@ -113,7 +113,7 @@ def _score(query: Query, found: Mapping[str, list[float]], row: sqlite3.Row) -> 
             covered += topic["weight"] * min(1.0, points / COVERED)
     coverage = covered / asked if asked else 0.0
     # A little is left without coverage: a long question may have one word that says it all.
-    return total * (0.2 + 0.8 * coverage**1.25) * prior(row)
+    return total * (0.2 + 0.8 * math.pow(coverage, 1.25)) * prior(row)
 
 
 def prior(row: sqlite3.Row) -> float:

@@ -11,9 +11,7 @@ from librarian.docstrings import cleaned, one_line
 from librarian.names import is_private
 
 _EXCEPTION = re.compile(r"(Error|Exception|Warning)$")
-_DEPRECATED = re.compile(
-    r"warnings\._deprecated\(|_deprecated\(__name__|^warnings\.warn\([^)]*DeprecationWarning", re.MULTILINE
-)
+_DEPRECATED = re.compile(r"_deprecated\(\s*__name__|^warnings\.warn\([^)]*DeprecationWarning", re.MULTILINE)
 _OBSOLETE = re.compile(
     r"^\W*(?:this \w+ is )?(?:deprecated|obsolete)|\.\. deprecated|\bis deprecated\b|should not be used", re.IGNORECASE
 )

@@ -20,6 +20,10 @@ INTERRUPTED = 130
 PIPE_CLOSED = 141
 """Whoever read the output has left, as shells count it: 128 + SIGPIPE."""
 
+class Left(DaggerError):
+    """Ctrl-C ended the command, and not the run, which goes on in another process."""
+
+
 _OF_STATUS = {"succeeded": SUCCESS, "failed": FAILED, "cancelled": FAILED}
 
 
@@ -29,6 +33,9 @@ class UsageError(DaggerError):
 
 class RunLost(DaggerError):
     """The run could not be followed to its end: the store failed, or another process took it over."""
+
+
+_OF_ERROR: dict[type[Exception], int] = {RunLost: FAILED, Left: INTERRUPTED}
 
 
 def of_status(status: str) -> int:
@@ -44,7 +51,7 @@ def of_error(error: Exception, *, is_debugging: bool = False) -> int:
         say(line)
     if not isinstance(error, DaggerError):
         return FAILED
-    return FAILED if isinstance(error, RunLost) else REFUSED
+    return _OF_ERROR.get(type(error), REFUSED)
 
 
 def _lines(error: Exception) -> Iterator[str]:

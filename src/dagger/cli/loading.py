@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from dagger import address
@@ -25,14 +26,18 @@ def load_app(place: str, store: str | None = None) -> Dagger:
 
 
 def open_store(store: str | None) -> Dagger:
-    """An application without actions, on a store that is there: reading makes no file."""
+    """An application without actions, for reading a store that is there."""
     url = store or DEFAULT_STORE
+    require_store(url)
+    return Dagger(url)
+
+
+def require_store(url: str) -> None:
+    """Raise UsageError where the store is not there: reading makes no file."""
     if url == "memory:":
         raise UsageError("memory: keeps nothing from one command to the next; name a file with --store")
     if "://" not in url and not Path(url).exists():
-        where = "here; say where it is with --store FILE" if store is None else "; --store names the file of the runs"
-        raise UsageError(f"there is no store {url} {where}".replace(" ;", ";"))
-    return Dagger(url)
+        raise UsageError(f"there is no store {url}; name the file that holds the runs with --store")
 
 
 async def find_run(app: Dagger, text: str) -> Run:
@@ -52,6 +57,11 @@ async def find_run(app: Dagger, text: str) -> Run:
         raise UsageError(f"{text!r} fits {len(fitting)} runs: {named}; give more of the id")
     near = nearest(text, ids) or "; `dagger runs` lists them"
     raise RunNotFound(f"there is no run {text!r} in {app.store.url}{near}")
+
+
+def is_graph_file(text: str) -> bool:
+    """Whether a file is meant, and not a name: also where there is no such file."""
+    return text.endswith((".yaml", ".yml")) or "/" in text or os.sep in text or Path(text).is_file()
 
 
 def absolute(url: str) -> str:

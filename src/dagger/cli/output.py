@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
@@ -57,6 +59,25 @@ def write_json(value: Any, *, indent: int = 2) -> None:
         write_raw(json.dumps(msgspec.json.decode(text), indent=indent or None))
     else:
         write_raw((msgspec.json.format(text, indent=indent) if indent else text).decode())
+
+
+@contextlib.contextmanager
+def stdout_kept() -> Iterator[None]:
+    """Whatever is printed meanwhile, by subprocesses and C code too, goes to stderr."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+def count(number: int, word: str) -> str:
+    """`1 node`, `2,000 nodes`."""
+    return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"
 
 
 def short(value: Any, limit: int = VALUE_CHARACTERS) -> str:

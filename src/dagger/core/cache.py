@@ -197,7 +197,7 @@ def collect(  # noqa: PLR0917 - a write's own four parts come first
 ) -> Write:
     """The write that an `op` on a key holding `present` makes. Raises `error` for what cannot be."""
     for name, part in (("section", section), ("key", key)):
-        if not isinstance(part, str):
+        if not codec.is_text(part):
             message = f"a cache {name} is a string, not {part!r}"
             raise error(message)
     where = f"cache {section}.{key}"

@@ -151,7 +151,7 @@ def _locate(value: object, path: str = "$") -> str:
     if isinstance(value, float) and not math.isfinite(value):
         return f"at {path}: {value} is not a JSON number; use None or a string for it"
     if isinstance(value, str) and not isinstance(value, enum.Enum):
-        return "" if _is_text(value) else f"at {path}: the text has lone surrogates and is not Unicode"
+        return "" if is_text(value) else f"at {path}: the text has lone surrogates and is not Unicode"
     try:
         shallow = msgspec.to_builtins(value, enc_hook=_plain) if type(value) not in _CONTAINERS else value
     except (TypeError, ValueError) as error:
@@ -172,9 +172,17 @@ def _locate(value: object, path: str = "$") -> str:
     return ""
 
 
-def _is_text(value: str) -> bool:
+def is_text(value: object) -> bool:
+    """Whether it is a string that JSON can hold: lone surrogates are no Unicode."""
+    if not isinstance(value, str):
+        return False
     try:
         value.encode()
     except UnicodeEncodeError:
         return False
     return True
+
+
+def readable(text: str) -> str:
+    """The text with what is not Unicode written as escapes: for what must not be refused, such as errors."""
+    return text if is_text(text) else text.encode("utf-8", "backslashreplace").decode()

@@ -148,7 +148,7 @@ class RunConfig:
                 problem = rule.problem(value)
             object.__setattr__(self, field.name, value)
             if problem:
-                problems.append(f"{field.name}: {value!r}: {problem}")
+                problems.append(f"{field.name}: {value!r:.80}: {problem}")
         if problems:
             raise ConfigError("; ".join(problems))
         object.__setattr__(self, "_chosen", frozenset(chosen))
@@ -205,10 +205,11 @@ def _strategy(value: object) -> tuple[Any, str]:
     if kind is None:
         return value, "must be immediate, {linear: {delay_secs}} or {exponential: {initial_delay_secs, …}}"
     try:
-        strategy = msgspec.convert(fields or {}, kind)
+        strategy = msgspec.convert({} if fields is None else fields, kind)
     except msgspec.ValidationError as error:
         return value, str(error)
-    return strategy, _strategy_problem(strategy)
+    problem = _strategy_problem(strategy)
+    return (value, problem) if problem else (strategy, "")
 
 
 def _strategy_problem(strategy: RetryStrategy) -> str:

@@ -2,7 +2,7 @@
 
 DaggerError
 ├── GraphError                 a graph that cannot be: `problems` lists every one of them
-│   ├── CycleError             nodes that wait for each other; `cycle` spells them out
+│   ├── CycleError             nodes that wait for each other; the message spells them out
 │   ├── DependencyNotFound     a dependency on a node that is not there
 │   ├── ActionNotRegistered    an action that this application does not have
 │   ├── NodeAlreadyExists      two nodes of one id
@@ -33,7 +33,7 @@ DaggerError
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import ClassVar
 
 import msgspec
@@ -184,7 +184,35 @@ class LeaseLost(StoreError):
     """Another process took the run over: this one can write nothing more to it."""
 
 
+MAX_HINTED_LENGTH = 100
+"""Characters: nobody mistypes a longer name, and comparing two texts costs the product of their lengths."""
+MAX_LISTED = 30
+"""Names that a message lists: all keys of a node, not all of a large application's actions."""
+
+
 def nearest(name: str, valid: Iterable[str], *, label: str = "did you mean") -> str:
     """`; did you mean 'fetch'?` for the valid name most like `name`, or nothing where none is like it."""
+    if len(name) > MAX_HINTED_LENGTH:
+        return ""
     close = difflib.get_close_matches(name, list(valid), n=1, cutoff=0.6)
     return f"; {label} {close[0]!r}?" if close else ""
+
+
+class Hints:
+    """`nearest` for a whole file: once `comparisons` names were compared, further problems go without.
+
+    A comparison costs some 10 microseconds: ten thousand misspelt names must not cost minutes.
+    """
+
+    def __init__(self, comparisons: int = 50_000) -> None:
+        self._left = comparisons
+
+    def nearest(self, name: str, valid: Collection[str], *, otherwise: str = "") -> str:
+        """As `nearest`; where there is none, `; {otherwise}: ` and the valid names, if they are few."""
+        near = ""
+        if self._left > 0:
+            self._left -= len(valid)
+            near = nearest(name, valid)
+        if not near and otherwise and len(valid) <= MAX_LISTED:
+            near = f"; {otherwise}: {', '.join(valid) or 'none':.500}"
+        return near

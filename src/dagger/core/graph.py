@@ -1,18 +1,20 @@
-"""Graph, Node, Reference; adding costs O(dependencies); no cycle gets in."""
+"""Definition, Node, Reference: a graph as data, and how its values are referred to in code."""
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
 from dagger.core import codec
-from dagger.core.errors import GraphError, Problem, nearest
+from dagger.core.errors import GraphError, InvalidReference
 
 ID_PATTERN = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*\Z")
+MAX_ID_LENGTH = 200
+"""Characters: an id stands in every event and message about its node."""
 RESERVED_IDS = frozenset(("inputs", "global"))
 """Sections of the cache that are no node's."""
 DEFAULT_TIMEOUT_SECONDS = 3600.0
@@ -29,6 +31,7 @@ INPUT_TYPES: dict[str, tuple[type, ...]] = {
 
 RunWhen: TypeAlias = Literal["succeeded", "finished"]
 
+_START = re.compile(ID_PATTERN.pattern.removesuffix(r"\Z"))
 _PATH = re.compile(r"\.(?P<name>[^.\[\]\s]+)|\[(?P<index>-?\d+)\]|\[(?P<quote>[\"'])(?P<key>.*?)(?P=quote)\]")
 
 
@@ -44,12 +47,12 @@ class Reference(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> Reference:
         """`fetch.page.items[0].title` in its parts. Raises ValueError that says what a reference looks like."""
-        node, dot, rest = text.partition(".")
-        if not ID_PATTERN.match(node) or (dot and not rest):
+        start = _START.match(text)
+        if start is None:
             message = f"{text!r} is no reference; write node_id.output_name or inputs.name, then a path if need be"
             raise ValueError(message)
         parts: list[str | int] = []
-        position = len(node)
+        position = start.end()
         while position < len(text):
             match = _PATH.match(text, position)
             if match is None:
@@ -62,7 +65,7 @@ class Reference(NamedTuple):
         if isinstance(output, int):
             message = f"{text!r} is no reference: an output's name comes before {[output]}"
             raise ValueError(message)  # noqa: TRY004 - the text is wrong, not a type
-        return cls(node, output, tuple(parts[1:]))
+        return cls(start[0], output, tuple(parts[1:]))
 
 
 class Input(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -83,7 +86,7 @@ class Output(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     description: str = ""
 
 
-class Node(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+class Node(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """One unit of work: which action, on what, after which nodes."""
 
     id: str
@@ -112,7 +115,8 @@ class Node(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
     def hashed(self) -> Node:
         """This node with its definition's hash."""
-        bare = msgspec.structs.replace(self, hash="", description="", instructions=())
+        # 5 and 5.0 seconds are the same work, and the journal gives 5.0 back for both
+        bare = msgspec.structs.replace(self, hash="", description="", instructions=(), timeout=float(self.timeout))
         digest = hashlib.blake2b(msgspec.json.encode(bare), digest_size=8).hexdigest()
         return msgspec.structs.replace(self, hash=digest)
 
@@ -144,127 +148,35 @@ class Definition(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     nodes: tuple[Node, ...] = ()
 
 
-class Finding(NamedTuple):
-    """A problem and its place in the definition, e.g. `("nodes", 3, "inputs", 0)`."""
-
-    place: tuple[str | int, ...]
-    kind: str
-    message: str
-
-
 def depended(written: Iterable[str], inputs: Iterable[Input]) -> tuple[str, ...]:
     """Every node id that must come first: the written dependencies, then the nodes referred to, each once."""
     ids = dict.fromkeys(written)
     for entry in inputs:
-        node = entry.reference.partition(".")[0].partition("[")[0]
+        node = node_of(entry.reference)
         if node and node != "inputs":
             ids[node] = None
     return tuple(ids)
 
 
-def check(definition: Definition, actions: Container[str] | None = None) -> Iterator[Finding]:
-    """Everything that is wrong between the nodes: ids, dependencies, references, actions, cycles.
+def node_of(reference: str) -> str:
+    """The id that a reference begins with: what stands before the first dot or bracket."""
+    return reference.partition(".")[0].partition("[")[0]
 
-    `actions` is what is registered; None: actions are not checked.
-    """
-    if not definition.nodes:
-        yield Finding(("nodes",), "GraphError", f"graph {definition.name!r} has no nodes")
-    nodes: dict[str, Node] = {}
-    for index, node in enumerate(definition.nodes):
-        place = ("nodes", index, "id")
-        if problem := id_problem(node.id):
-            yield Finding(place, "GraphError", problem)
-        elif node.id in nodes:
-            yield Finding(place, "NodeAlreadyExists", f"node {node.id!r}: a second node has this id")
-        nodes.setdefault(node.id, node)
-    for index, node in enumerate(definition.nodes):
-        yield from _check_actions(node, index, actions)
-        yield from _check_edges(node, index, nodes, definition)
-    yield from _check_cycles(definition.nodes)
+
+def is_of_type(value: object, kinds: Iterable[str]) -> bool:
+    """Whether a JSON value is of one of JSON Schema's types; true is no integer."""
+    return any(type(value) in INPUT_TYPES[kind] for kind in kinds)
 
 
 def id_problem(node_id: str) -> str:
     """Why `node_id` cannot be a node's id, or nothing."""
     if node_id in RESERVED_IDS:
         return f"node id {node_id!r} is reserved: choose another"
+    if len(node_id) > MAX_ID_LENGTH:
+        return f"node id {node_id[:20] + '…'!r} is longer than {MAX_ID_LENGTH} characters: choose a shorter one"
     if not ID_PATTERN.match(node_id):
         return f"node id {node_id!r} must be letters, digits, _ and -, and begin with a letter or _"
     return ""
-
-
-def _check_actions(node: Node, index: int, actions: Container[str] | None) -> Iterator[Finding]:
-    if actions is None:
-        return
-    for field, action in (("action", node.action), ("failure", node.failure)):
-        if action and action not in actions:
-            known = actions if isinstance(actions, Iterable) else ()
-            word = "action" if field == "action" else "failure action"
-            message = f"node {node.id!r}: {word} {action!r} is not registered{nearest(action, known)}"
-            yield Finding(("nodes", index, field), "ActionNotRegistered", message)
-
-
-def _check_edges(node: Node, index: int, nodes: Mapping[str, Node], definition: Definition) -> Iterator[Finding]:
-    referred = set()
-    for position, entry in enumerate(node.inputs):
-        if entry.reference:
-            place = ("nodes", index, "inputs", position)
-            referred.add(entry.reference.partition(".")[0])
-            if problem := reference_problem(entry.reference, nodes, definition.inputs):
-                yield Finding(place, "InvalidReference", f"node {node.id!r}: input {entry.name!r}: {problem}")
-    for position, dependency in enumerate(node.dependencies):
-        if dependency not in nodes and dependency not in referred:
-            message = f"node {node.id!r}: dependency {dependency!r} is not a node{nearest(dependency, nodes)}"
-            yield Finding(("nodes", index, "dependencies", position), "DependencyNotFound", message)
-
-
-def reference_problem(text: str, nodes: Mapping[str, Node], inputs: Mapping[str, RunInput] | None) -> str:
-    """Why the reference leads nowhere, or nothing."""
-    try:
-        reference = Reference.parse(text)
-    except ValueError as error:
-        return str(error)
-    if reference.node == "inputs":
-        if reference.output is None:
-            return "'inputs' needs a name: inputs.name"
-        if inputs is not None and reference.output not in inputs:
-            return f"run input {reference.output!r} is not declared{nearest(reference.output, inputs)}"
-        return ""
-    node = nodes.get(reference.node)
-    if node is None:
-        return f"{text!r}: there is no node {reference.node!r}{nearest(reference.node, [*nodes, 'inputs'])}"
-    names = [output.name for output in node.outputs]
-    if names and reference.output is not None and reference.output not in names:
-        near = nearest(reference.output, names) or f"; it gives: {', '.join(names)}"
-        return f"{text!r}: node {reference.node!r} has no output {reference.output!r}{near}"
-    return ""
-
-
-def _check_cycles(nodes: Iterable[Node]) -> Iterator[Finding]:
-    """One finding for each knot of nodes that wait for each other, spelled out."""
-    places: dict[str, int] = {}
-    waits: dict[str, tuple[str, ...]] = {}
-    for index, node in enumerate(nodes):
-        places.setdefault(node.id, index)
-        waits.setdefault(node.id, node.dependencies)
-    done: set[str] = set()
-    for start, first in waits.items():
-        path: dict[str, Iterator[str]] = {} if start in done else {start: iter(first)}
-        while path:
-            current, rest = next(reversed(path.items()))
-            following = next((node for node in rest if node in waits and node not in done), None)
-            if following is None:
-                done.add(current)
-                del path[current]
-            elif following in path:
-                ids = list(path)
-                # each arrow reads "waits for"; written in the order in which the nodes would run
-                cycle = [*reversed(ids[ids.index(following) :])]
-                spelled = " -> ".join([*cycle, cycle[0]])
-                yield Finding(("nodes", places[following]), "CycleError", f"the nodes wait for each other: {spelled}")
-                done.update(path)
-                path = {}
-            else:
-                path[following] = iter(waits[following])
 
 
 class NodeRef:
@@ -284,59 +196,15 @@ class NodeRef:
         is_output = self.reference == self.node
         if is_output and (not isinstance(key, str) or (self._names and key not in self._names)):
             gives = ", ".join(self._names) or "outputs by name"
-            raise _invalid("InvalidReference", f"node {self.node!r} has no output {key!r}; it gives: {gives}")
+            message = f"node {self.node!r} has no output {key!r}; it gives: {gives}"
+            raise InvalidReference(message)
         plain = isinstance(key, str) and re.fullmatch(r"[^.\[\]\s'\"]+", key)
-        part = f".{key}" if plain else f"[{key}]" if isinstance(key, int) else f'["{key}"]'
+        quote = "'" if '"' in str(key) else '"'
+        part = f".{key}" if plain else f"[{key}]" if isinstance(key, int) else f"[{quote}{key}{quote}]"
         return NodeRef(self.node, self.reference + part)
 
     def __repr__(self) -> str:
         return f"<reference {self.reference}>"
-
-
-def _invalid(kind: str, message: str) -> GraphError:
-    return GraphError.of([Problem(message, kind)])
-
-
-class GraphBuilder:
-    """A named set of nodes, in the making: what is added must fit what is there, so no cycle can arise."""
-
-    def __init__(self, definition: Definition) -> None:
-        self._head = msgspec.structs.replace(definition, nodes=())
-        self._nodes: dict[str, Node] = {node.id: node for node in definition.nodes}
-
-    @property
-    def definition(self) -> Definition:
-        """The graph as data."""
-        return msgspec.structs.replace(self._head, nodes=tuple(self._nodes.values()))
-
-    @property
-    def nodes(self) -> Mapping[str, Node]:
-        """The nodes by id, in the order of being added."""
-        return self._nodes
-
-    def insert(self, node: Node) -> None:
-        """Add a node whose dependencies and references are already here. Costs O(dependencies).
-
-        Raises NodeAlreadyExists, DependencyNotFound, InvalidReference, or GraphError for a bad id.
-        """
-        if problem := id_problem(node.id):
-            raise _invalid("GraphError", problem)
-        if node.id in self._nodes:
-            raise _invalid("NodeAlreadyExists", f"node {node.id!r} is already in graph {self._head.name!r}")
-        findings = list(_check_edges(node, len(self._nodes), self._nodes, self._head))
-        if findings:
-            raise GraphError.of([Problem(finding.message, finding.kind) for finding in findings])
-        self._nodes[node.id] = node.hashed()
-
-    def fresh_id(self, action: str) -> str:
-        """The action's name, numbered from the second node on: `square`, `square_2`."""
-        stem = re.sub(r"[^A-Za-z0-9_-]", "_", action)
-        stem = stem if ID_PATTERN.match(stem) and stem not in RESERVED_IDS else f"node_{stem}"
-        number, fresh = 1, stem
-        while fresh in self._nodes:
-            number += 1
-            fresh = f"{stem}_{number}"
-        return fresh
 
 
 def literal(value: object, where: str) -> msgspec.Raw:

@@ -151,8 +151,11 @@ class Store(Protocol):
     def append(self, lease: Lease, event: events.Event, blobs: Sequence[Blob] = ()) -> None:
         """Append the next event to the open batch. An event that pauses or ends the run gives up its lease."""
 
-    def flush(self) -> None:
-        """Commit the open batch as soon as the one before it is done. Called when there is nothing else to do."""
+    def flush(self) -> int:
+        """Commit the open batch as soon as the one before it is done. Called when there is nothing else to do.
+
+        Returns the last batch that anything was appended to: when that is committed, all is durable.
+        """
 
     async def claim(self, run_id: str) -> Lease:
         """Become the owner of a run that has none, or whose owner is dead or hung: its epoch is raised.

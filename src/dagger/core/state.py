@@ -22,7 +22,7 @@ TERMINAL = frozenset(("succeeded", "failed", "cancelled"))
 """Statuses that never change again (I9)."""
 
 
-class Pending(msgspec.Struct):
+class Pending(msgspec.Struct, gc=False):
     """A step that has not ended yet."""
 
     node: Node
@@ -107,7 +107,11 @@ class State(msgspec.Struct):
 
     def ready(self) -> list[str]:
         """Every step that could start: looks at all pending ones, so it is for the beginning of a tenure."""
-        return [step for step, pending in self.pending.items() if not pending.unmet and not pending.is_stuck]
+        return [
+            step
+            for step, pending in self.pending.items()
+            if not pending.unmet and not pending.is_stuck and step not in self.doomed
+        ]
 
     def remaining_ms(self, now: int) -> int | None:
         """Milliseconds of active time that the run has left; None: no limit."""
@@ -159,12 +163,13 @@ def _run_paused(state: State, event: events.RunPaused) -> list[str]:
 
 
 def _run_resumed(state: State, event: events.RunResumed) -> list[str]:
-    if state.status in TERMINAL:
+    if state.status in TERMINAL or not state.seq:
         raise _illegal(state, event)
     if state.status == "paused":
         state.active_since = event.at
     state.status = "running"
-    state.halt = state.halt_reason = ""
+    if state.halt == "pause":  # a run that was cancelled or stopped stays so
+        state.halt = state.halt_reason = ""
     if event.config:
         state.config = state.config.merged(event.config)
     if event.input is not msgspec.UNSET:
@@ -174,7 +179,8 @@ def _run_resumed(state: State, event: events.RunResumed) -> list[str]:
         pending = state.pending[step]
         pending.is_stuck, pending.failures, pending.retry_at = False, 0, 0
     state.stuck = 0
-    state.errors = state.errors if state.failures else []
+    failed_so_far = tuple(f"{step}: " for step in stuck)
+    state.errors = [error for error in state.errors if not error.startswith(failed_so_far)]
     return _passed(state, event, stuck)
 
 
@@ -185,8 +191,10 @@ def _limit_reached(state: State, event: events.LimitReached) -> list[str]:
 
 
 def _cancel_requested(state: State, event: events.CancelRequested) -> list[str]:
-    if state.status in TERMINAL:
+    if state.status in TERMINAL or not state.seq:
         raise _illegal(state, event)
+    if state.status == "paused":
+        state.active_since = event.at
     state.status = "running"
     state.halt, state.halt_reason = "cancel", event.reason
     return _passed(state, event)

@@ -27,8 +27,8 @@ GRACE_SECONDS = 5.0
 """How long a cancelled coroutine may take to clean up before it is given up, as a thread is at once."""
 
 _NEVER_RETRIED = (NonRetryable, InputInvalid, OutputInvalid)
-_USERS_ERRORS = (Exception, asyncio.CancelledError, SystemExit)
-"""What may come out of user code and fails its attempt. A KeyboardInterrupt is the process's, not the attempt's."""
+_PROCESS_ERRORS = (KeyboardInterrupt, GeneratorExit)
+"""What is the process's or the event loop's. All else that comes out of user code fails its attempt."""
 
 
 class Machine(Protocol):
@@ -115,7 +115,9 @@ class Attempt:
         except StopIteration as stop:
             self.succeed(stop.value)
             return False
-        except _USERS_ERRORS as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - user code raises anything
             self.fail(error)
             return False
         self.coroutine = coroutine
@@ -128,7 +130,9 @@ class Attempt:
         assert coroutine is not None
         try:
             result = await _drive(self.context, coroutine, self.yielded)
-        except _USERS_ERRORS as error:
+        except _PROCESS_ERRORS:
+            raise
+        except BaseException as error:  # noqa: BLE001 - user code raises anything
             self._ended(error, None)
         else:
             self._ended(None, result)
@@ -142,8 +146,9 @@ class Attempt:
             made: dict[str, msgspec.Raw] = {}
             blobs: list[codec.Blob] = []
             try:
-                # encoding belongs to the call: a large result must not hold up the loop
-                made = outputs(self.node, self.context.run(action.function, **keywords), blobs)
+                if not self.is_over:  # it may have been cut off while it waited for a thread
+                    # encoding belongs to the call: a large result must not hold up the loop
+                    made = outputs(self.node, self.context.run(action.function, **keywords), blobs)
             except BaseException as caught:  # noqa: BLE001 - it is handed to the loop
                 error = caught
             tenure.kernel.call_soon_threadsafe(lambda: self._thread_ended(error, made, blobs))
@@ -241,7 +246,7 @@ class Attempt:
         """Record the failure: decided elsewhere whether another attempt follows."""
         now = self.over()
         text = "".join(traceback.format_exception(error))
-        told = events.Error(type(error).__name__, str(error), text)
+        told = events.Error(type(error).__name__, codec.readable(_message(error)), codec.readable(text))
         self.tenure.failed(
             self,
             told,
@@ -290,6 +295,13 @@ def _drive(context: contextvars.Context, coroutine: Coroutine[Any, Any, Any], yi
                 yielded = context.run(coroutine.send, sent)
             except StopIteration as stop:
                 return stop.value
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as broken:  # noqa: BLE001 - a user's __str__ raises anything
+        return f"its message cannot be told: str() raised {type(broken).__name__}"
 
 
 async def _call(function: Callable[..., Any], keywords: dict[str, Any]) -> Any:

@@ -23,7 +23,7 @@ def bind(state: State, step: str, node: Node, action: Action, load: Callable[[st
     for name, text in input_texts(state, step, node, action, load):
         if name in decoders or not action.is_open:
             made[name] = argument(action, node, name, text)
-        elif action.context_name is None:
+        elif action.gathers:
             made[name] = codec.decode(text)
     if len(made) < len(action.required):
         refuse_missing(action, node, made)

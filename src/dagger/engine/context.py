@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import logging
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -138,38 +138,52 @@ class AttemptCache(cache.Cache):
         super().__init__(sections, load)
         self._context = context
         self.collected: list[cache.Write] = []
+        self._own: dict[str, dict[str, list[cache.Write]]] = {}
+        """The same by section and key."""
+        self._overlaid: dict[tuple[str, str], _Overlaid] = {}
 
     def _apply(self, op: str, section: str, key: str, value: object) -> None:
         self._context.require_open()
-        self.collected.append(cache.collect(op, section, key, value, self._stored(section, key), self._load))
+        write = cache.collect(op, section, key, value, self._stored(section, key), self._load)
+        self.collected.append(write)
+        self._own.setdefault(section, {}).setdefault(key, []).append(write)
 
     def keys(self, section: str) -> list[str]:
         """See Cache."""
-        return list(self._overlaid(section))
+        names = dict.fromkeys([*list(self._sections.get(section, ())), *self._own.get(section, ())])
+        return [name for name in names if self._stored(section, name) is not None]
 
     def _stored(self, section: str, key: str) -> cache.Stored | None:
-        return self._overlaid(section).get(key)
-
-    def _overlaid(self, section: str) -> Mapping[str, cache.Stored]:
-        applied = self._sections.get(section, {})
-        own = [write for write in self.collected if write.section == section]
-        if not own:
+        applied = self._sections.get(section, {}).get(key)
+        own = self._own.get(section, {}).get(key)
+        if own is None:
             return applied
-        written = {write.key for write in own}
-        copy = {
-            key: cache.Appended(stored.head, list(stored.items))
-            if key in written and isinstance(stored, cache.Appended)
-            else stored
-            for key, stored in list(applied.items())
-        }
-        overlay: cache.Sections = {section: copy}
-        for write in own:
+        size = len(applied.items) if isinstance(applied, cache.Appended) else 0
+        known = self._overlaid.get((section, key))
+        if known is None or known.applied is not applied or known.size != size:
+            copy = cache.Appended(applied.head, applied.items[:size]) if isinstance(applied, cache.Appended) else applied
+            known = _Overlaid(applied, size, 0, copy)
+        overlay: cache.Sections = {section: {} if known.stored is None else {key: known.stored}}
+        for write in own[known.writes :]:  # only those since the last look: a thousand appends cost a thousand steps
             cache.apply(overlay, write)
-        return overlay.get(section, {})
+        stored = overlay.get(section, {}).get(key)
+        self._overlaid[section, key] = _Overlaid(applied, size, len(own), stored)
+        return stored
 
     def __iter__(self) -> Iterator[str]:
-        names = dict.fromkeys([*list(self._sections), *(write.section for write in self.collected)])
-        return iter([name for name in names if self._overlaid(name)])
+        names = dict.fromkeys([*list(self._sections), *self._own])
+        return iter([name for name in names if self.keys(name)])
+
+
+class _Overlaid(NamedTuple):
+    """A key as an attempt sees it, and of what it was made."""
+
+    applied: cache.Stored | None
+    size: int
+    """Items of an applied list, which grows in place."""
+    writes: int
+    """Own writes that are in it."""
+    stored: cache.Stored | None
 
 
 class AttemptLog(logging.LoggerAdapter[logging.Logger]):

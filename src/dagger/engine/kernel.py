@@ -34,6 +34,8 @@ class Tenant(OwnedRun, Protocol):
     lease: Lease
     done: asyncio.Future[None]
 
+    @property
+    def is_settled(self) -> bool: ...
     def release(self, steps: list[str]) -> None: ...
     def cancel(self, reason: str) -> None: ...
     def discard(self, error: BaseException) -> None: ...
@@ -97,6 +99,8 @@ class Kernel:
                     if task.cancelling():
                         return
                     until = time() + SLICE_SECONDS
+                elif task.cancelling():
+                    return  # its code cancelled the task that it ran in
                 elif time() >= until:
                     self.store.flush()
                     await asyncio.sleep(0)
@@ -128,11 +132,11 @@ class Kernel:
     def durable(self) -> asyncio.Future[None]:
         """Done when all that was appended until now is durable."""
         future = self.loop.create_future()
-        if self.store.is_immediate:
+        last = self.store.flush()
+        if last <= self._committed:
             future.set_result(None)
         else:
-            self._waiters.append((self.store.batch, future))
-            self.store.flush()
+            self._waiters.append((last, future))
         return future
 
     def committed(self, batch: int) -> None:
@@ -194,7 +198,8 @@ class Kernel:
 
         if self.store.is_immediate:
             self.tenures.pop(tenure.state.run_id, None)
-            tenure.done.set_result(None)
+            if not tenure.done.done():
+                tenure.done.set_result(None)
         else:
             self.durable().add_done_callback(tell)
 
@@ -219,12 +224,14 @@ class Kernel:
         """Let go of all runs, and end the workers."""
         for tenure in list(self.tenures.values()):
             self.let_go(tenure, error)
+        self.timers.close()
+        self.threads.close()
+        if self.loop is not asyncio.get_running_loop():
+            return  # that loop has ended, and its tasks with it
         self._keeper.cancel()
         for worker in self._workers:
             worker.cancel()
         await asyncio.gather(self._keeper, *self._workers, return_exceptions=True)
-        self.timers.close()
-        self.threads.close()
 
     async def _keep(self) -> None:
         """Do nothing, for as long as the event loop goes on: being cancelled is the sign that it ends."""

@@ -54,6 +54,11 @@ class Tenure:
         """Attempts whose code could not be stopped and still runs."""
         return len(self._abandoned)
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether the run has paused or ended, durably or not, or was let go of."""
+        return self._is_settled
+
     def begin(self, ready: list[str]) -> None:
         """Start what is ready, and watch the clock."""
         state = self.state
@@ -64,10 +69,17 @@ class Tenure:
         self.submit(ready)
         # from here on, what is ready waits for the disk only if the run's durability says so
         self._is_gated = self._is_gated and state.config.durability == "sync"
-        remaining = state.remaining_ms(self.now_ms())
-        if remaining is not None:
-            self._deadline = self.kernel.timers.after(remaining / 1000, self._check_limits)
+        self._watch_deadline()
         self._step_over()
+
+    def _watch_deadline(self) -> None:
+        remaining = self.state.remaining_ms(self.now_ms())
+        if remaining is not None and not (self._is_settled or self.state.halt):
+            self._deadline = self.kernel.timers.after(max(remaining, 1) / 1000, self._deadline_due)
+
+    def _deadline_due(self) -> None:
+        self._check_limits()
+        self._watch_deadline()  # the timer and the clock may differ by a millisecond, or the clock was set
 
     def record(self, event: events.Event, blobs: Sequence[Blob] = ()) -> None:
         """Apply and append the next event, and start what it made ready."""
@@ -96,13 +108,15 @@ class Tenure:
             steps = sorted(steps, key=lambda step: -pending[step].node.priority if step in pending else 0)
         for step in steps:
             waiting = pending.get(step)
-            if waiting is None or self._is_settled:
+            if waiting is None or self._is_settled or self.state.halt:
                 self._open -= 1
             elif waiting.retry_at:
                 self._delay(step, waiting.retry_at)
             else:
                 queue.add(Attempt(self, step, waiting.node, waiting.failures + 1, self._pools))
         self.kernel.wake()
+        if not self._open:
+            self._step_over()  # none of them is to start, and nothing else is on its way
 
     def action(self, node: Node) -> Action:
         """The registered action of a node. Raises ActionNotRegistered."""
@@ -190,6 +204,8 @@ class Tenure:
     def released(self, attempt: Attempt) -> None:
         """Abandoned code has ended."""
         self._abandoned.pop(attempt.step, None)
+        if attempt.task is None:
+            self.kernel.threads.reclaim()
 
     def cancel(self, reason: str) -> None:
         """Cancel the run: nothing new starts, what runs is cancelled, then the run ends."""
@@ -232,7 +248,7 @@ class Tenure:
             if stuck is not None:
                 # at most until the run's own timeout, which forgets it like any other delay
                 stuck.on_released = due
-                self._delayed[step] = self.kernel.timers.after(float("inf"), due)
+                self._delayed[step] = self.kernel.timers.never(due)
                 return
             waiting = self.state.pending[step]
             self.kernel.ready.add(Attempt(self, step, waiting.node, waiting.failures + 1, self._pools))

@@ -41,6 +41,11 @@ class Threads:
         with self._lock:
             self._limit += 1
 
+    def reclaim(self) -> None:
+        """An abandoned call has ended after all."""
+        with self._lock:
+            self._limit -= 1
+
     def close(self) -> None:
         """Let idle threads end; those at work end after their call."""
         for _ in range(self._started):

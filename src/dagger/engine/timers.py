@@ -69,6 +69,10 @@ class Timers:
             self._set()
         return timer
 
+    def never(self, due: Callable[[], None]) -> Timer:
+        """A timer that nothing but its owner calls: it can be cancelled like any other."""
+        return Timer(due, self)
+
     def forget(self) -> None:
         """Count one cancelled deadline; when most of the heap is such, drop them."""
         self._forgotten += 1
@@ -89,15 +93,16 @@ class Timers:
         self._handle = self._loop.call_at(self._heap[0][0], self._run) if self._heap else None
 
     def _run(self) -> None:
+        self._handle = None  # first: what is due may set a nearer one, and there is never more than one
         # the loop may call a little early, within its clock's resolution
         now = self._loop.time() + 1e-6
-        while self._heap and self._heap[0][0] <= now:
-            timer = heapq.heappop(self._heap)[2]
-            if timer.due is None:
-                self._forgotten -= 1
-                continue
-            due, timer.due = timer.due, None
-            due()
-        self._handle = None
-        if self._heap:
+        try:
+            while self._heap and self._heap[0][0] <= now:
+                timer = heapq.heappop(self._heap)[2]
+                if timer.due is None:
+                    self._forgotten -= 1
+                    continue
+                due, timer.due = timer.due, None
+                due()
+        finally:
             self._set()

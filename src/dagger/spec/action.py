@@ -52,7 +52,7 @@ class Action:
     """A function made ready to be called with a node's inputs."""
 
     __slots__ = ("_returns", "context_name", "decoders", "description", "explicit_schema", "function",
-                 "is_async", "is_open", "name", "refuse", "required", "runs_in")  # fmt: skip
+                 "gathers", "is_async", "is_open", "name", "refuse", "required", "runs_in")  # fmt: skip
 
     def __init__(self, function: Callable[..., Any], name: str | None = None, runs_in: RunsIn | None = None) -> None:
         self.function = function
@@ -68,6 +68,8 @@ class Action:
         """The parameters without a default."""
         self.context_name: str | None = None
         """The parameter that receives the context."""
+        self.gathers = False
+        """Whether a `**` parameter takes the inputs without a parameter of their own."""
         self.is_open = False
         """Whether inputs without a parameter of their own are welcome."""
         self.explicit_schema: dict[str, Any] | None = None
@@ -98,7 +100,7 @@ class Action:
             if _is_context(annotation):
                 self.context_name, self.is_open = parameter.name, True
             elif parameter.kind is parameter.VAR_KEYWORD:
-                self.is_open = True
+                self.gathers = self.is_open = True
             elif parameter.kind in (parameter.POSITIONAL_ONLY, parameter.VAR_POSITIONAL):
                 message = f"action {self.name!r}: inputs are bound by name, so {parameter} cannot be a parameter"
                 raise RegistryError(message)
@@ -185,7 +187,7 @@ def _texts(node: Node, result: object) -> dict[str, bytes]:
     if plain is None:
         return {DEFAULT_OUTPUT: _text(node, DEFAULT_OUTPUT, result)}
     for key in plain:
-        if not isinstance(key, str):
+        if not codec.is_text(key):
             message = f"node {node.id!r}: an output's name is a string, not {key!r}"
             raise OutputInvalid(message)
     return {key: _text(node, key, value) for key, value in plain.items()}

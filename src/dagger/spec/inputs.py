@@ -20,6 +20,9 @@ def run_inputs(definition: Definition, given: Mapping[str, Any]) -> dict[str, by
     texts: dict[str, bytes] = {}
     problems: list[str] = []
     for name, value in given.items():
+        if not codec.is_text(name):
+            problems.append(f"run input {name!r}: a name is a string")
+            continue
         try:
             texts[name] = codec.encode(value)
         except codec.NotJson as error:

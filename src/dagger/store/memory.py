@@ -79,8 +79,9 @@ class MemoryStore:
         if not is_owned(row):
             run.owner = None
 
-    def flush(self) -> None:
+    def flush(self) -> int:
         """See Store."""
+        return self.batch
 
     async def claim(self, run_id: str) -> Lease:
         """See Store."""

@@ -68,7 +68,12 @@ class Reader:
         if found is None:
             raise StoreCorrupt(f"{self._path} has no blob {hash_}: it is damaged; restore a copy")
         size, content = found
-        return bytes(content) if len(content) == size else zstd.decompress(content)
+        if len(content) == size:
+            return bytes(content)
+        try:
+            return zstd.decompress(content)
+        except zstd.ZstdError as error:
+            raise StoreCorrupt(f"{self._path}: blob {hash_} cannot be read: {error}; restore a copy") from error
 
     def row(self, run_id: str) -> RunRow | None:
         """See Store."""

@@ -27,7 +27,8 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-_CHUNK = 256  # events in one statement: 16 MiB at most, as larger events are blobs
+_CHUNK = 256  # events encoded at once: as a rule they are 64 KiB or less, so that none of them can be a blob
+_STATEMENT_BYTES = 32 * 1024 * 1024  # SQLite takes a text of 1 GB
 _ZSTD_LEVEL = 3
 _NOT_CREATED, _REFUSED = 0, -1  # instead of a run's key
 
@@ -69,18 +70,33 @@ class Encoded(NamedTuple):
 
 
 def encode(part: Part) -> Encoded:
-    """The part's events as JSON, those above the limit as blobs."""
+    """The part's events as JSON, those above the limit as blobs.
+
+    Few long texts: each statement lets go of the interpreter, and a busy loop gives it back after 5 ms only.
+    """
     texts: list[tuple[int, bytes]] = []
-    blobs = part.blobs
+    blobs = list(part.blobs)
+    gathered: list[bytes] = []
+    count = size = 0
     for start in range(0, len(part.events), _CHUNK):
         chunk = part.events[start : start + _CHUNK]
-        text = events.encoder.encode(chunk)
-        if len(text) > codec.BLOB_ABOVE_BYTES:  # only then one of them can be too large
-            sealed = [codec.seal(events.encoder.encode(event)) for event in chunk]
-            blobs = [*blobs, *(blob for _, blob in sealed if blob is not None)]
-            text = b"[" + b",".join([reference for reference, _ in sealed]) + b"]"
-        texts.append((len(chunk), text))
+        inner = events.encoder.encode(chunk)[1:-1]
+        if len(inner) > codec.BLOB_ABOVE_BYTES:
+            inner = _sealed(chunk, blobs)
+        gathered.append(inner)
+        count += len(chunk)
+        size += len(inner)
+        if size > _STATEMENT_BYTES or start + _CHUNK >= len(part.events):
+            texts.append((count, b"[%b]" % b",".join(gathered)))
+            gathered, count, size = [], 0, 0
     return Encoded(part, texts, blobs)
+
+
+def _sealed(chunk: list[events.Event], blobs: list[Blob]) -> bytes:
+    """The events' JSON, or references to the blobs that are added to `blobs`."""
+    sealed = [codec.seal(events.encoder.encode(event)) for event in chunk]
+    blobs += [blob for _, blob in sealed if blob is not None]
+    return b",".join([text for text, _ in sealed])
 
 
 class Tables:

@@ -52,10 +52,8 @@ class Writer:
         self._on_failure = on_failure
         self._lock: OwnerLock | None = None
         self._beat_at = 0.0
-        self._frames = 0
-        """Pages written to the log since the last checkpoint."""
-        self._log_start = 0
-        """Pages in the log at the last checkpoint, where it could not begin anew."""
+        self._checkpointed = 0
+        """Pages that we had written to the log at the last checkpoint."""
         self._orders: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
         threading.Thread(target=self._work, name=f"dagger store {path}", daemon=True).start()
 
@@ -85,7 +83,6 @@ class Writer:
     def open(self) -> apsw.Connection:
         """Find or make the file; a second connection, for reading."""
         self._connection = connect(self.path, vfs=self._vfs, monotonic=self._monotonic)
-        self._connection.set_wal_hook(self._note_frames)
         self._tables = Tables(self._connection, self.path)
         return connect(self.path, vfs=self._vfs, monotonic=self._monotonic)
 
@@ -153,7 +150,6 @@ class Writer:
         if self._lock is not None:
             self._lock.release()
             self._lock = None
-        self._frames = 0
         with contextlib.suppress(apsw.Error):
             if self.failed is not None:  # what may not have reached the disk must not get into the file
                 self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
@@ -173,22 +169,23 @@ class Writer:
 
     def _patience(self) -> float | None:
         """Seconds until there is something to do without an order; None: never."""
-        if self._frames >= CHECKPOINT_FRAMES:
-            return IDLE_SECONDS
-        return None if self._lock is None else HEARTBEAT_SECONDS
+        if self._lock is None:
+            return None
+        return IDLE_SECONDS if self._frames() >= CHECKPOINT_FRAMES else HEARTBEAT_SECONDS
 
     def _tend(self, *, enough_frames: int) -> None:
         """The heartbeat and the checkpoint, where they are due."""
+        if self._lock is None:
+            return
         with contextlib.suppress(StoreError), self._fatal(apsw.BusyError):
-            if self._lock is not None and self._monotonic() >= self._beat_at:
+            if self._monotonic() >= self._beat_at:
                 self._beat_at = self._monotonic() + HEARTBEAT_SECONDS
                 self._tables.beat(self.owner)
-            if self._frames >= enough_frames:
-                self._log_start, self._frames = self._log_start + self._frames, 0
+            frames = self._frames()
+            if frames >= enough_frames:
+                self._checkpointed += frames
                 self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
 
-    def _note_frames(self, _: apsw.Connection, __: str, pages: int) -> int:
-        if pages <= self._log_start:  # nobody was in the checkpoint's way: the log begins anew
-            self._log_start = 0
-        self._frames = pages - self._log_start
-        return apsw.SQLITE_OK
+    def _frames(self) -> int:
+        """Pages that we have written to the log since the last checkpoint; others see to theirs."""
+        return self._connection.status(apsw.SQLITE_DBSTATUS_CACHE_WRITE)[0] - self._checkpointed

@@ -19,6 +19,7 @@ _ROWS = 8
 _STRAIGHT_ABOVE = 400
 """Arrows; Graphviz routes curves around boxes in more than linear time."""
 
+_GAP = "   "
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_./-]+")
 
 
@@ -29,20 +30,40 @@ def to_dot(scene: Scene) -> str:
 
 
 def _head(scene: Scene) -> Iterator[str]:
-    yield "digraph dagger {"
+    name = re.sub(r"[^\w .:·-]+", " ", scene.title).strip() or "dagger"
+    yield f'digraph "{name}" {{'
     splines = "line" if len(scene.arrows) > _STRAIGHT_ABOVE else "spline"
     yield f'  graph [rankdir=LR, nodesep=0.25, ranksep=0.6, pad=0.3, bgcolor="#ffffff", splines={splines},'
     yield f'         fontname="{FONT}", fontsize={_TITLE + 2}, fontcolor="{_DARK}", labelloc=t, labeljust=l'
     if scene.title:
-        yield f"         label={_html(_font(cut(scene.title, 120), _TITLE + 2, _DARK))}"
+        title = _font(cut(scene.title, 120), _TITLE + 2, _DARK)
+        below = '<TR><TD HEIGHT="12"></TD></TR>'
+        yield f'         label=<<TABLE BORDER="0" CELLPADDING="0"><TR><TD>{title}</TD></TR>{below}</TABLE>>'
     yield "  ];"
     yield f'  node [shape=plain, fontname="{FONT}", fontsize={_TEXT}];'
     yield f'  edge [color="{_ARROW}", fontname="{FONT}", fontsize={_SMALL}, fontcolor="{_MUTED}", arrowsize=0.6];'
 
 
 def _nodes(scene: Scene, ids: dict[str, str]) -> Iterator[str]:
-    for box in scene.boxes:
+    for box in _upwards(scene):
         yield f"  {ids[box.key]} [label={_html(_table(box))}, tooltip={_quoted(_tooltip(box))}];"
+
+
+def _upwards(scene: Scene) -> list[Box]:
+    """The boxes in their order, but of parts without a connection the last one first: Graphviz stacks these upwards."""
+    neighbours: dict[str, list[str]] = {box.key: [] for box in scene.boxes}
+    for arrow in scene.arrows:
+        neighbours[arrow.source].append(arrow.target)
+        neighbours[arrow.target].append(arrow.source)
+    part: dict[str, int] = {}
+    for number, box in enumerate(scene.boxes):
+        reached = [] if box.key in part else [box.key]
+        while reached:
+            key = reached.pop()
+            if key not in part:
+                part[key] = number
+                reached += neighbours[key]
+    return sorted(scene.boxes, key=lambda box: -part[box.key])
 
 
 def _edges(scene: Scene, ids: dict[str, str]) -> Iterator[str]:
@@ -61,7 +82,9 @@ def _table(box: Box) -> str:
     look = colours(box.status)
     sections = list(_sections(box, look))
     style = "ROUNDED,DASHED" if look.is_dashed else "ROUNDED"
-    body = "<HR/>".join(f'<TR><TD ALIGN="LEFT" CELLPADDING="5">{section}</TD></TR>' for section in sections)
+    first = '<TR><TD CELLPADDING="7">'
+    further = f'<TR><TD CELLPADDING="6" BORDER="1" SIDES="T" COLOR="{look.rule}">'
+    body = "".join(f"{further if index else first}{section}</TD></TR>" for index, section in enumerate(sections))
     return (
         f'<TABLE STYLE="{style}" BORDER="1" COLOR="{look.line}" BGCOLOR="{look.fill}" '
         f'CELLBORDER="0" CELLSPACING="0" CELLPADDING="0">{body}</TABLE>'
@@ -86,25 +109,26 @@ def _sections(box: Box, look: Colours) -> Iterator[str]:
 
 def _pairs(pairs: tuple[tuple[str, str], ...]) -> Iterator[list[str]]:
     for name, value in pairs[:_ROWS]:
-        yield [_font(cut(name, 32), _TEXT, _MUTED), _font(value, _TEXT, _DARK)]
+        yield [_font(cut(name, 32), _TEXT, _MUTED), *([_font(value, _TEXT, _DARK, _GAP)] if value else [])]
     if len(pairs) > _ROWS:
         yield [_font(f"and {len(pairs) - _ROWS} more", _TEXT, _MUTED)]
 
 
 def _rows(rows: Iterable[list[str]]) -> str:
-    """A table without lines; a row of one cell spans both columns."""
+    """A table without lines: a row of one cell stands left, of two cells the second one stands right."""
     body = []
-    for cells in rows:
-        span = ' COLSPAN="2"' if len(cells) == 1 else ""
-        body.append("".join(f'<TD ALIGN="LEFT"{span}>{cell}</TD>' for cell in cells))
+    for first, *more in rows:
+        span = "" if more else ' COLSPAN="2"'
+        body.append(f'<TD ALIGN="LEFT"{span}>{first}</TD>' + "".join(f'<TD ALIGN="RIGHT">{cell}</TD>' for cell in more))
     table = '<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="1">'
     return f"{table}<TR>{'</TR><TR>'.join(body)}</TR></TABLE>"
 
 
-def _font(text: str, points: int, colour: str) -> str:
+def _font(text: str, points: int, colour: str, before: str = "") -> str:
     """The text on one line, escaped; Graphviz refuses an element without content, so there always is some."""
     shown = html.escape(visible(text).replace("\n", "␊")).strip(" ") or "&#160;"
-    return f'<FONT POINT-SIZE="{points}" COLOR="{colour}">{shown}</FONT>'
+    shown = shown.replace("\\", "\\\\")  # in tables too, Graphviz would put the node's name for a backslash and N
+    return f'<FONT POINT-SIZE="{points}" COLOR="{colour}">{before}{shown}</FONT>'
 
 
 def _html(label: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -24,7 +25,7 @@ class Picture(Scene):
 
     def to_mermaid(self) -> str:
         """The picture for Mermaid."""
-        return mermaid.to_mermaid(folded(self))
+        return mermaid.to_mermaid(folded(self, mermaid.BOXES, mermaid.ARROWS))
 
     def to_svg(self) -> str:
         """The picture as an `<svg>` element. Raises DrawingFailed where no Graphviz is at hand."""
@@ -32,12 +33,23 @@ class Picture(Scene):
 
         return svg.to_svg(self.to_dot())
 
+    def _repr_html_(self) -> str:
+        from dagger.views.svg import DrawingFailed
+
+        try:
+            # wide pictures scroll: scaled down to the page nobody could read them
+            return f'<div style="overflow:auto;max-height:80vh">{self.to_svg()}</div>'
+        except DrawingFailed as error:
+            return f"<pre>{html.escape(str(error))}</pre>"
+
 
 def plan_picture(definition: Definition) -> Picture:
     """What a graph will do: its nodes with what they take, and what follows what."""
     boxes = tuple(_plan_box(node) for node in definition.nodes)
     arrows = tuple(
-        Arrow(dependency, node.id, *_after(node)) for node in definition.nodes for dependency in node.dependencies
+        Arrow(dependency, node.id, is_dashed=node.run_when == "finished")
+        for node in definition.nodes
+        for dependency in node.dependencies
     )
     return Picture(boxes, arrows, definition.name)
 
@@ -62,6 +74,8 @@ def _plan_box(node: Node) -> Box:
 
 def _particulars(node: Node) -> Iterator[str]:
     """What a node sets apart from the defaults."""
+    if node.run_when == "finished":
+        yield "run when finished"
     if node.try_count is not None:
         yield f"{node.try_count} {'try' if node.try_count == 1 else 'tries'}"
     if node.timeout != DEFAULT_TIMEOUT_SECONDS:
@@ -70,8 +84,3 @@ def _particulars(node: Node) -> Iterator[str]:
         yield f"on failure {node.on_failure}"
     if node.failure:
         yield f"else {node.failure}"
-
-
-def _after(node: Node) -> tuple[str, bool]:
-    """An arrow's label, and whether it is dashed: only where success of what comes before is not needed."""
-    return ("when finished", True) if node.run_when == "finished" else ("", False)

@@ -28,21 +28,20 @@ _ATTENTION = ("failed", "running", "waiting", "interrupted", "cancelled", "pendi
 """Of the statuses in a folded box, the first of these gives its colour."""
 
 
-def folded(scene: Scene) -> Scene:
-    """The scene itself if it is small enough, else the finest of its foldings that is."""
-    if _is_small(scene):
-        return scene
-    web = _Web.of(scene)
+def folded(scene: Scene, boxes: int = BOXES, arrows: int = ARROWS) -> Scene:
+    """The scene itself if it has no more than so many boxes and arrows, else the finest of its foldings that has.
+
+    Of the last folding there are so few boxes that it has at most `boxes`, whatever the scene.
+    """
     smaller = scene
-    for parts in _partitions(web):
+    partitions = iter(())
+    if len(scene.boxes) > boxes or len(scene.arrows) > arrows:
+        partitions = _partitions(_Web.of(scene), boxes)
+    for parts in partitions:
         smaller = _quotient(scene, parts)
-        if _is_small(smaller):
+        if len(smaller.boxes) <= boxes and len(smaller.arrows) <= arrows:
             break
     return smaller
-
-
-def _is_small(scene: Scene) -> bool:
-    return len(scene.boxes) <= BOXES and len(scene.arrows) <= ARROWS
 
 
 class _Web(NamedTuple):
@@ -84,7 +83,7 @@ def _levels(before: list[list[int]], after: list[list[int]]) -> list[int]:
     return levels
 
 
-def _partitions(web: _Web) -> Iterator[list[int]]:
+def _partitions(web: _Web, boxes: int) -> Iterator[list[int]]:
     """Which boxes become one: a number for each box, finest first."""
     alike = _alike(web)
     yield _only_crowds(alike)
@@ -92,10 +91,10 @@ def _partitions(web: _Web) -> Iterator[list[int]]:
     yield _chained(web, alike)
     flat = _numbered(list(zip(web.levels, web.actions, strict=True)))
     yield _chained(web, flat)
-    bands = max(1, BOXES // len(set(web.actions)))
-    deepest = max(web.levels) + 1
-    banded = [level * min(bands, deepest) // deepest for level in web.levels]
-    yield _numbered(list(zip(banded, web.actions, strict=True)))
+    for bands in (max(1, boxes // len(set(web.actions))), max(1, boxes // 10)):
+        deepest = max(web.levels) + 1
+        banded = [level * min(bands, deepest) // deepest for level in web.levels]
+        yield _numbered(list(zip(banded, web.actions, strict=True)))
     yield _numbered(banded)
 
 

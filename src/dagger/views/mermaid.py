@@ -12,6 +12,11 @@ _SPECIAL = re.compile(r"[\"#$%&;<=>@\[\\\]^`{|}~*]|\b_|_\b|^[-+]|(?<=^\d)[.)]|(?
 """What is Mermaid's, HTML's or Markdown's own, since a label is read as all three: `1. x` would become a list."""
 
 
+BOXES, ARROWS = 120, 450
+"""A larger scene is folded first: by default Mermaid refuses more than 500 arrows and 50,000 characters."""
+_LIKE = str.maketrans("<>&", "＜＞＆")
+
+
 def to_mermaid(scene: Scene) -> str:
     """The scene as Mermaid text."""
     ids = {box.key: f"n{index}" for index, box in enumerate(scene.boxes)}
@@ -26,7 +31,7 @@ def _head(scene: Scene) -> Iterator[str]:
 
 def _nodes(scene: Scene, ids: dict[str, str]) -> Iterator[str]:
     for box in scene.boxes:
-        yield f'  {ids[box.key]}["{_label(box)}"]:::{_class(box.status)}'
+        yield f'  {ids[box.key]}("{_label(box)}"):::{_class(box.status)}'
 
 
 def _edges(scene: Scene, ids: dict[str, str]) -> Iterator[str]:
@@ -72,6 +77,6 @@ def _codes(match: re.Match[str]) -> str:
 
 
 def _yaml(text: str) -> str:
-    """A YAML string in double quotes."""
-    shown = visible(text).replace("\n", " ")
+    """A YAML string in double quotes. Mermaid takes a title for HTML and knows no escape there: like signs stand in."""
+    shown = visible(text).replace("\n", " ").translate(_LIKE)
     return '"' + shown.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -57,21 +57,23 @@ class Colours:
     text: str
     line: str
     fill: str
+    rule: str
+    """The fine lines inside the box."""
     is_dashed: bool = False
 
 
-PLAN = Colours("#334155", "#94a3b8", "#ffffff")
+PLAN = Colours("#334155", "#94a3b8", "#ffffff", "#e2e8f0")
 STATUS_COLOURS = {
-    "succeeded": Colours("#15803d", "#86c79b", "#f3fbf5"),
-    "recovered": Colours("#0f766e", "#74c2b9", "#f0faf8"),
-    "failed": Colours("#b91c1c", "#ea9a9a", "#fef4f4"),
-    "running": Colours("#1d4ed8", "#8fb0f3", "#f2f6ff"),
-    "waiting": Colours("#6d28d9", "#b9a3ee", "#f8f5ff"),
-    "pending": Colours("#64748b", "#cbd5e1", "#f8fafc"),
-    "unreached": Colours("#64748b", "#cbd5e1", "#ffffff", is_dashed=True),
-    "skipped": Colours("#64748b", "#a8b3c2", "#ffffff", is_dashed=True),
-    "cancelled": Colours("#b45309", "#ecb765", "#fffaf0"),
-    "interrupted": Colours("#c2410c", "#f2ab84", "#fff7f2", is_dashed=True),
+    "succeeded": Colours("#15803d", "#86c79b", "#f3fbf5", "#cfe8d7"),
+    "recovered": Colours("#0f766e", "#74c2b9", "#f0faf8", "#c6e6e2"),
+    "failed": Colours("#b91c1c", "#ea9a9a", "#fef4f4", "#f6d3d3"),
+    "running": Colours("#1d4ed8", "#8fb0f3", "#f2f6ff", "#d3e0fb"),
+    "waiting": Colours("#6d28d9", "#b9a3ee", "#f8f5ff", "#e2d9f9"),
+    "pending": Colours("#64748b", "#cbd5e1", "#f8fafc", "#e2e8f0"),
+    "unreached": Colours("#64748b", "#cbd5e1", "#ffffff", "#e2e8f0", is_dashed=True),
+    "skipped": Colours("#64748b", "#a8b3c2", "#ffffff", "#e2e8f0", is_dashed=True),
+    "cancelled": Colours("#b45309", "#ecb765", "#fffaf0", "#f6dfb8"),
+    "interrupted": Colours("#c2410c", "#f2ab84", "#fff7f2", "#f8d9c8", is_dashed=True),
 }
 """Text dark enough to read on its fill (WCAG AA), and the status is always written out: colour only helps."""
 

@@ -14,7 +14,10 @@ from dagger.core.errors import DaggerError
 TIMEOUT_SECONDS = 60.0
 """A folded picture takes under two seconds: what takes a minute will take for ever."""
 
-_PROLOG = re.compile(rb".*?(?=<svg\b)", re.DOTALL)
+_PROLOG = re.compile(r".*?(?=<svg\b)", re.DOTALL)
+_FONTS = re.compile(r'(<text\b[^<>]*? font-family=")[^"]*"')
+_FAMILY = "Helvetica Neue,Helvetica,Arial,Liberation Sans,sans-serif"
+"""Fonts of equal widths: the text fits where Graphviz measured it."""
 
 
 class DrawingFailed(DaggerError):
@@ -23,9 +26,9 @@ class DrawingFailed(DaggerError):
 
 def to_svg(dot: str) -> str:
     """The picture as an `<svg>` element. Raises DrawingFailed."""
-    drawn = _run([find_command(), "-Tsvg"], dot.encode())
+    drawn = _run([find_command(), "-Tsvg"], dot.encode()).decode()
     # without the XML declaration and the document type, it can stand in a page as it is
-    return _PROLOG.sub(b"", drawn, count=1).decode()
+    return _FONTS.sub(rf'\1{_FAMILY}"', _PROLOG.sub("", drawn, count=1))
 
 
 def find_command() -> str:

@@ -14,7 +14,7 @@ from dagger.core.graph import Node
 from dagger.views.draw import Picture, input_text
 from dagger.views.outcome import Course, Courses, NodeOutcome, iso, moment
 from dagger.views.scene import Arrow, Box
-from dagger.views.texts import duration_text, value_text
+from dagger.views.texts import cut, duration_text, value_text
 
 EXECUTED_AFTER = "executed_after"
 """A dependency -> what waited for it."""
@@ -120,9 +120,21 @@ class ExecutionTree:
         boxes = tuple(_box(node, detail) for node, detail in zip(self.nodes, self.details, strict=True))
         arrows = tuple(
             Arrow(self.nodes[before].node_id, self.nodes[after].node_id, *_looks(edge))
-            for before, after, edge in self.edges
+            for before, after, edge in self._drawn()
         )
         return Picture(boxes, arrows, self.title)
+
+    def _drawn(self) -> Iterator[tuple[int, int, ExecutionEdge]]:
+        """The edges; but who added a node goes without saying where the node waits for that one, or for its sibling."""
+        adder = {after: before for before, after, edge in self.edges if edge.label == ADDED}
+        clear = {
+            after
+            for before, after, edge in self.edges
+            if edge.label == EXECUTED_AFTER and after in adder and adder[after] in {before, adder.get(before)}
+        }
+        for edge in self.edges:
+            if edge[2].label != ADDED or edge[1] not in clear:
+                yield edge
 
     def to_dot(self) -> str:
         """The tree for Graphviz."""
@@ -136,8 +148,8 @@ class ExecutionTree:
         """The tree as an `<svg>` element. Raises DrawingFailed where no Graphviz is at hand."""
         return self.picture().to_svg()
 
-    def _repr_svg_(self) -> str:
-        return self.to_svg()
+    def _repr_html_(self) -> str:
+        return self.picture()._repr_html_()
 
     def __repr__(self) -> str:
         return f"<ExecutionTree {self.title}: {len(self.nodes)} nodes, {len(self.edges)} edges>"
@@ -157,7 +169,7 @@ class _Growth:
 
     @property
     def title(self) -> str:
-        return f"{self._name} · {self._run_id} · {self._status}"
+        return f"{cut(self._name, 60)} · {self._run_id} · {self._status}"
 
     def apply(self, event: events.Event) -> None:
         self.last_at = event.at

@@ -1,0 +1,148 @@
+"""`dagger validate`, `ls`, `graph`, `schema`: graphs as they are written, loaded and drawn."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+import typer
+
+from dagger.cli import options, output
+from dagger.cli.exits import REFUSED, SUCCESS, UsageError
+from dagger.cli.loading import find_run, is_graph_file, load_app, open_store
+from dagger.core.errors import GraphError, Problem
+from dagger.graph import Graph
+from dagger.spec import graph_file
+from dagger.views.tree import ExecutionTree
+
+Format = Literal["dot", "mermaid", "svg", "json"]
+_SUFFIXES: dict[str, Format] = {".dot": "dot", ".gv": "dot", ".mmd": "mermaid", ".svg": "svg", ".json": "json"}
+
+
+def validate(
+    files: Annotated[list[str], typer.Argument(metavar="FILE…", help="Graph files, or folders of them.")],
+    *,
+    app: options.App = None,
+    json: options.Json = False,
+) -> int:
+    """Check graph files, and name every problem with its line.
+
+    With --app also whether the application has the actions.
+    """
+    actions = None if app is None else load_app(app).actions
+    problems: list[Problem] = []
+    for file in files:
+        try:
+            found = graph_file.read_dir(file, actions) if Path(file).is_dir() else [graph_file.read_file(file, actions)]
+        except GraphError as error:
+            problems += error.problems
+            continue
+        for definition in () if json else found:
+            output.write(f"{file}: graph {definition.name!r} of {output.count(len(definition.nodes), 'node')} is fine")
+    if json:
+        output.write_json(problems)
+    for problem in () if json else problems:
+        output.say(str(problem))
+    if app is None:
+        output.say("actions were not checked: --app module:name or --app path/file.py says where they are")
+    return REFUSED if problems else SUCCESS
+
+
+def ls(
+    *,
+    app: options.App = None,
+    tag: Annotated[
+        list[str] | None, typer.Option("--tag", metavar="TAG", help="Only graphs with this tag; may be repeated.")
+    ] = None,
+    json: options.Json = False,
+) -> int:
+    """List the graphs of an application."""
+    if app is None:
+        raise UsageError("--app is missing: whose graphs? --app module:name or --app path/file.py")
+    found = load_app(app).graphs(tags=tag or ())
+    if json:
+        output.write_json([_described(graph) for graph in found])
+    elif found:
+        output.write_table(
+            ["graph", "nodes", "version", "tags", "description"],
+            [
+                [graph.name, str(len(graph.nodes)), graph.version, " ".join(graph.tags), graph.description]
+                for graph in found
+            ],
+        )
+    else:
+        output.say("no graphs" + (" with this tag" if tag else ": the application has loaded none"))
+    return SUCCESS
+
+
+def graph(
+    target: Annotated[
+        str, typer.Argument(metavar="RUN|FILE|NAME", help="A run, a graph's file, or its name in the application.")
+    ],
+    *,
+    format: Annotated[
+        Format | None, typer.Option("--format", help="Default: what FILE's name ends in, else dot.", show_default=False)
+    ] = None,
+    out: Annotated[str | None, typer.Option("--output", "-o", metavar="FILE", help="Where to; default: stdout.")] = None,
+    app: options.App = None,
+    store: options.Store = None,
+) -> int:
+    """Draw a run, or the plan of a graph."""
+    chosen = format or _SUFFIXES.get(Path(out or "").suffix.lower(), "dot")
+    text = _drawn(_found(target, app, store), chosen)
+    if out is None:
+        output.write_raw(text)
+        return SUCCESS
+    try:
+        Path(out).write_text(text if text.endswith("\n") else f"{text}\n", "utf-8")
+    except OSError as error:
+        raise UsageError(f"{out} cannot be written: {error.strerror or error}") from None
+    return SUCCESS
+
+
+def schema() -> int:
+    """Print the JSON Schema of graph files, for editors."""
+    output.write_json(graph_file.json_schema())
+    return SUCCESS
+
+
+def _found(target: str, app: str | None, store: str | None) -> Graph | ExecutionTree:
+    application = None if app is None else load_app(app, store)
+    if is_graph_file(target):
+        return Graph.of(graph_file.read_file(target, None if application is None else application.actions))
+    if application is not None and target in {graph.name for graph in application.graphs()}:
+        return application.graph(target)
+    reader = open_store(application.store.url if application is not None else store)
+
+    async def look() -> ExecutionTree:
+        async with reader:
+            return await (await find_run(reader, target)).tree()
+
+    return asyncio.run(look())
+
+
+def _drawn(thing: Graph | ExecutionTree, format: Format) -> str:
+    match format:
+        case "dot":
+            return thing.to_dot()
+        case "mermaid":
+            return thing.to_mermaid()
+        case "svg":
+            return thing.to_svg()
+        case "json":
+            if isinstance(thing, ExecutionTree):
+                return thing.to_json(indent=2)
+            return msgspec.json.format(msgspec.json.encode(thing.definition), indent=2).decode()
+
+
+def _described(graph: Graph) -> dict[str, Any]:
+    whole = msgspec.to_builtins(graph.definition)
+    words = ("name", "description", "author", "version", "signature")
+    return {
+        **{word: getattr(graph, word) for word in words},
+        "tags": list(graph.tags),
+        "inputs": whole.get("inputs"),
+        "nodes": [node.id for node in graph.nodes.values()],
+    }

@@ -1,0 +1,171 @@
+"""`dagger runs`, `show`, `events`: what the journals of a store say."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, Literal, TypeVar
+
+import msgspec
+import typer
+
+from dagger.app import Dagger
+from dagger.cli import options, output
+from dagger.cli.exits import SUCCESS
+from dagger.cli.loading import find_run, open_store
+from dagger.cli.values import tags_of
+from dagger.core.state import TERMINAL
+from dagger.run import Run
+from dagger.views.outcome import iso
+from dagger.views.texts import duration_text
+from dagger.views.tree import ExecutionTree
+
+T = TypeVar("T")
+Status = Literal["running", "waiting", "paused", "succeeded", "failed", "cancelled", "interrupted"]
+
+STEPS_SHOWN = 50
+REASON_CHARACTERS = 80
+_CALM = frozenset(("succeeded", "recovered", "pending", "unreached"))
+"""Statuses of steps that are left out first where there are too many to show."""
+
+
+def runs(
+    *,
+    status: Annotated[Status | None, typer.Option("--status", help="Only runs in this status.")] = None,
+    graph: Annotated[str | None, typer.Option("--graph", metavar="NAME", help="Only runs of this graph.")] = None,
+    tag: Annotated[
+        list[str] | None, typer.Option("--tag", metavar="KEY=VALUE", help="Only runs with this tag; may be repeated.")
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many, the newest.")] = 20,
+    store: options.Store = None,
+    json: options.Json = False,
+) -> int:
+    """List runs, the newest first.
+
+    `interrupted`: the process of the run died; `dagger resume` continues it.
+    """
+    tags = tags_of(tag or ())
+
+    async def look(app: Dagger) -> list[dict[str, Any]]:
+        found = await app.runs(status=status, graph=graph, tags=tags, limit=limit + 1)
+        return [_described(run) for run in found]
+
+    rows = _reading(store, look)
+    if json:
+        output.write_json(rows[:limit])
+        return SUCCESS
+    if not rows:
+        output.say("no runs" + (" that fit" if status or graph or tags else ""))
+        return SUCCESS
+    shown = rows[:limit]
+    has_tags = any(row["tags"] for row in shown)
+    output.write_table(
+        ["run", "graph", "status", "started", "took", *(["tags"] if has_tags else [])],
+        [
+            [
+                row["run_id"],
+                row["graph"],
+                row["status"],
+                output.local_time(row["started_at"]),
+                duration_text(row["took_ms"]),
+                *([" ".join(f"{key}={value}" for key, value in row["tags"].items())] if has_tags else []),
+            ]
+            for row in shown
+        ],
+    )
+    if len(rows) > limit:
+        output.say(f"… and older ones: --limit {10 * limit} shows more")
+    return SUCCESS
+
+
+def show(
+    run: options.RunId,
+    *,
+    all_steps: Annotated[bool, typer.Option("--all", help="Every step, however many there are.")] = False,
+    store: options.Store = None,
+    json: options.Json = False,
+) -> int:
+    """Show how a run went, step by step."""
+
+    async def look(app: Dagger) -> tuple[dict[str, Any], dict[str, Any] | ExecutionTree]:
+        found = await find_run(app, run)
+        described = _described(found)
+        return described, (await found.report()).to_dict() if json else await found.tree()
+
+    described, found = _reading(store, look)
+    if not isinstance(found, ExecutionTree):
+        # a report knows the journal only; that its process died is seen from outside
+        output.write_json({**found, "status": described["status"]})
+        return SUCCESS
+    counts = Counter(node.outcome.status for node in found.nodes)
+    output.write(f"run      {described['run_id']}")
+    output.write(f"graph    {described['graph']}")
+    output.write(f"status   {described['status']}")
+    output.write(f"started  {output.local_time(described['started_at'])}, took {duration_text(described['took_ms'])}")
+    if described["tags"]:
+        output.write("tags     " + " ".join(f"{key}={value}" for key, value in described["tags"].items()))
+    for line in described["reason"].splitlines()[:3]:
+        output.write(f"why      {output.cut(line, output.VALUE_CHARACTERS)}")
+    output.write("steps    " + ", ".join(f"{count:,} {status}" for status, count in counts.items()))
+    output.write("")
+    _write_steps(found, all_steps=all_steps)
+    return SUCCESS
+
+
+def events(run: options.RunId, *, store: options.Store = None) -> int:
+    """Print a run's journal: a JSON object in each line, `seq` first."""
+
+    async def look(app: Dagger) -> None:
+        found = await find_run(app, run)
+        async for recorded in found.events(live=False):
+            text = b'{"seq":%d,' % recorded.seq + msgspec.json.encode(recorded.event)[1:]
+            output.write_json(msgspec.Raw(text), indent=0)
+
+    _reading(store, look)
+    return SUCCESS
+
+
+def _reading(store: str | None, look: Callable[[Dagger], Awaitable[T]]) -> T:
+    app = open_store(store)
+
+    async def main() -> T:
+        async with app:
+            return await look(app)
+
+    return asyncio.run(main())
+
+
+def _described(run: Run) -> dict[str, Any]:
+    status = run.status
+    until = time.time() if status == "running" else run.updated_at.timestamp()
+    return {
+        "run_id": run.id,
+        "graph": run.graph,
+        "status": status,
+        "reason": run.reason,
+        "tags": run.tags,
+        "app": run.app,
+        "started_at": run.started_at,
+        "updated_at": run.updated_at,
+        "took_ms": max(0, round((until - run.started_at.timestamp()) * 1000)),
+    }
+
+
+def _write_steps(tree: ExecutionTree, *, all_steps: bool) -> None:
+    steps = list(zip(tree.nodes, tree.details, strict=True))
+    shown = steps
+    if not all_steps and len(steps) > STEPS_SHOWN:
+        telling = [step for step in steps if step[0].outcome.status not in _CALM]
+        shown = (telling or steps)[:STEPS_SHOWN]
+    rows = []
+    for node, detail in shown:
+        outcome = node.outcome
+        took = duration_text(round(outcome.duration * 1000)) if outcome.ended_at and outcome.attempts else ""
+        values = ", ".join(f"{name} = {value}" for name, value in detail.outputs)
+        said = " ".join((detail.error or values).split())
+        rows.append([node.node_id, outcome.status, str(outcome.attempts or ""), took, output.cut(said, REASON_CHARACTERS)])
+    output.write_table(["step", "status", "tries", "took", "outputs or error"], rows)
+    if len(shown) < len(steps):
+        output.say(f"… and {len(steps) - len(shown):,} more steps: --all shows them")

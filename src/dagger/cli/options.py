@@ -1,0 +1,38 @@
+"""Options that several commands have, with the words that explain them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeAlias
+
+import typer
+
+App: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--app", metavar="MODULE:NAME", help="The application: package.module:name or path/file.py:name."),
+]
+Inputs: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--input", "-i", metavar="KEY=VALUE", help="An input, JSON or else a string; or @file.json. May be repeated."
+    ),
+]
+Store: TypeAlias = Annotated[
+    str | None, typer.Option("--store", metavar="FILE", help="The store of the runs.", show_default="dagger.db")
+]
+Config: TypeAlias = Annotated[
+    list[str] | None, typer.Option("--config", metavar="KEY=VALUE", help="A setting of the run; may be repeated.")
+]
+Tags: TypeAlias = Annotated[
+    list[str] | None, typer.Option("--tag", metavar="KEY=VALUE", help="A tag of the run; may be repeated.")
+]
+Json: TypeAlias = Annotated[bool, typer.Option("--json", help="JSON on stdout, and nothing else there.")]
+Dot: TypeAlias = Annotated[
+    str | None, typer.Option("--dot", metavar="FILE", help="Write the run's picture for Graphviz at the end.")
+]
+Log: TypeAlias = Annotated[
+    Literal["text", "json"] | None, typer.Option("--log", help="Write a log to stderr in place of the progress.")
+]
+Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", "-q", help="No progress: only outputs and failures.")]
+RunId: TypeAlias = Annotated[
+    str, typer.Argument(metavar="RUN", help="A run's id, or as much of its beginning or end as is unique.")
+]

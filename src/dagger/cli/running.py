@@ -1,0 +1,207 @@
+"""`dagger run` and `dagger resume`: begin, follow to the end, tell."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import typer
+
+from dagger.app import Dagger
+from dagger.cli import options, output, summary
+from dagger.cli.exits import INTERRUPTED, RunLost, UsageError, of_status
+from dagger.cli.interrupt import Interrupts
+from dagger.cli.live import display_of, follow
+from dagger.cli.loading import find_run, is_graph_file, load_app, open_store, require_store
+from dagger.cli.log import logged
+from dagger.cli.progress import Progress
+from dagger.cli.values import config_of, inputs_of, tags_of, value_of
+from dagger.core.errors import ActionNotRegistered, DaggerError, InvalidState, StoreError
+from dagger.core.events import RunStarted
+from dagger.core.graph import Definition
+from dagger.core.state import TERMINAL
+from dagger.modes.static import Static
+from dagger.run import Run
+from dagger.spec import graph_file
+from dagger.views.report import Report
+
+
+class Manner(NamedTuple):
+    """How a run is shown."""
+
+    json: bool
+    dot: str | None
+    log: str | None
+    quiet: bool
+
+
+class Ended(NamedTuple):
+    """A run that is paused or over, with all that is told of it."""
+
+    report: Report
+    graph: Definition
+    reason: str
+    store: str
+    is_interrupted: bool
+
+
+Begin = Callable[[Dagger], Awaitable[tuple[Run, Progress]]]
+
+
+def run(
+    target: Annotated[str, typer.Argument(metavar="FILE|NAME", help="A graph's file, or its name in the application.")],
+    *,
+    inputs: options.Inputs = None,
+    app: options.App = None,
+    store: options.Store = None,
+    config: options.Config = None,
+    tag: options.Tags = None,
+    run_id: Annotated[str | None, typer.Option("--run-id", metavar="ID", help="The run's id; default: a new one.")] = None,
+    json: options.Json = False,
+    dot: options.Dot = None,
+    log: options.Log = None,
+    quiet: options.Quiet = False,
+) -> int:
+    """Run a graph until it is over, or paused.
+
+    Ctrl-C cancels the run; a second Ctrl-C leaves at once, and `dagger resume` takes the run up again.
+    """
+    given, settings, tags = inputs_of(inputs or ()), config_of(config or ()), tags_of(tag or ())
+
+    async def begin(application: Dagger) -> tuple[Run, Progress]:
+        started = await application.start(Static(name), inputs=given, config=settings, run_id=run_id, tags=tags)
+        return started, Progress()
+
+    with _prepared(Manner(json, dot, log, quiet)) as manner:
+        if app is None:
+            raise UsageError(_lacks_app(target))
+        application = load_app(app, store)
+        name = _name_of(application, target)
+        ended = asyncio.run(_execute(application, begin, manner))
+    return _tell(ended, manner)
+
+
+def resume(
+    run: options.RunId,
+    *,
+    input: Annotated[  # the SPEC's word
+        str | None, typer.Option("--input", "-i", metavar="JSON", help="A value for `global.input` in the cache.")
+    ] = None,
+    app: options.App = None,
+    store: options.Store = None,
+    config: options.Config = None,
+    json: options.Json = False,
+    dot: options.Dot = None,
+    log: options.Log = None,
+    quiet: options.Quiet = False,
+) -> int:
+    """Continue a paused or interrupted run.
+
+    What succeeded does not run again, what failed gets fresh tries. `--config` may raise a limit. The application
+    is the one that started the run, unless `--app` names another.
+    """
+    settings = config_of(config or ())
+    value = None if input is None else value_of(input)
+
+    async def begin(application: Dagger) -> tuple[Run, Progress]:
+        found = await find_run(application, run)
+        progress = Progress()
+        for recorded in application.store.read(found.id):
+            progress.apply(recorded)
+        try:
+            return await application.resume(found.id, input=value, config=settings), progress
+        except ActionNotRegistered as error:
+            raise UsageError(f"{error}\n  the application is {application.address}; --app names another") from None
+
+    with _prepared(Manner(json, dot, log, quiet)) as manner:
+        application = _app_of(run, store) if app is None else load_app(app, store)
+        require_store(application.store.url)
+        ended = asyncio.run(_execute(application, begin, manner))
+    return _tell(ended, manner)
+
+
+@contextlib.contextmanager
+def _prepared(manner: Manner) -> Iterator[Manner]:
+    """Check what can be checked before the run; under `--json` nothing else gets to stdout, whoever prints."""
+    if manner.dot is not None and not Path(manner.dot).absolute().parent.is_dir():
+        raise UsageError(f"--dot {manner.dot}: there is no folder {Path(manner.dot).absolute().parent}")
+    with logged(manner.log), output.stdout_kept() if manner.json else contextlib.nullcontext():
+        yield manner
+
+
+def _lacks_app(target: str) -> str:
+    if not is_graph_file(target):
+        return f"--app is missing: which application has the graph {target!r}? --app module:name or path/file.py:name"
+    actions = dict.fromkeys(node.action for node in graph_file.read_file(target, None).nodes)
+    return f"--app is missing: where are the actions {', '.join(actions)}? --app module:name or path/file.py:name"
+
+
+def _name_of(application: Dagger, target: str) -> str:
+    return application.load_yaml_file(target).name if is_graph_file(target) else application.graph(target).name
+
+
+def _app_of(text: str, store: str | None) -> Dagger:
+    """The application that started the run, on the store that the run is in."""
+    reader = open_store(store)
+
+    async def look() -> tuple[str, str]:
+        async with reader:
+            found = await find_run(reader, text)
+            if found.status in TERMINAL:
+                await reader.resume(found.id)  # which refuses, and says why
+            return found.id, found.app
+
+    run_id, place = asyncio.run(look())
+    if not place:
+        raise UsageError(f"run {run_id} does not say where its application is: name it with --app")
+    try:
+        return load_app(place, reader.store.url)
+    except DaggerError as error:
+        raise UsageError(f"{error}\n  this is the application that started the run; --app names another") from None
+
+
+async def _execute(application: Dagger, begin: Begin, manner: Manner) -> Ended:
+    stop = asyncio.Event()
+    with Interrupts(asyncio.get_running_loop(), stop.set) as interrupts:
+        async with application:
+            url = application.store.url
+            run, progress = await begin(application)
+            display = display_of(manner.log, is_quiet=manner.quiet)
+            try:
+                report = await follow(run, application.store.read, display, progress, stop)
+            except (StoreError, InvalidState) as error:
+                raise RunLost(f"{error}\n  go on: {summary.command('resume', run.id, url)}") from error
+            if manner.dot is not None:
+                await _draw(run, manner.dot)
+            (first,) = application.store.read(run.id, 0, 1)
+            assert isinstance(first.event, RunStarted), "every journal begins so"
+            return Ended(report, first.event.graph, run.reason, url, interrupts.happened)
+
+
+async def _draw(run: Run, path: str) -> None:
+    try:
+        Path(path).write_text((await run.tree()).to_dot(), "utf-8")
+    except OSError as error:
+        output.say(f"error: --dot {path}: {error.strerror or error}")
+
+
+def _tell(ended: Ended, manner: Manner) -> int:
+    report = ended.report
+    has_succeeded = report.status == "succeeded"
+    display = display_of(manner.log, is_quiet=manner.quiet)
+    display.say(summary.headline(report), is_bad=not has_succeeded)
+    if manner.json:
+        output.write_json(report.to_dict())
+    else:
+        for line in summary.outputs(report, ended.graph):
+            output.write(line)
+        sys.stdout.flush()
+    for line in summary.trouble(report, ended.reason, ended.store):
+        display.say(line, is_bad=True)
+    if report.status == "cancelled" and ended.is_interrupted:
+        return INTERRUPTED
+    return of_status(report.status)

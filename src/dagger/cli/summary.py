@@ -1,0 +1,82 @@
+"""What a run came to, in a few lines: how it ended, what it gave, and the command that goes on."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Iterator
+
+from dagger.cli.loading import absolute
+from dagger.cli.output import short
+from dagger.core.config import RunConfig
+from dagger.core.graph import Definition
+from dagger.views.report import Report
+from dagger.views.texts import cut, duration_text
+
+OUTPUTS_SHOWN = 20
+ERRORS_SHOWN = 3
+ERROR_CHARACTERS = 500
+_TIMEOUT_MAXIMUM = 86400
+
+
+def headline(report: Report) -> str:
+    """`run 0198 succeeded in 1.3 s: 4 steps, 4 succeeded`."""
+    counts = Counter(outcome.status for outcome in report.node_outcomes)
+    steps = ", ".join(f"{count:,} {status}" for status, count in counts.items()) or "no step ended"
+    tokens = f", {report.tokens:,} tokens" if report.tokens else ""
+    verb = {"paused": "is paused", "cancelled": "was cancelled", "waiting": "waits"}.get(report.status, report.status)
+    took = duration_text(round(report.duration * 1000))
+    return f"run {report.run_id} {verb} after {took}: {steps}{tokens}"
+
+
+def outputs(report: Report, graph: Definition) -> Iterator[str]:
+    """What the run gave: its result, else the outputs of the nodes that no other node needs."""
+    if report.result is not None:
+        yield f"result = {short(report.result)}"
+        return
+    needed = {dependency for node in graph.nodes for dependency in node.dependencies}
+    lines = [
+        f"{node}.{name} = {short(value)}"
+        for node, values in report.outputs.items()
+        if node not in needed
+        for name, value in values.items()
+    ]
+    yield from lines[:OUTPUTS_SHOWN]
+    if lines[OUTPUTS_SHOWN:]:
+        yield f"… and {len(lines) - OUTPUTS_SHOWN} more: `dagger show {report.run_id} --json` has all of them"
+
+
+def trouble(report: Report, reason: str, store: str) -> Iterator[str]:
+    """Why the run did not succeed, and what to type next."""
+    if report.status == "succeeded":
+        return
+    errors = (report.error or "").splitlines()
+    if report.status == "paused":
+        yield f"  {reason}"
+    for line in errors[:ERRORS_SHOWN]:
+        yield f"  {cut(line, ERROR_CHARACTERS)}"
+    if errors[ERRORS_SHOWN:]:
+        yield f"  and {len(errors) - ERRORS_SHOWN} more lines"
+    if store == "memory:":
+        yield "  it was kept in memory only: name a file with --store, so that a run can be looked at and resumed"
+    elif report.status == "paused":
+        yield f"  go on:   {command('resume', report.run_id, store)}{_raised(reason)}"
+    else:
+        yield f"  details: {command('show', report.run_id, store)}"
+
+
+def command(word: str, run_id: str, store: str) -> str:
+    """A command about the run, to be pasted into any shell in any folder."""
+    return shlex.join(["dagger", word, run_id, "--store", absolute(store)])
+
+
+def _raised(reason: str) -> str:
+    """The option that doubles the limit that the run has used up: without it, it would pause again at once."""
+    name, _, rest = reason.partition(" of ")
+    value = rest.partition(" ")[0]
+    if name not in RunConfig.__dataclass_fields__ or not value.replace(".", "").isdigit():
+        return ""
+    doubled = 2 * float(value)
+    if name == "timeout_seconds" and doubled > _TIMEOUT_MAXIMUM:
+        return f" --config {name}=null"
+    return f" --config {name}={doubled:g}"

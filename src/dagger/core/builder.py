@@ -1,0 +1,56 @@
+"""GraphBuilder: a graph in the making; adding costs O(dependencies), and no cycle gets in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import msgspec
+
+from dagger.core.check import Targets, node_findings
+from dagger.core.errors import GraphError, Hints, NodeAlreadyExists, Problem
+from dagger.core.graph import ID_PATTERN, RESERVED_IDS, Definition, Node, id_problem
+
+
+class GraphBuilder:
+    """A named set of nodes, in the making: what is added must fit what is there, so no cycle can arise."""
+
+    def __init__(self, definition: Definition) -> None:
+        self._head = msgspec.structs.replace(definition, nodes=())
+        self._nodes: dict[str, Node] = {node.id: node for node in definition.nodes}
+
+    @property
+    def definition(self) -> Definition:
+        """The graph as data."""
+        return msgspec.structs.replace(self._head, nodes=tuple(self._nodes.values()))
+
+    @property
+    def nodes(self) -> Mapping[str, Node]:
+        """The nodes by id, in the order of being added."""
+        return self._nodes
+
+    def insert(self, node: Node) -> None:
+        """Add a node whose dependencies and references are already here. Costs O(dependencies).
+
+        Raises NodeAlreadyExists, DependencyNotFound, InvalidReference, or GraphError for a bad id or field.
+        """
+        if problem := id_problem(node.id):
+            raise GraphError(problem)
+        if node.id in self._nodes:
+            message = f"node {node.id!r} is already in graph {self._head.name!r}"
+            raise NodeAlreadyExists(message)
+        targets = Targets(self._nodes, self._head.inputs, Hints())
+        problems = [Problem(found.message, found.kind) for found in node_findings(node, len(self._nodes), targets)]
+        if problems:
+            raise GraphError.of(problems)
+        self._nodes[node.id] = node.hashed()
+
+    def fresh_id(self, action: str) -> str:
+        """The action's name, numbered from the second node on: `square`, `square_2`."""
+        stem = re.sub(r"[^A-Za-z0-9_-]", "_", action)
+        stem = stem if ID_PATTERN.match(stem) and stem not in RESERVED_IDS else f"node_{stem}"
+        number, fresh = 1, stem
+        while fresh in self._nodes:
+            number += 1
+            fresh = f"{stem}_{number}"
+        return fresh

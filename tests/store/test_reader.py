@@ -1,0 +1,64 @@
+"""dagger.store.reader: what is damaged is named; the rest of reading is in the store's contract."""
+
+import asyncio
+
+import pytest
+from tests.store.contract import Told, started, succeeded
+
+from dagger.core import codec
+from dagger.core.errors import StoreCorrupt
+from dagger.store import reader
+from dagger.store.file import connect
+from dagger.store.sqlite import SqliteStore
+
+
+def damaged(path, statement):
+    """A store of one run with two small events and a large one, after `statement`."""
+
+    async def story():
+        store, told = SqliteStore(path), Told()
+        await store.open(told)
+        lease = store.create(started())
+        store.append(lease, succeeded(1))
+        store.append(lease, succeeded(2, codec.encode("x" * 100_000)))
+        await store.close()
+
+    asyncio.run(story())
+    connection = connect(str(path), monotonic=lambda: 0.0)
+    connection.execute(statement)
+    return reader.Reader(connection, str(path))
+
+
+@pytest.mark.parametrize(
+    ("statement", "complaint"),
+    [
+        ("UPDATE events SET event = '{\"type\":' WHERE seq = 2", "event 2 of run 'run-1' cannot be read: "),
+        ('UPDATE events SET event = \'{"type":"Unknown","at":1}\' WHERE seq = 2', "Unknown"),
+        ("UPDATE events SET event = '{\"$blob\":1}' WHERE seq = 2", "event 2 of run 'run-1' cannot be read: "),
+        ("DELETE FROM blobs", "has no blob "),
+        ("UPDATE blobs SET content = substr(content, 1, 20)", "blob .* cannot be read: "),
+    ],
+)
+def test_a_damaged_event_is_named(tmp_path, statement, complaint):
+    """StoreCorrupt says which event of which run, and why."""
+    broken = damaged(tmp_path / "dagger.db", statement)
+    with pytest.raises(StoreCorrupt, match=complaint) as caught:
+        list(broken.read("run-1", 0, None))
+    assert str(tmp_path / "dagger.db") in str(caught.value)
+    broken.close()
+
+
+def test_events_before_the_damage_can_be_read(tmp_path):
+    """One bad row does not hide what is good."""
+    broken = damaged(tmp_path / "dagger.db", "DELETE FROM blobs")
+    events = broken.read("run-1", 0, None)
+    assert [next(events).seq, next(events).seq] == [1, 2]
+    broken.close()
+
+
+def test_a_reader_writes_nothing(tmp_path):
+    """There is one writer."""
+    whole = damaged(tmp_path / "dagger.db", "SELECT 1")
+    with pytest.raises(Exception, match="readonly"):
+        whole._connection.execute("DELETE FROM events")
+    whole.close()

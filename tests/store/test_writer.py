@@ -1,0 +1,150 @@
+"""dagger.store.writer: the order of work, failures, the heartbeat, checkpoints."""
+
+import contextlib
+import threading
+import time
+
+import apsw
+import pytest
+from tests.store.contract import started, succeeded
+
+from dagger.core.errors import RunNotFound, StoreError
+from dagger.core.journal import projected
+from dagger.store import writer
+from dagger.store.tables import FileLease, Part
+from dagger.store.writer import Writer
+
+
+@contextlib.contextmanager
+def working(path, monotonic=time.monotonic):
+    failures = []
+    one = Writer(str(path), monotonic, None, failures.append)
+    one.failures = failures
+    reading = one.ask(one.open).result()
+    try:
+        yield one
+    finally:
+        reading.close()
+        with contextlib.suppress(StoreError):
+            one.ask(one.close).result()
+        one.stop()
+
+
+def parts(lease, *appended):
+    return [Part(lease, list(appended), [], lease.row if lease.key == 0 else None)]
+
+
+def new_lease(run_id="run-1"):
+    return FileLease(run_id, 0, 1, projected(None, started(run_id)), 0)
+
+
+def until(condition):
+    """Wait for another thread; the test's timeout ends it."""
+    while not condition():
+        time.sleep(0.001)
+
+
+def test_orders_are_obeyed_one_after_another(tmp_path):
+    """In the order of being posted, on one thread that is not ours."""
+    with working(tmp_path / "dagger.db") as one:
+        obeyed = []
+        for number in range(100):
+            one.post(lambda number=number: obeyed.append((number, threading.get_ident())))
+        one.ask(lambda: None).result()
+        assert [number for number, _ in obeyed] == list(range(100))
+        assert {thread for _, thread in obeyed} == {one.ask(threading.get_ident).result()} != {threading.get_ident()}
+
+
+def test_an_answer_that_is_an_error_ends_nothing(tmp_path):
+    """RunNotFound is no failure of the store."""
+    with working(tmp_path / "dagger.db") as one:
+        with pytest.raises(RunNotFound):
+            one.ask(lambda: one.claim("absent")).result()
+        assert one.ask(lambda: one.write(parts(new_lease(), started()))).result() == []
+        assert (one.failed, one.failures) == (None, [])
+
+
+def test_after_a_failure_nothing_is_written_and_the_first_error_stands(tmp_path):
+    """Its runs are free for others at once: the lock is released."""
+    with working(tmp_path / "dagger.db") as one:
+        lease = new_lease()
+        one.ask(lambda: one.write(parts(lease, started()))).result()
+        assert len(list(tmp_path.glob("*-owner-*"))) == 1
+        lease.events.append(None)
+        with pytest.raises(StoreError, match="TypeError") as first:
+            one.ask(lambda: one.write([Part(lease, [object()], [], None)])).result()
+        for order in (lambda: one.write(parts(lease, succeeded(1))), lambda: one.claim("run-1"), one.close):
+            with pytest.raises(StoreError) as later:
+                one.ask(order).result()
+            assert later.value is first.value
+        assert one.failures == [first.value]
+        assert list(tmp_path.glob("*-owner-*")) == []
+
+
+def test_an_owner_shows_that_it_lives_without_being_asked(tmp_path, monkeypatch):
+    """The heartbeat moves while it owns a run; an idle process without runs leaves the disk alone."""
+    monkeypatch.setattr(writer, "HEARTBEAT_SECONDS", 0.005)
+    path = tmp_path / "dagger.db"
+    with working(path) as one, contextlib.closing(apsw.Connection(str(path))) as observer:
+        one.ask(lambda: one.write(parts(new_lease(), started()))).result()
+
+        def beat():
+            return observer.execute("SELECT beat FROM owners").fetchone()[0]
+
+        seen = beat()
+        until(lambda: beat() > seen + 2)
+        one.ask(lambda: one._connection.execute("UPDATE runs SET owner = NULL")).result()
+        one.ask(lambda: None).result()
+        changes, due = observer.pragma("data_version"), one._beat_at
+        until(lambda: one._beat_at > due + 0.02)
+        one.ask(lambda: None).result()
+        assert observer.pragma("data_version") == changes
+
+
+def test_the_log_is_copied_into_the_file_when_nothing_else_is_to_be_done(tmp_path, monkeypatch):
+    """Not within a commit, and not for a few pages."""
+    monkeypatch.setattr(writer, "CHECKPOINT_FRAMES", 5)
+    monkeypatch.setattr(writer, "IDLE_SECONDS", 0.001)
+    path = tmp_path / "dagger.db"
+    with working(path) as one:
+        lease = new_lease()
+        one.ask(lambda: one.write(parts(lease, started()))).result()
+        one.ask(lambda: one.write(parts(lease, *map(succeeded, range(1_000))))).result()
+        until(lambda: path.stat().st_size > 1_000 * 60)
+
+
+def test_the_log_stays_small_under_constant_load(tmp_path, monkeypatch):
+    """A checkpoint comes after so many pages, and the log begins anew in its old blocks."""
+    monkeypatch.setattr(writer, "CHECKPOINT_ANYWAY_FRAMES", 20)
+    path = tmp_path / "dagger.db"
+    with working(path) as one:
+        lease = new_lease()
+        for number in range(100):
+            one.post(lambda number=number: one.write(parts(lease, started() if number == 0 else succeeded(number))))
+        one.ask(lambda: None).result()
+        assert (tmp_path / "dagger.db-wal").stat().st_size < 40 * 4_200
+
+
+def test_a_reader_in_the_way_of_a_checkpoint_delays_it_only(tmp_path, monkeypatch):
+    """The log grows as long as it must, without a checkpoint after every commit, and begins anew later."""
+    monkeypatch.setattr(writer, "CHECKPOINT_ANYWAY_FRAMES", 20)
+    path = tmp_path / "dagger.db"
+    log = tmp_path / "dagger.db-wal"
+    with working(path) as one, contextlib.closing(apsw.Connection(str(path))) as other:
+        lease = new_lease()
+
+        def write(count):
+            for number in range(count):
+                one.ask(lambda number=number: one.write(parts(lease, succeeded(number)))).result()
+
+        one.ask(lambda: one.write(parts(lease, started()))).result()
+        other.execute("BEGIN")
+        other.execute("SELECT count(*) FROM events").fetchall()
+        write(100)
+        grown = log.stat().st_size
+        assert grown > 80 * 4_200
+        assert one._frames() < 20
+        other.execute("COMMIT")
+        write(100)
+        assert log.stat().st_size <= grown + 21 * 4_200
+        assert one.failures == []
