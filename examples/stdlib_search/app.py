@@ -7,26 +7,19 @@ say what is in them. What goes from node to node, and so into the run's journal,
 from __future__ import annotations
 
 import platform
-import sys
 from pathlib import Path
 from typing import TypedDict
 
-HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE)] if str(HERE) not in sys.path else []  # `dagger run --app …/app.py:app` starts anywhere
+from librarian import builtin_modules, corpus, files, illustrate, index, question, rank, report, search, shard
+from librarian.illustrate import Illustrated
+from librarian.question import Query
+from librarian.rank import Ranking
+from librarian.report import Account
+from librarian.search import Hits
 
-from librarian import builtin_modules, corpus, files, illustrate, index, question, rank, report, search, shard  # noqa: E402
-from librarian.illustrate import Illustrated  # noqa: E402
-from librarian.question import Query  # noqa: E402
-from librarian.rank import Ranking  # noqa: E402
-from librarian.report import Account  # noqa: E402
-from librarian.search import Hits  # noqa: E402
+from dagger import Context, Dagger
 
-from dagger import Context, Dagger  # noqa: E402
-
-WORKDIR = ".stdlib_search"
-STORE = f"{WORKDIR}/runs.db"
-
-app = Dagger(STORE)
+app = Dagger("stdlib_search.db")
 
 SHARDS = 4
 

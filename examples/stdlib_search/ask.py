@@ -10,13 +10,14 @@ import asyncio
 import sys
 from pathlib import Path
 
+from app import app
+
+from dagger import DaggerError, Report, Run, Static
+
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE)] if str(HERE) not in sys.path else []
 
-from app import STORE, WORKDIR, app  # noqa: E402
-
-from dagger import DaggerError, Report, Run, Static  # noqa: E402
-
+WORKDIR = Path(".stdlib_search")
+STORE = WORKDIR / "runs.db"
 QUESTION = "how do I limit how many tasks run at once?"
 
 
@@ -24,7 +25,7 @@ async def ask(question: str, count: int, run_id: str | None) -> int:
     """Run the flow, show its steps, print its answer. The exit code: 0 answered, 1 failed, 3 paused."""
     async with app:
         app.load_yaml_file(HERE / "search.yaml")
-        inputs = {"question": question, "workdir": WORKDIR, "count": count}
+        inputs = {"question": question, "workdir": str(WORKDIR), "count": count}
         run = await app.start(Static("stdlib_search"), inputs=inputs, run_id=run_id)
         await show_steps(run)
         report = await run.wait()
@@ -78,6 +79,10 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=5, help="how many answers (default: 5)")
     parser.add_argument("--run", metavar="ID", help="the run's id; one that exists is taken up again")
     given = parser.parse_args()
+    if given.count < 1:
+        parser.error("--count must be at least 1")
+    WORKDIR.mkdir(exist_ok=True)
+    app.use_store(STORE)
     try:
         return asyncio.run(ask(given.question, given.count, given.run))
     except DaggerError as error:

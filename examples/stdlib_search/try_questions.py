@@ -9,10 +9,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE)] if str(HERE) not in sys.path else []
+from librarian import builtin_modules, corpus, files, index, question, rank, search, shard
 
-from librarian import builtin_modules, corpus, files, index, question, rank, search, shard  # noqa: E402
+HERE = Path(__file__).parent
 
 
 def build_index(folder: Path, thesaurus: question.Thesaurus) -> Path:

@@ -63,7 +63,7 @@ def load(address: str, kind: type[T]) -> tuple[T, str]:
         found = getattr(found, part)
     if not isinstance(found, kind):
         near = f"; {', '.join(names)} would be one" if names else ""
-        raise DaggerError(f"{name!r} in {_told(module)} is a {type(found).__name__}, not a {kind.__name__}{near}")
+        raise DaggerError(f"{name!r} in {_told(module)} is of type {type(found).__name__}, no {kind.__name__}{near}")
     return found, _written(module, name)
 
 
@@ -130,7 +130,7 @@ def _failure(place: Place, error: BaseException) -> str:
     ]
     own = [frame for frame in frames if _is_own(Path(frame.filename), place.root)]
     where = "".join(f"{frame.filename}:{frame.lineno}: " for frame in (own or frames)[-1:])
-    return f"{where}importing {place.module!r} failed: {type(error).__name__}: {error or 'nothing more is said'}"
+    return f"{where}importing {place.module!r} failed: {type(error).__name__}: {str(error) or 'nothing more is said'}"
 
 
 def _only(names: list[str], module: types.ModuleType, kind: type[object]) -> str:

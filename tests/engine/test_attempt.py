@@ -204,8 +204,9 @@ def test_code_that_will_not_end_is_given_up():
     async def main():
         async with Dagger("memory:", clock=clock) as app:
             app.register_action(act)
-            graph = app.add_graph(Graph("g", config={"on_failure": "continue"}))
+            graph = Graph("g", config={"on_failure": "continue"})
             graph.add(act, id="n", timeout=10, try_count=1)
+            app.add_graph(graph)
             report = await app.execute(Static("g"))
             assert clock.passed_seconds == 15
             await asyncio.sleep(2000)
@@ -254,7 +255,9 @@ def test_the_retry_of_a_thread_that_outlives_its_timeout_waits_for_it():
     async def main():
         async with Dagger("memory:", clock=clock) as app:
             app.register_action(act)
-            app.add_graph(Graph("g", config=IMMEDIATE)).add(act, id="n", timeout=5, try_count=2)
+            graph = Graph("g", config=IMMEDIATE)
+            graph.add(act, id="n", timeout=5, try_count=2)
+            app.add_graph(graph)
             run = await app.start(Static("g"))
             async for recorded in run.events():
                 if recorded.type == "AttemptFailed":
@@ -281,9 +284,10 @@ def test_a_call_that_never_got_a_thread_before_its_timeout_does_not_run():
     async def main():
         async with Dagger("memory:", clock=clock) as app:
             app.register_action(act)
-            graph = app.add_graph(Graph("g", config={"on_failure": "continue"}))
+            graph = Graph("g", config={"on_failure": "continue"})
             for number in range(80):
                 graph.add(act, id=f"n{number}", timeout=5, try_count=1)
+            app.add_graph(graph)
             report = await app.execute(Static("g"))
             gate.set()
             while clock.is_held:
@@ -503,7 +507,9 @@ def test_success_is_recorded_with_its_time_and_attempt():
     async def main():
         async with Dagger("memory:", clock=clock) as app:
             app.register_action(act)
-            app.add_graph(Graph("g", config={"retry_strategy": {"linear": {"delay_secs": 3}}})).add(act, id="n")
+            graph = Graph("g", config={"retry_strategy": {"linear": {"delay_secs": 3}}})
+            graph.add(act, id="n")
+            app.add_graph(graph)
             run = await app.start(Static("g"))
             report = await run.wait()
             return report, [recorded.event async for recorded in run.events(live=False)]

@@ -38,6 +38,7 @@ from librarian import (  # noqa: E402
 
 SPEC = importlib.util.spec_from_file_location("stdlib_search_app", EXAMPLE / "app.py")
 stdlib_app = importlib.util.module_from_spec(SPEC)
+sys.modules["stdlib_search_app"] = stdlib_app  # where the types of its parameters are looked up
 SPEC.loader.exec_module(stdlib_app)
 
 LAMPS = '''"""Lamps that shine.

@@ -140,6 +140,7 @@ class StoreContract:
                 recorded = list(store.read("run-1"))
                 assert [one.seq for one in recorded] == list(range(1, 1_203))
                 assert [one.event for one in recorded] == [first, *appended]
+                assert [one.seq for one in store.read("run-1", 100, 700)] == list(range(101, 801))
 
         asyncio.run(story())
 

@@ -34,6 +34,20 @@ def test_a_new_file_is_marked_as_ours(tmp_path):
         assert connection.pragma("user_version") == file.VERSION
 
 
+def test_a_process_that_is_faster_in_making_the_tables_is_no_problem(tmp_path, monkeypatch):
+    """Between our look at the file and our turn to write, it may have become a store."""
+    path, use_wal = tmp_path / "new.db", file._use_wal
+
+    def be_slower(connection, monotonic):
+        monkeypatch.setattr(file, "_use_wal", use_wal)
+        connect(path).close()
+        use_wal(connection, monotonic)
+
+    monkeypatch.setattr(file, "_use_wal", be_slower)
+    connect(path).close()
+    assert file._use_wal is use_wal
+
+
 def test_every_commit_is_synced(tmp_path):
     """WAL with full syncs, whoever made the file."""
     for _ in range(2):

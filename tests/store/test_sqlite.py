@@ -68,18 +68,38 @@ def test_only_events_that_can_change_a_row_are_looked_at():
 
 
 def test_what_is_appended_while_a_batch_is_in_flight_gathers_in_the_next(path):
-    """Group commit: a thousand callers wait for two commits, not for a thousand."""
+    """Group commit: a hundred callers wait for two commits, not for a hundred."""
+
+    async def story():
+        async with opened(path) as (store, told):
+            gate = threading.Event()
+            store._writer.post(gate.wait)
+            lease = store.create(started())
+            for number in range(100):
+                store.flush()
+                await asyncio.sleep(0)
+                store.append(lease, succeeded(number))
+            assert store.batch == 2
+            gate.set()
+            await told.settled(store)
+            assert told.calls == [("committed", 1), ("committed", 2)]
+
+    asyncio.run(story())
+
+
+def test_callers_of_the_same_turn_share_a_commit(path):
+    """Although each of them asks for it."""
 
     async def story():
         async with opened(path) as (store, told):
             lease = store.create(started())
-            store.flush()
-            for number in range(100):
+            assert store.flush() == 1
+            for number in range(10):
                 store.append(lease, succeeded(number))
-                store.flush()
-            assert store.batch == 2
+                assert store.flush() == 1
             await told.settled(store)
-            assert told.calls == [("committed", 1), ("committed", 2)]
+            assert told.calls == [("committed", 1)]
+            assert store.flush() == 1
 
     asyncio.run(story())
 
@@ -112,6 +132,57 @@ def test_a_lease_from_before_a_close_is_over(path):
             store.append(lease, succeeded(1))
             await told.settled(store)
             assert [type(error) for error in told.errors] == [LeaseLost]
+
+    asyncio.run(story())
+
+
+def test_a_lease_is_told_to_be_lost_once(path):
+    """However many batches had something of it when it was refused."""
+
+    async def story():
+        async with opened(path) as (store, told):
+            old = store.create(started())
+            await store.claim("run-1")
+            claims = []
+            for number in range(3):  # a claim hands its batch over at once: now three are in flight
+                store.append(old, succeeded(number))
+                claims.append(asyncio.ensure_future(store.claim("run-1")))
+                await asyncio.sleep(0)
+            await asyncio.gather(*claims)
+            await told.settled(store)
+            assert [type(error) for error in told.errors] == [LeaseLost]
+            assert told.errors[0].args[0].endswith("dagger.db was taken over by another owner")
+
+    asyncio.run(story())
+
+
+def test_a_lease_given_up_says_what_to_do(path):
+    """Another message than for one that is lost."""
+
+    async def story():
+        async with opened(path) as (store, told):
+            lease = store.create(started())
+            store.append(lease, events.RunPaused(at=2, reason="asked"))
+            store.append(lease, succeeded(1))
+            (error,) = told.errors
+            assert str(error) == f"run 'run-1' in {path} paused or ended; claim it to go on"
+
+    asyncio.run(story())
+
+
+def test_a_blob_is_kept_in_memory_until_its_own_batch_is_committed(path):
+    """Not shorter, or a consumer would miss it; not longer, or memory would fill."""
+
+    async def story():
+        async with opened(path) as (store, told):
+            lease = store.create(started(), [codec.Blob("a", b"a")])
+            await asyncio.sleep(0)
+            store.append(lease, succeeded(1), [codec.Blob("b", b"b")])
+            told.on_commit = lambda _: found.append((store.blob("a"), store.blob("b")))
+            found = []
+            await told.settled(store)
+            assert found == [(b"a", b"b")] * 2
+            assert store._fresh_blobs == {}
 
     asyncio.run(story())
 
@@ -197,6 +268,19 @@ def test_closing_leaves_one_file(path):
 
     asyncio.run(story())
     assert [file.name for file in path.parent.iterdir()] == ["dagger.db"]
+
+
+def test_a_store_that_closes_empties_the_log_for_those_that_stay(path):
+    """The file alone holds everything then, although another store still has it open."""
+
+    async def story():
+        async with opened(path) as (stays, _):
+            async with opened(path) as (leaves, _):
+                leaves.create(started())
+            assert path.with_name("dagger.db-wal").stat().st_size == 0
+            assert stays.row("run-1").run_id == "run-1"
+
+    asyncio.run(story())
 
 
 # -- processes -------------------------------------------------------------------------------------------
@@ -541,6 +625,7 @@ def test_a_file_locked_by_another_program_for_long_is_a_clear_error(path):
             with pytest.raises(StoreError, match="is locked by another program for 10 s; end that one"):
                 await store.claim("run-1")
             assert told.errors == []
+            assert clock.now < 300
             other.execute("ROLLBACK")
             lease = await store.claim("run-1")
             other.execute("BEGIN IMMEDIATE")

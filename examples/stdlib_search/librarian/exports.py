@@ -33,14 +33,15 @@ def public_entries(modules: list[Module], uses: Mapping[str, int]) -> list[Entry
     for public, local, origin in names.all_exports():
         key = (origin, public if names.is_borrowed(public, local, origin) else "")
         now = chosen.get(key)
-        if now is None or _rank(public, local, uses) > _rank(*now, uses):
+        if now is None or _rank(public, local, origin, uses) > _rank(*now, origin, uses):
             chosen[key] = (public, local)
     symbols = [entry for (origin, _), name in chosen.items() for entry in names.entries(origin, *name)]
     return [*symbols, *names.modules_themselves()]
 
 
-def _rank(module: str, local: str, uses: Mapping[str, int]) -> tuple[int, int, int]:
-    return uses.get(f"{module}.{local}", 0), -module.count("."), -len(module)
+def _rank(module: str, local: str, origin: Origin, uses: Mapping[str, int]) -> tuple[int, bool, int, int]:
+    is_own_name = local == origin[1].rpartition(".")[2]
+    return uses.get(f"{module}.{local}", 0), is_own_name, -module.count("."), -len(module)
 
 
 class _Names:
@@ -76,7 +77,7 @@ class _Names:
         """(public module, name there, (defining module, qualified name)) of everything public."""
         for name in self.modules:
             if not is_private(name):
-                for local in self.exported(name):
+                for local in sorted(self.exported(name)):
                     if origin := self.origin(name, local):
                         yield self.published.get(name, name), local, origin
 

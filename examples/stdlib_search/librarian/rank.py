@@ -134,6 +134,8 @@ def _varied(scored: list[tuple[float, sqlite3.Row]], count: int) -> list[tuple[f
     owners: dict[str, list[float]] = {}
     seen: set[tuple[str, str]] = set()
     for score, row in scored:
+        if len(chosen) >= count:
+            break
         owner, _, leaf = row["name"].rpartition(".")
         family = owner if row["kind"] in MEMBERS else row["name"]
         same = {(row["name"].partition(".")[0], leaf), (leaf, row["summary"])}
@@ -143,8 +145,6 @@ def _varied(scored: list[tuple[float, sqlite3.Row]], count: int) -> list[tuple[f
         chosen.append((score, row))
         others.append(score)
         seen |= same
-        if len(chosen) == count:
-            break
     return chosen
 
 

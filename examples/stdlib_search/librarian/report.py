@@ -9,7 +9,7 @@ from librarian.illustrate import Illustrated
 from librarian.question import Query, Topic
 
 NOTHING = "Nothing in the standard library's sources matches. Try other words, or fewer."
-PICTURE = """The run was `{run_id}`; this is its picture, which `dagger graph {run_id} --format svg` draws anew:
+PICTURE = """The run was `{run_id}`; this is its picture (`dagger graph {run_id} --format svg --store …` draws it):
 
 [![The steps of the run](run.svg)](run.svg)"""
 

@@ -20,6 +20,7 @@ INTERRUPTED = 130
 PIPE_CLOSED = 141
 """Whoever read the output has left, as shells count it: 128 + SIGPIPE."""
 
+
 class Left(DaggerError):
     """Ctrl-C ended the command, and not the run, which goes on in another process."""
 

@@ -71,6 +71,7 @@ def ls(
                 [graph.name, str(len(graph.nodes)), graph.version, " ".join(graph.tags), graph.description]
                 for graph in found
             ],
+            elastic=["description", "tags"],
         )
     else:
         output.say("no graphs" + (" with this tag" if tag else ": the application has loaded none"))
@@ -85,7 +86,9 @@ def graph(
     format: Annotated[
         Format | None, typer.Option("--format", help="Default: what FILE's name ends in, else dot.", show_default=False)
     ] = None,
-    out: Annotated[str | None, typer.Option("--output", "-o", metavar="FILE", help="Where to; default: stdout.")] = None,
+    out: Annotated[
+        str | None, typer.Option("--output", "-o", metavar="FILE", help="Where to; default: stdout.")
+    ] = None,
     app: options.App = None,
     store: options.Store = None,
 ) -> int:
@@ -138,7 +141,7 @@ def _drawn(thing: Graph | ExecutionTree, format: Format) -> str:
 
 
 def _described(graph: Graph) -> dict[str, Any]:
-    whole = msgspec.to_builtins(graph.definition)
+    whole = msgspec.json.decode(msgspec.json.encode(graph.definition))
     words = ("name", "description", "author", "version", "signature")
     return {
         **{word: getattr(graph, word) for word in words},

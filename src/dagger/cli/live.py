@@ -240,7 +240,7 @@ class Terminal(Silent):
                 counts.append(", ").append(f"{number:,} {word}", style=style)
         counts.append(f", {seconds // 60}:{seconds % 60:02d}")
         head = Table.grid(padding=(0, 1))
-        cells = [Text(visible(progress.graph), style="bold", no_wrap=True, overflow="ellipsis")]
+        cells: list[Any] = [Text(visible(progress.graph), style="bold", no_wrap=True, overflow="ellipsis")]
         if self._console.width >= 60:  # noqa: PLR2004 - below, the counts need the room
             cells.append(ProgressBar(total=progress.total or 1, completed=progress.ended, width=20))
         head.add_row(*cells, counts)
@@ -255,7 +255,9 @@ def line_of(event: events.AnyEvent) -> str | None:
             return f"done       {event.step} in {duration_text(event.duration_ms)}"
         case events.AttemptFailed():
             delay = duration_text(max(0, event.retry_at - event.at))
-            return f"retry      {event.step}: attempt {event.attempt} failed: {_one_line(event.error)}; again in {delay}"
+            return (
+                f"retry      {event.step}: attempt {event.attempt} failed: {_one_line(event.error)}; again in {delay}"
+            )
         case events.StepFailed():
             return f"failed     {event.step}: attempt {event.attempt}: {_one_line(event.error)}"
         case events.StepSkipped():

@@ -55,7 +55,7 @@ async def find_run(app: Dagger, text: str) -> Run:
     if fitting:
         named = ", ".join(fitting[:NAMED]) + (f" and {len(fitting) - NAMED} more" if fitting[NAMED:] else "")
         raise UsageError(f"{text!r} fits {len(fitting)} runs: {named}; give more of the id")
-    near = nearest(text, ids) or "; `dagger runs` lists them"
+    near = nearest(text, ids) or f"; `dagger runs --store {app.store.url}` lists them"
     raise RunNotFound(f"there is no run {text!r} in {app.store.url}{near}")
 
 

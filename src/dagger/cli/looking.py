@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
@@ -16,17 +16,17 @@ from dagger.cli import options, output
 from dagger.cli.exits import SUCCESS
 from dagger.cli.loading import find_run, open_store
 from dagger.cli.values import tags_of
-from dagger.core.state import TERMINAL
 from dagger.run import Run
-from dagger.views.outcome import iso
-from dagger.views.texts import duration_text
+from dagger.views.report import Report
+from dagger.views.texts import cut, duration_text
 from dagger.views.tree import ExecutionTree
 
 T = TypeVar("T")
 Status = Literal["running", "waiting", "paused", "succeeded", "failed", "cancelled", "interrupted"]
 
 STEPS_SHOWN = 50
-REASON_CHARACTERS = 80
+REASON_LINES = 3
+SAID_CHARACTERS = 80
 _CALM = frozenset(("succeeded", "recovered", "pending", "unreached"))
 """Statuses of steps that are left out first where there are too many to show."""
 
@@ -62,18 +62,19 @@ def runs(
     shown = rows[:limit]
     has_tags = any(row["tags"] for row in shown)
     output.write_table(
-        ["run", "graph", "status", "started", "took", *(["tags"] if has_tags else [])],
+        ["run", "graph", "status", "started", "lasted", *(["tags"] if has_tags else [])],
         [
             [
                 row["run_id"],
                 row["graph"],
                 row["status"],
                 output.local_time(row["started_at"]),
-                duration_text(row["took_ms"]),
-                *([" ".join(f"{key}={value}" for key, value in row["tags"].items())] if has_tags else []),
+                duration_text(row["lasted_ms"]),
+                *([_tags(row)] if has_tags else []),
             ]
             for row in shown
         ],
+        elastic=["tags", "graph"],
     )
     if len(rows) > limit:
         output.say(f"… and older ones: --limit {10 * limit} shows more")
@@ -89,28 +90,20 @@ def show(
 ) -> int:
     """Show how a run went, step by step."""
 
-    async def look(app: Dagger) -> tuple[dict[str, Any], dict[str, Any] | ExecutionTree]:
+    async def look(app: Dagger) -> None:
         found = await find_run(app, run)
-        described = _described(found)
-        return described, (await found.report()).to_dict() if json else await found.tree()
+        report = await found.report()
+        if json:
+            # a journal cannot tell that its process died: that is seen from outside
+            output.write_json({**report.to_dict(), "status": found.status})
+            return
+        tree = await found.tree()
+        for line in _head(_described(found), report, tree):
+            output.write(line)
+        output.write("")
+        _write_steps(tree, all_steps=all_steps)
 
-    described, found = _reading(store, look)
-    if not isinstance(found, ExecutionTree):
-        # a report knows the journal only; that its process died is seen from outside
-        output.write_json({**found, "status": described["status"]})
-        return SUCCESS
-    counts = Counter(node.outcome.status for node in found.nodes)
-    output.write(f"run      {described['run_id']}")
-    output.write(f"graph    {described['graph']}")
-    output.write(f"status   {described['status']}")
-    output.write(f"started  {output.local_time(described['started_at'])}, took {duration_text(described['took_ms'])}")
-    if described["tags"]:
-        output.write("tags     " + " ".join(f"{key}={value}" for key, value in described["tags"].items()))
-    for line in described["reason"].splitlines()[:3]:
-        output.write(f"why      {output.cut(line, output.VALUE_CHARACTERS)}")
-    output.write("steps    " + ", ".join(f"{count:,} {status}" for status, count in counts.items()))
-    output.write("")
-    _write_steps(found, all_steps=all_steps)
+    _reading(store, look)
     return SUCCESS
 
 
@@ -149,8 +142,30 @@ def _described(run: Run) -> dict[str, Any]:
         "app": run.app,
         "started_at": run.started_at,
         "updated_at": run.updated_at,
-        "took_ms": max(0, round((until - run.started_at.timestamp()) * 1000)),
+        "lasted_ms": max(0, round((until - run.started_at.timestamp()) * 1000)),
     }
+
+
+def _head(row: dict[str, Any], report: Report, tree: ExecutionTree) -> Iterator[str]:
+    yield f"run      {row['run_id']}"
+    yield f"graph    {row['graph']}"
+    yield f"status   {row['status']}"
+    lasted, active = duration_text(row["lasted_ms"]), duration_text(round(report.duration * 1000))
+    yield f"started  {output.local_time(row['started_at'])}, lasted {lasted}, active {active}"
+    if row["tags"]:
+        yield f"tags     {_tags(row)}"
+    if report.tokens:
+        yield f"tokens   {report.tokens:,}"
+    for number, line in enumerate(row["reason"].splitlines()[:REASON_LINES]):
+        yield f"{'why' if not number else '':<8} {cut(line, output.VALUE_CHARACTERS)}"
+    counts = Counter(node.outcome.status for node in tree.nodes)
+    yield "steps    " + ", ".join(f"{count:,} {status}" for status, count in counts.items())
+    if report.result is not None:
+        yield f"result   {output.short(report.result)}"
+
+
+def _tags(row: dict[str, Any]) -> str:
+    return " ".join(f"{key}={value}" for key, value in row["tags"].items())
 
 
 def _write_steps(tree: ExecutionTree, *, all_steps: bool) -> None:
@@ -165,7 +180,7 @@ def _write_steps(tree: ExecutionTree, *, all_steps: bool) -> None:
         took = duration_text(round(outcome.duration * 1000)) if outcome.ended_at and outcome.attempts else ""
         values = ", ".join(f"{name} = {value}" for name, value in detail.outputs)
         said = " ".join((detail.error or values).split())
-        rows.append([node.node_id, outcome.status, str(outcome.attempts or ""), took, output.cut(said, REASON_CHARACTERS)])
-    output.write_table(["step", "status", "tries", "took", "outputs or error"], rows)
+        rows.append([node.node_id, outcome.status, str(outcome.attempts or ""), took, cut(said, SAID_CHARACTERS)])
+    output.write_table(["step", "status", "tries", "took", "outputs or error"], rows, elastic=["outputs or error", "step"])
     if len(shown) < len(steps):
         output.say(f"… and {len(steps) - len(shown):,} more steps: --all shows them")

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import sys
+import unicodedata
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, TextIO
@@ -14,9 +15,12 @@ import msgspec
 
 from dagger.views.texts import cut, visible
 
+ELASTIC_MINIMUM = 12
+"""A column that gives way keeps so many characters."""
 VALUE_CHARACTERS = 200
 """An output's value longer than this is cut; `--json` shows all of it."""
 
+_GAP = "  "
 _COLOURS = {
     "succeeded": "green",
     "recovered": "green",
@@ -39,12 +43,14 @@ def prepare_streams() -> None:
 
 def say(text: str) -> None:
     """A line for people, on stderr."""
-    print(visible(text), file=sys.stderr, flush=True)
+    sys.stdout.flush()  # so that the two stand in order where they go to one place
+    sys.stderr.write(f"{visible(text)}\n")
+    sys.stderr.flush()
 
 
 def write(text: str) -> None:
     """A line of what was asked for, on stdout."""
-    print(visible(text))
+    sys.stdout.write(f"{visible(text)}\n")
 
 
 def write_raw(text: str) -> None:
@@ -91,30 +97,41 @@ def local_time(moment: datetime) -> str:
     return local.strftime("%H:%M:%S" if local.date() == today.date() else "%Y-%m-%d %H:%M")
 
 
-def write_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Columns under headings: cut to fit a terminal, whole where a program reads them."""
-    shown = [[visible(cell) for cell in row] for row in rows]
-    if sys.stdout.isatty():
-        _write_for_terminal(headings, shown)
+def write_table(headings: Sequence[str], rows: Sequence[Sequence[str]], elastic: Sequence[str] = ()) -> None:
+    """Columns under headings. On a terminal that is too narrow the `elastic` ones are cut; a pipe gets all of it."""
+    shown = [[visible(cell).replace("\n", " ") for cell in row] for row in rows]
+    widths = [max(map(cell_width, column)) for column in zip(headings, *shown, strict=True)]
+    if not sys.stdout.isatty():
+        for row in (headings, *shown):
+            write_raw(_GAP.join(_padded(row, widths)).rstrip())
         return
-    widths = [max(map(len, column)) for column in zip(headings, *shown, strict=True)]
-    for row in (headings, *shown):
-        padded = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        write_raw("  ".join(padded).rstrip())
-
-
-def _write_for_terminal(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    from rich.console import Console  # costs 50 ms, and scripts read no colours
-    from rich.table import Table
+    from rich.console import Console  # costs 50 ms, and a pipe reads no colours
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for heading in headings:
-        # an id is for copying: it is the one thing that is never cut
-        table.add_column(heading, no_wrap=True, overflow="fold" if heading == "run" else "ellipsis")
-    for row in rows:
-        table.add_row(*(Text(cell, style=_COLOURS.get(cell, "")) for cell in row))
-    Console(highlight=False).print(table)
+    console = Console(highlight=False)
+    excess = sum(widths) + len(_GAP) * (len(widths) - 1) - console.width
+    for index in (index for index, heading in enumerate(headings) if heading in elastic):
+        cut_by = max(0, min(excess, widths[index] - ELASTIC_MINIMUM))
+        widths[index] -= cut_by
+        excess -= cut_by
+    console.print(Text(_GAP.join(_padded(headings, widths)).rstrip(), style="bold"), soft_wrap=True)
+    for row in shown:
+        line = Text(_GAP)
+        cells = _padded([cut(cell, width) for cell, width in zip(row, widths, strict=True)], widths)
+        line = line.join(Text(cell, style=_COLOURS.get(cell.rstrip(), "")) for cell in cells)
+        line.rstrip()
+        console.print(line, soft_wrap=True)  # an id that is wider than the terminal goes on below, never cut
+
+
+def _padded(cells: Sequence[str], widths: Sequence[int]) -> list[str]:
+    return [cell + " " * (width - cell_width(cell)) for cell, width in zip(cells, widths, strict=True)]
+
+
+def cell_width(text: str) -> int:
+    """How many columns of a terminal the text takes."""
+    if text.isascii():
+        return len(text)
+    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else not unicodedata.combining(letter) for letter in text)
 
 
 def _is_unicode(stream: TextIO) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from importlib import metadata
 from typing import Annotated
 
 import typer
@@ -50,7 +49,12 @@ for command in (
 
 def _tell_version(is_wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
     if is_wanted:
-        output.write(f"dagger {metadata.version('dagger-flow')}")
+        from importlib import metadata  # costs 10 ms
+
+        try:
+            output.write(f"dagger {metadata.version('dagger-flow')}")
+        except metadata.PackageNotFoundError:
+            output.write("dagger of an unknown version: it is not installed, only found on the path")
         raise Exit
 
 
@@ -97,7 +101,7 @@ def _misused(error: TyperException) -> int:
     """Tell what is wrong with the words, and which help to read."""
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "dagger"
-    said = error.format_message()
+    said = error.format_message().replace("Value error, ", "")  # pydantic's words, not ours
     if type(error).__name__ == "NoArgsIsHelpError":
         output.say(said)
     else:

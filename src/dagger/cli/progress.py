@@ -28,7 +28,8 @@ class Progress:
         """Steps between two attempts."""
         self.waiting: dict[str, int] = {}
         """Steps that wait for a person, a time or a reply, with how many such waits are open."""
-        self._stuck = 0
+        self.stuck = 0
+        """Of the failed steps, those that a resume gives fresh tries."""
 
     @property
     def ended(self) -> int:
@@ -77,7 +78,7 @@ def _step_failed(progress: Progress, event: events.StepFailed) -> None:
     progress.failed += 1
     progress.tokens += event.tokens
     if event.policy == "pause":
-        progress._stuck += 1
+        progress.stuck += 1
 
 
 def _step_skipped(progress: Progress, event: events.StepSkipped) -> None:
@@ -111,8 +112,8 @@ def _run_stopped(progress: Progress, _: events.Event) -> None:
 
 
 def _run_resumed(progress: Progress, _: events.RunResumed) -> None:
-    progress.failed -= progress._stuck
-    progress._stuck = 0
+    progress.failed -= progress.stuck
+    progress.stuck = 0
 
 
 _Apply: TypeAlias = Callable[[Progress, Any], None]

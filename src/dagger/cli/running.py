@@ -20,7 +20,7 @@ from dagger.cli.loading import find_run, is_graph_file, load_app, open_store, re
 from dagger.cli.log import logged
 from dagger.cli.progress import Progress
 from dagger.cli.values import config_of, inputs_of, tags_of, value_of
-from dagger.core.errors import ActionNotRegistered, DaggerError, InvalidState, StoreError
+from dagger.core.errors import ActionNotRegistered, DaggerError, InputInvalid, InvalidState, StoreError
 from dagger.core.events import RunStarted
 from dagger.core.graph import Definition
 from dagger.core.state import TERMINAL
@@ -47,6 +47,7 @@ class Ended(NamedTuple):
     reason: str
     store: str
     is_interrupted: bool
+    picture: str | None
 
 
 Begin = Callable[[Dagger], Awaitable[tuple[Run, Progress]]]
@@ -60,7 +61,9 @@ def run(
     store: options.Store = None,
     config: options.Config = None,
     tag: options.Tags = None,
-    run_id: Annotated[str | None, typer.Option("--run-id", metavar="ID", help="The run's id; default: a new one.")] = None,
+    run_id: Annotated[
+        str | None, typer.Option("--run-id", metavar="ID", help="The run's id; default: a new one.")
+    ] = None,
     json: options.Json = False,
     dot: options.Dot = None,
     log: options.Log = None,
@@ -73,7 +76,10 @@ def run(
     given, settings, tags = inputs_of(inputs or ()), config_of(config or ()), tags_of(tag or ())
 
     async def begin(application: Dagger) -> tuple[Run, Progress]:
-        started = await application.start(Static(name), inputs=given, config=settings, run_id=run_id, tags=tags)
+        try:
+            started = await application.start(Static(name), inputs=given, config=settings, run_id=run_id, tags=tags)
+        except InputInvalid as error:
+            raise UsageError(f"{error}\n  inputs are given with -i key=value, or -i @file.json") from None
         return started, Progress()
 
     with _prepared(Manner(json, dot, log, quiet)) as manner:
@@ -141,7 +147,8 @@ def _lacks_app(target: str) -> str:
 
 
 def _name_of(application: Dagger, target: str) -> str:
-    return application.load_yaml_file(target).name if is_graph_file(target) else application.graph(target).name
+    graph = application.load_yaml_file(target) if is_graph_file(target) else application.graph(target)
+    return str(graph.name)
 
 
 def _app_of(text: str, store: str | None) -> Dagger:
@@ -175,18 +182,10 @@ async def _execute(application: Dagger, begin: Begin, manner: Manner) -> Ended:
                 report = await follow(run, application.store.read, display, progress, stop)
             except (StoreError, InvalidState) as error:
                 raise RunLost(f"{error}\n  go on: {summary.command('resume', run.id, url)}") from error
-            if manner.dot is not None:
-                await _draw(run, manner.dot)
             (first,) = application.store.read(run.id, 0, 1)
             assert isinstance(first.event, RunStarted), "every journal begins so"
-            return Ended(report, first.event.graph, run.reason, url, interrupts.happened)
-
-
-async def _draw(run: Run, path: str) -> None:
-    try:
-        Path(path).write_text((await run.tree()).to_dot(), "utf-8")
-    except OSError as error:
-        output.say(f"error: --dot {path}: {error.strerror or error}")
+            picture = (await run.tree()).to_dot() if manner.dot is not None else None
+            return Ended(report, first.event.graph, run.reason, url, interrupts.happened, picture)
 
 
 def _tell(ended: Ended, manner: Manner) -> int:
@@ -197,9 +196,14 @@ def _tell(ended: Ended, manner: Manner) -> int:
     if manner.json:
         output.write_json(report.to_dict())
     else:
-        for line in summary.outputs(report, ended.graph):
+        for line in summary.outputs(report, ended.graph, ended.store):
             output.write(line)
         sys.stdout.flush()
+    if manner.dot is not None and ended.picture is not None:
+        try:
+            Path(manner.dot).write_text(ended.picture, "utf-8")
+        except OSError as error:
+            output.say(f"error: --dot {manner.dot}: {error.strerror or error}")
     for line in summary.trouble(report, ended.reason, ended.store):
         display.say(line, is_bad=True)
     if report.status == "cancelled" and ended.is_interrupted:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from dagger.cli.loading import absolute
-from dagger.cli.output import short
+from dagger.cli.output import count, short
 from dagger.core.config import RunConfig
 from dagger.core.graph import Definition
 from dagger.views.report import Report
@@ -20,16 +20,18 @@ _TIMEOUT_MAXIMUM = 86400
 
 
 def headline(report: Report) -> str:
-    """`run 0198 succeeded in 1.3 s: 4 steps, 4 succeeded`."""
+    """`run 0198 succeeded after 1.3 s: 4 steps`, or how many steps ended in which way."""
     counts = Counter(outcome.status for outcome in report.node_outcomes)
-    steps = ", ".join(f"{count:,} {status}" for status, count in counts.items()) or "no step ended"
+    steps = ", ".join(f"{number:,} {status}" for status, number in counts.items()) or "no step ended"
+    if list(counts) == ["succeeded"]:
+        steps = count(counts["succeeded"], "step")
     tokens = f", {report.tokens:,} tokens" if report.tokens else ""
     verb = {"paused": "is paused", "cancelled": "was cancelled", "waiting": "waits"}.get(report.status, report.status)
     took = duration_text(round(report.duration * 1000))
     return f"run {report.run_id} {verb} after {took}: {steps}{tokens}"
 
 
-def outputs(report: Report, graph: Definition) -> Iterator[str]:
+def outputs(report: Report, graph: Definition, store: str) -> Iterator[str]:
     """What the run gave: its result, else the outputs of the nodes that no other node needs."""
     if report.result is not None:
         yield f"result = {short(report.result)}"
@@ -43,7 +45,8 @@ def outputs(report: Report, graph: Definition) -> Iterator[str]:
     ]
     yield from lines[:OUTPUTS_SHOWN]
     if lines[OUTPUTS_SHOWN:]:
-        yield f"… and {len(lines) - OUTPUTS_SHOWN} more: `dagger show {report.run_id} --json` has all of them"
+        more = f"… and {len(lines) - OUTPUTS_SHOWN:,} more"
+        yield more if store == "memory:" else f"{more}: {command('show', report.run_id, store)} --json"
 
 
 def trouble(report: Report, reason: str, store: str) -> Iterator[str]:

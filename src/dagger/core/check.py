@@ -82,7 +82,7 @@ def _check_head(definition: Definition, hints: Hints) -> Iterator[Finding]:
     if not definition.name:
         yield Finding(("name",), "GraphError", "a graph needs a name")
     if not definition.nodes:
-        yield Finding(("nodes",), "GraphError", f"graph {definition.name!r} has no nodes")
+        yield Finding(("nodes",), "GraphError", f"graph {definition.name!r:.80} has no nodes")
     settings = [field.name for field in dataclasses.fields(RunConfig)]
     for name, value in definition.config.items():
         try:
@@ -161,9 +161,8 @@ def _check_actions(node: Node, index: int, actions: Container[str] | None, hints
         return
     for field, action in (("action", node.action), ("failure", node.failure)):
         if action and action not in actions:
-            known = actions if isinstance(actions, Collection) else ()
             word = "action" if field == "action" else "failure action"
-            near = hints.nearest(action, known, otherwise="registered")
+            near = hints.nearest(action, actions, otherwise="registered") if isinstance(actions, Collection) else ""
             message = f"node {node.id!r}: {word} {action!r} is not registered{near}"
             yield Finding(("nodes", index, field), "ActionNotRegistered", message)
 

@@ -209,10 +209,10 @@ class Hints:
 
     def nearest(self, name: str, valid: Collection[str], *, otherwise: str = "") -> str:
         """As `nearest`; where there is none, `; {otherwise}: ` and the valid names, if they are few."""
-        near = ""
-        if self._left > 0:
-            self._left -= len(valid)
-            near = nearest(name, valid)
+        if self._left <= 0:
+            return ""
+        self._left -= len(valid)
+        near = nearest(name, valid)
         if not near and otherwise and len(valid) <= MAX_LISTED:
             near = f"; {otherwise}: {', '.join(valid) or 'none':.500}"
         return near

@@ -115,10 +115,21 @@ class Node(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=Fal
 
     def hashed(self) -> Node:
         """This node with its definition's hash."""
-        # 5 and 5.0 seconds are the same work, and the journal gives 5.0 back for both
-        bare = msgspec.structs.replace(self, hash="", description="", instructions=(), timeout=float(self.timeout))
-        digest = hashlib.blake2b(msgspec.json.encode(bare), digest_size=8).hexdigest()
+        # compared by value: msgspec omits what *is* the default, and 3600.0 from a file is another object
+        work = {name: value for name, default in _WORK if (value := getattr(self, name)) != default}
+        if "timeout" in work:
+            # 5 and 5.0 seconds are the same work, and the journal gives 5.0 back for both
+            work["timeout"] = float(self.timeout)
+        digest = hashlib.blake2b(msgspec.json.encode(work), digest_size=8).hexdigest()
         return msgspec.structs.replace(self, hash=digest)
+
+
+_WORK = [
+    (field.name, field.default)
+    for field in msgspec.structs.fields(Node)
+    if field.name not in {"hash", "description", "instructions"}
+]
+"""The fields that say what work it is, with their defaults: a new field leaves the hashes of nodes without it."""
 
 
 class RunInput(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -69,17 +69,17 @@ class Tenure:
         self.submit(ready)
         # from here on, what is ready waits for the disk only if the run's durability says so
         self._is_gated = self._is_gated and state.config.durability == "sync"
-        self._watch_deadline()
+        self._watch_deadline(0)
         self._step_over()
 
-    def _watch_deadline(self) -> None:
+    def _watch_deadline(self, least_ms: int) -> None:
         remaining = self.state.remaining_ms(self.now_ms())
         if remaining is not None and not (self._is_settled or self.state.halt):
-            self._deadline = self.kernel.timers.after(max(remaining, 1) / 1000, self._deadline_due)
+            self._deadline = self.kernel.timers.after(max(remaining, least_ms) / 1000, self._deadline_due)
 
     def _deadline_due(self) -> None:
         self._check_limits()
-        self._watch_deadline()  # the timer and the clock may differ by a millisecond, or the clock was set
+        self._watch_deadline(1)  # the timer and the clock may differ by a millisecond, or the clock was set
 
     def record(self, event: events.Event, blobs: Sequence[Blob] = ()) -> None:
         """Apply and append the next event, and start what it made ready."""

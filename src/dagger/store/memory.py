@@ -100,7 +100,7 @@ class MemoryStore:
             return "none"
         if owner is self:
             return "here"
-        return "dead" if owner._listener is None else "elsewhere"
+        return "dead" if owner._listener is None else "elsewhere"  # noqa: SLF001 - it is one of us
 
     def read(self, run_id: str, after: int = 0, limit: int | None = None) -> Iterator[events.Recorded]:
         """See Store."""

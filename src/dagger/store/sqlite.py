@@ -124,12 +124,11 @@ class SqliteStore:
             self._project(lease, event)
 
     def flush(self) -> int:
-        """See Store."""
+        """See Store. It happens at the loop's next turn, for which `_begin` has seen to it.
+
+        So ten callers that go on in the same turn share a commit, and not the first one has it for itself.
+        """
         last = self.batch if self._dirty else self.batch - 1
-        if self._in_flight:
-            self._is_flush_wanted = True
-        else:
-            self._hand_over()
         if self._in_flight or self._asked:
             self._let_the_writer_in()
         return last
@@ -183,8 +182,8 @@ class SqliteStore:
             self._tell_lost(lease, LeaseLost(f"run {lease.run_id!r} in {self.url} {why}"))
             return False
         if not self._dirty:
-            # at the loop's next turn: a timer would wait for a virtual clock, and that for the timer
-            self._loop.call_soon(self._flush_if_open, self.batch)
+            # no timer: it would wait for a virtual clock, and that for the timer
+            self._loop.call_soon(self._end_batch, self.batch)
         self._dirty.append(lease)
         return True
 
@@ -203,9 +202,14 @@ class SqliteStore:
         if not is_owned(row):
             lease.last = _take(lease)  # so that the next append finds the lease empty, and is refused
 
-    def _flush_if_open(self, batch: int) -> None:
-        if batch == self.batch:
-            self.flush()
+    def _end_batch(self, batch: int) -> None:
+        """The turn of the loop in which the batch began is over."""
+        if batch != self.batch:
+            return
+        if self._in_flight:
+            self._is_flush_wanted = True
+        else:
+            self._hand_over()
 
     def _hand_over(self) -> None:
         """Give the open batch to the writer, and open the next."""

@@ -151,8 +151,6 @@ class Writer:
             self._lock.release()
             self._lock = None
         with contextlib.suppress(apsw.Error):
-            if self.failed is not None:  # what may not have reached the disk must not get into the file
-                self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
             self._connection.close(force=True)
 
     def _work(self) -> None:

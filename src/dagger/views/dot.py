@@ -103,8 +103,8 @@ def _sections(box: Box, look: Colours) -> Iterator[str]:
     for caption, pairs in (("inputs", box.inputs), ("outputs", box.outputs)):
         if pairs:
             yield _rows([[_font(caption, _SMALL, _MUTED)], *_pairs(pairs)])
-    if box.error:
-        yield _rows([[_font(line, _SMALL, look.text)] for line in lines(box.error, 46, 5)])
+    if error := lines(box.error, 46, 5):
+        yield _rows([[_font(line, _SMALL, look.text)] for line in error])
 
 
 def _pairs(pairs: tuple[tuple[str, str], ...]) -> Iterator[list[str]]:

@@ -1,8 +1,8 @@
 """Fewer boxes: a large scene with alike ones folded into one, so that it stays readable and quick to draw.
 
 Two boxes are alike if they have the same action, stand at the same distance from the beginning, and lead from and to
-boxes that are alike. Where folding the large crowds of alike boxes is not enough, small ones are folded too, then chains
-of one action, then everything of one action at one distance, and at last in bands of distances.
+boxes that are alike. Where folding the large crowds of alike boxes is not enough, small ones are folded too, then
+chains of one action, then everything of one action at one distance, and at last in bands of distances.
 """
 
 from __future__ import annotations
@@ -33,15 +33,17 @@ def folded(scene: Scene, boxes: int = BOXES, arrows: int = ARROWS) -> Scene:
 
     Of the last folding there are so few boxes that it has at most `boxes`, whatever the scene.
     """
-    smaller = scene
-    partitions = iter(())
-    if len(scene.boxes) > boxes or len(scene.arrows) > arrows:
-        partitions = _partitions(_Web.of(scene), boxes)
-    for parts in partitions:
+    if _fits(scene, boxes, arrows):
+        return scene
+    for parts in _partitions(_Web.of(scene), boxes):
         smaller = _quotient(scene, parts)
-        if len(smaller.boxes) <= boxes and len(smaller.arrows) <= arrows:
-            break
+        if _fits(smaller, boxes, arrows):
+            return smaller
     return smaller
+
+
+def _fits(scene: Scene, boxes: int, arrows: int) -> bool:
+    return len(scene.boxes) <= boxes and len(scene.arrows) <= arrows
 
 
 class _Web(NamedTuple):
@@ -91,11 +93,15 @@ def _partitions(web: _Web, boxes: int) -> Iterator[list[int]]:
     yield _chained(web, alike)
     flat = _numbered(list(zip(web.levels, web.actions, strict=True)))
     yield _chained(web, flat)
-    for bands in (max(1, boxes // len(set(web.actions))), max(1, boxes // 10)):
-        deepest = max(web.levels) + 1
-        banded = [level * min(bands, deepest) // deepest for level in web.levels]
-        yield _numbered(list(zip(banded, web.actions, strict=True)))
-    yield _numbered(banded)
+    by_action = _banded(web, boxes // len(set(web.actions)))
+    yield _numbered(list(zip(by_action, web.actions, strict=True)))
+    yield _banded(web, boxes // 10)  # each may lead to each further one: a tenth keeps the arrows few
+
+
+def _banded(web: _Web, bands: int) -> list[int]:
+    """At most so many bands, but at least one, of as many distances each."""
+    deepest = max(web.levels) + 1
+    return _numbered([level * min(max(1, bands), deepest) // deepest for level in web.levels])
 
 
 def _alike(web: _Web) -> list[int]:
@@ -123,7 +129,7 @@ def _only_crowds(numbers: list[int]) -> list[int]:
 def _chained(web: _Web, numbers: list[int]) -> list[int]:
     """The parts, where each one and the only one after it become one if they have the same action."""
     actions = [""] * (max(numbers) + 1)
-    arrows = set()
+    arrows: set[tuple[int, int]] = set()
     for index, number in enumerate(numbers):
         actions[number] = web.actions[index]
         arrows.update((number, numbers[target]) for target in web.after[index] if numbers[target] != number)

@@ -19,9 +19,10 @@ _RESERVED = frozenset(("time", "level", "logger", "message", "exception", "stack
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object on one line: `time` (ISO 8601, UTC), `level`, `logger`, `message`; `run`, `node`, `attempt`
+    """One JSON object on one line, ready for a log collector.
 
-    where the line belongs to them; then the call's own fields; `exception` and `stack` where there are any.
+    `time` (ISO 8601, UTC), `level`, `logger`, `message`; `run`, `node`, `attempt` where the line belongs to them; then
+    the call's own fields, with a `_` after a name that is taken; `exception` and `stack` where there are any.
     """
 
     def format(self, record: logging.LogRecord) -> str:

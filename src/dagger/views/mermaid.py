@@ -14,7 +14,7 @@ _SPECIAL = re.compile(r"[\"#$%&;<=>@\[\\\]^`{|}~*]|\b_|_\b|^[-+]|(?<=^\d)[.)]|(?
 
 BOXES, ARROWS = 120, 450
 """A larger scene is folded first: by default Mermaid refuses more than 500 arrows and 50,000 characters."""
-_LIKE = str.maketrans("<>&", "＜＞＆")
+_LIKE = str.maketrans("<>&", "\uff1c\uff1e\uff06")
 
 
 def to_mermaid(scene: Scene) -> str:

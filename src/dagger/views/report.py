@@ -9,7 +9,8 @@ from typing import Any
 from dagger.core import codec, decide
 from dagger.core.events import Recorded, RunEnded, StepSucceeded
 from dagger.core.state import State
-from dagger.views.outcome import Courses, NodeOutcomes
+from dagger.views.course import Courses
+from dagger.views.outcome import NodeOutcomes
 
 
 class Report:

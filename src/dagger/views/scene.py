@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from dagger.views.texts import visible
+from dagger.views.texts import cut, visible
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,17 +87,12 @@ def heading(box: Box) -> str:
     return " · ".join(filter(None, ("" if box.count > 1 else box.status, *box.facts)))
 
 
-def lines(text: str, width: int, most: int) -> Iterable[str]:
+def lines(text: str, width: int, most: int) -> list[str]:
     """The text as lines of at most `width` characters, broken at spaces where that goes, at most `most` of them."""
     import textwrap  # only pictures with long texts need it
 
-    wrapped = [
-        part
-        for line in visible(text).split("\n")
-        for part in textwrap.wrap(line, width, replace_whitespace=False, drop_whitespace=True) or [""]
-    ]
-    while wrapped and not wrapped[-1].strip():
-        wrapped.pop()
+    wrapped = [part for line in visible(text).strip().split("\n") for part in textwrap.wrap(line, width) or [""]]
     if len(wrapped) > most:
-        wrapped = [*wrapped[: most - 1], wrapped[most - 1][: width - 1].rstrip() + "…"]
-    return wrapped
+        # longer than the line may be, so that it is cut and ends in an ellipsis
+        wrapped[most - 1 :] = [cut(wrapped[most - 1].ljust(width + 1), width)]
+    return wrapped if any(wrapped) else []

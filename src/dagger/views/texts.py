@@ -36,7 +36,7 @@ def cut(text: str, limit: int) -> str:
     end = limit - 1
     while end > 0 and (_extends(text[end]) or text[end - 1] == _JOINER):
         end -= 1
-    return text[: end or limit - 1].rstrip() + "…"
+    return text[:end].rstrip() + "…"
 
 
 def value_text(data: bytes, limit: int = VALUE_CHARACTERS) -> str:

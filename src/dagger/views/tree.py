@@ -11,8 +11,9 @@ import msgspec
 
 from dagger.core import events
 from dagger.core.graph import Node
+from dagger.views.course import Course, Courses
 from dagger.views.draw import Picture, input_text
-from dagger.views.outcome import Course, Courses, NodeOutcome, iso, moment
+from dagger.views.outcome import NodeOutcome, iso, moment
 from dagger.views.scene import Arrow, Box
 from dagger.views.texts import cut, duration_text, value_text
 

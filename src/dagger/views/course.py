@@ -1,0 +1,181 @@
+"""How steps go and end: the fold of a journal's step events that the report and the tree share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from dagger.core import events
+from dagger.views.outcome import SUCCESSES, NodeOutcome, NodeOutcomes, moment
+
+
+@dataclass(slots=True)
+class Course:
+    """How one step went so far."""
+
+    step: str
+    status: str = "pending"
+    at: int = 0
+    """When its status last changed, in milliseconds since 1970."""
+    started_at: int | None = None
+    ended_at: int | None = None
+    attempts: int = 0
+    messages: list[str] = field(default_factory=list)
+    last_error: str = ""
+    reason: str = ""
+    waits: set[str] = field(default_factory=set)
+    """Keys of the open ones."""
+
+    def fail(self, error: events.Error) -> None:
+        """Count a failed attempt and keep its message."""
+        self.attempts += 1
+        self.last_error = str(error)
+        # numbered over the whole run: after a resume the fresh tries go on counting, and no number comes twice
+        self.messages.append(f"Attempt {self.attempts} failed: {self.last_error}")
+
+    def outcome(self) -> NodeOutcome:
+        """The course as people see it."""
+        tries = f"{self.attempts} attempt{'' if self.attempts == 1 else 's'}"
+        failed = self.status == "failed"
+        return NodeOutcome(
+            node_id=self.step,
+            success=self.status in SUCCESSES,
+            status=self.status,
+            retry_messages=list(self.messages),
+            final_error=f"Failed after {tries}. Last error: {self.last_error}" if failed else None,
+            reason=self.reason,
+            started_at=None if self.started_at is None else moment(self.started_at),
+            ended_at=None if self.ended_at is None else moment(self.ended_at),
+            attempts=self.attempts,
+        )
+
+
+class Courses:
+    """The fold: what became of each step that a journal speaks of."""
+
+    def __init__(self) -> None:
+        self.by_step: dict[str, Course] = {}
+        self._ended: dict[str, Course] = {}
+        self._stuck: list[Course] = []
+        self._halted = ""
+
+    def apply(self, event: events.Event) -> None:
+        """Take in the next event of the journal."""
+        if (apply := self._table.get(type(event))) is not None:
+            apply(self, event)
+
+    def of(self, step: str) -> Course:
+        """The step's course, begun here if the journal has not spoken of it yet."""
+        course = self.by_step.get(step)
+        if course is None:
+            course = self.by_step[step] = Course(step)
+        return course
+
+    def ended(self) -> NodeOutcomes:
+        """The outcomes of the steps that have ended, in the order of ending."""
+        return NodeOutcomes(course.outcome() for course in self._ended.values())
+
+    def interrupt(self, at: int) -> None:
+        """The process died before that moment: what ran is interrupted."""
+        for course in self.by_step.values():
+            if course.status == "running":
+                course.status, course.at = "interrupted", at
+
+    def _step_started(self, event: events.StepStarted) -> None:
+        self._begun(event.step, event.at, "running")
+
+    def _step_succeeded(self, event: events.StepSucceeded) -> None:
+        self.of(event.step).attempts += 1
+        self._end(event.step, "succeeded", event.at, event.duration_ms)
+
+    def _attempt_failed(self, event: events.AttemptFailed) -> None:
+        course = self._begun(event.step, event.at - event.duration_ms, "pending")
+        course.at = event.at
+        course.fail(event.error)
+
+    def _step_failed(self, event: events.StepFailed) -> None:
+        course = self._end(event.step, "failed", event.at, event.duration_ms)
+        course.fail(event.error)
+        if event.policy == "pause":
+            self._stuck.append(course)
+        elif event.policy == "stop":
+            self._halted = self._halted or f"{event.step!r} failed"
+
+    def _step_skipped(self, event: events.StepSkipped) -> None:
+        self._end(event.step, "skipped", event.at, reason=event.reason)
+
+    def _step_cancelled(self, event: events.StepCancelled) -> None:
+        self.of(event.step).attempts += 1
+        self._end(event.step, "cancelled", event.at, event.duration_ms, event.reason)
+
+    def _wait_opened(self, event: events.WaitOpened) -> None:
+        # a memo's function is running code, not somebody else's turn
+        is_waiting = event.kind != "memo"
+        course = self._begun(event.step, event.at, "waiting" if is_waiting else "running")
+        if is_waiting:
+            course.waits.add(event.key)
+
+    def _wait_answered(self, event: events.WaitAnswered) -> None:
+        course = self.of(event.step)
+        course.waits.discard(event.key)
+        if course.status == "waiting" and not course.waits:
+            course.status, course.at = "running", event.at
+
+    def _run_recovered(self, event: events.RunRecovered) -> None:
+        self.interrupt(event.at)
+
+    def _run_resumed(self, event: events.RunResumed) -> None:
+        for course in self._stuck:
+            course.status, course.at, course.ended_at = "pending", event.at, None
+            self._ended.pop(course.step, None)
+        self._stuck = []
+
+    def _limit_reached(self, event: events.LimitReached) -> None:
+        self._halted = f"{event.limit} of {event.value:g} used up"
+
+    def _cancel_requested(self, event: events.CancelRequested) -> None:
+        self._halted = event.reason or "the run was cancelled"
+
+    def _run_ended(self, event: events.RunEnded) -> None:
+        for course in self.by_step.values():
+            if course.ended_at is not None:
+                continue
+            if course.started_at is None:
+                course.status = "unreached"
+            else:
+                # begun, and between two attempts or in a wait: no attempt ran that a StepCancelled could end
+                self._end(course.step, "cancelled", event.at, reason=self._halted or "the run ended")
+
+    def _begun(self, step: str, at: int, status: str) -> Course:
+        course = self.of(step)
+        course.status, course.at = status, at
+        if course.started_at is None:
+            course.started_at = at
+        return course
+
+    def _end(self, step: str, status: str, at: int, duration_ms: int = 0, reason: str = "") -> Course:
+        course = self.of(step)
+        if course.started_at is None:
+            course.started_at = at - duration_ms
+        course.status, course.reason = status, reason
+        course.at = course.ended_at = at
+        course.waits.clear()
+        self._ended[step] = course
+        return course
+
+    _table: ClassVar[dict[type[events.Event], Callable[[Courses, Any], object]]] = {
+        events.StepStarted: _step_started,
+        events.StepSucceeded: _step_succeeded,
+        events.AttemptFailed: _attempt_failed,
+        events.StepFailed: _step_failed,
+        events.StepSkipped: _step_skipped,
+        events.StepCancelled: _step_cancelled,
+        events.WaitOpened: _wait_opened,
+        events.WaitAnswered: _wait_answered,
+        events.RunRecovered: _run_recovered,
+        events.RunResumed: _run_resumed,
+        events.LimitReached: _limit_reached,
+        events.CancelRequested: _cancel_requested,
+        events.RunEnded: _run_ended,
+    }

@@ -1,0 +1,86 @@
+"""Journals written by hand, for the tests of what people see: every one is one that the state accepts."""
+
+from xml.etree import ElementTree
+
+import msgspec
+
+from dagger.core.events import (
+    AttemptFailed,
+    Error,
+    Recorded,
+    RunEnded,
+    RunStarted,
+    Spec,
+    StepFailed,
+    StepSkipped,
+    StepStarted,
+    StepSucceeded,
+)
+from dagger.core.graph import Definition, Input, Node, Output, depended
+from dagger.core.state import State
+
+T = 1_780_000_000_000
+"""When every run here starts, in milliseconds since 1970: 2026-05-28T20:26:40Z."""
+
+NASTY = (
+    '<b>&amp;"quotes\' \\N \\" \x00\x07\x1b[31m \ufffe 👩‍👩‍👧‍👦🇨🇭 e\u0301 שלום مرحبا \u202eflow 日本語 '
+    "]]> --> <!-- %d {x} |y| `z` **b** #35; \r\n\t\u2028end"
+)
+
+
+def json(value):
+    return msgspec.Raw(msgspec.json.encode(value))
+
+
+def node(id, action="work", after=(), outputs=(), inputs=None, **fields):
+    entries = tuple(
+        Input(name, reference=given) if isinstance(given, str) else Input(name, value=json(given))
+        for name, given in (inputs or {}).items()
+    )
+    declared = tuple(Output(name) for name in outputs)
+    after = depended(after, entries)
+    return Node(id=id, action=action, dependencies=after, inputs=entries, outputs=declared, **fields)
+
+
+def journal(nodes, *events, name="demo", run_id="run-1", **started):
+    """The run of these nodes: its first event and those given; and the state they lead to."""
+    graph = Definition(name=name, nodes=tuple(nodes))
+    first = RunStarted(at=T, run_id=run_id, spec=Spec("static", name), graph=graph, **started)
+    state, recorded = State(), []
+    for seq, event in enumerate((first, *events), 1):
+        state.apply(event)
+        recorded.append(Recorded(seq, event))
+    return recorded, state
+
+
+def started(step, ms, attempt=1):
+    return StepStarted(at=T + ms, step=step, attempt=attempt)
+
+
+def succeeded(step, ms, attempt=1, duration_ms=0, outputs=None, **fields):
+    values = {name: given if isinstance(given, msgspec.Raw) else json(given) for name, given in (outputs or {}).items()}
+    return StepSucceeded(at=T + ms, step=step, attempt=attempt, duration_ms=duration_ms, outputs=values, **fields)
+
+
+def attempt_failed(step, ms, attempt=1, message="boom", duration_ms=0):
+    error = Error("ValueError", message)
+    retry_at = T + ms + 1000
+    return AttemptFailed(at=T + ms, step=step, attempt=attempt, error=error, retry_at=retry_at, duration_ms=duration_ms)
+
+
+def failed(step, ms, attempt=1, message="boom", policy="continue", duration_ms=0):
+    error = Error("ValueError", message)
+    return StepFailed(at=T + ms, step=step, attempt=attempt, error=error, policy=policy, duration_ms=duration_ms)
+
+
+def skipped(step, ms, reason):
+    return StepSkipped(at=T + ms, step=step, reason=reason)
+
+
+def ended(ms, status="succeeded", error=""):
+    return RunEnded(at=T + ms, status=status, error=error)
+
+
+def svg_texts(svg):
+    """What a reader sees in an SVG: the content of its text elements."""
+    return [element.text or "" for element in ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]

@@ -1,0 +1,123 @@
+"""Folding: alike boxes of a large scene become one, and every scene becomes small."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dagger.views.fold import ARROWS, BOXES, folded
+from dagger.views.scene import Arrow, Box, Scene, heading
+
+
+def fan(width, status="".format):
+    """list -> fetch × width -> parse × width -> join."""
+    boxes = [Box("list", "list", "ls")]
+    arrows = []
+    for n in range(width):
+        boxes += [
+            Box(f"fetch_{n}", f"fetch_{n}", "fetch", status(n)),
+            Box(f"parse_{n}", f"parse_{n}", "parse", status(n)),
+        ]
+        arrows += [
+            Arrow("list", f"fetch_{n}"),
+            Arrow(f"fetch_{n}", f"parse_{n}"),
+            Arrow(f"parse_{n}", "join", is_dashed=True),
+        ]
+    return Scene((*boxes, Box("join", "join", "join")), tuple(arrows), "fan")
+
+
+def chain(length):
+    boxes = tuple(Box(f"s{n}", f"s{n}", "work") for n in range(length))
+    return Scene(boxes, tuple(Arrow(f"s{n}", f"s{n + 1}") for n in range(length - 1)))
+
+
+def test_a_small_scene_is_left_alone():
+    """Up to the limit nothing is folded."""
+    scene = chain(BOXES)
+    assert folded(scene) is scene
+
+
+def test_a_crowd_becomes_one_box_that_counts():
+    """With its members' statuses, the failed ones by name, and the colour of the worst."""
+    small = folded(fan(250, lambda n: "failed" if n in {17, 203} else "succeeded"))
+    fetch = small.boxes[1]
+    assert [box.title for box in small.boxes] == ["list", "250 × fetch", "250 × parse", "join"]
+    assert (fetch.action, fetch.status, heading(fetch)) == (
+        "fetch_0 … fetch_249",
+        "failed",
+        "248 succeeded · 2 failed",
+    )
+    assert (fetch.error, fetch.count) == ("failed: fetch_17, fetch_203", 250)
+
+
+def test_arrows_between_folded_boxes_become_one():
+    """Those that look alike."""
+    small = folded(fan(250))
+    assert [(arrow.source, arrow.target, arrow.is_dashed) for arrow in small.arrows] == [
+        ("list", small.boxes[1].key, False),
+        (small.boxes[1].key, small.boxes[2].key, False),
+        (small.boxes[2].key, "join", True),
+    ]
+
+
+def test_a_crowd_that_differs_in_its_neighbours_stays_apart():
+    """Boxes are alike only if what comes before and after them is alike."""
+    scene = fan(200)
+    half = tuple(arrow for arrow in scene.arrows if arrow.target != "join" or int(arrow.source[6:]) < 100)
+    titles = [box.title for box in folded(Scene(scene.boxes, half)).boxes]
+    assert titles == ["list", "100 × fetch", "100 × parse", "100 × fetch", "100 × parse", "join"]
+
+
+def test_small_groups_stay_while_folding_the_crowds_is_enough():
+    """Thirty alike boxes are no crowd yet."""
+    boxes = (*(Box(f"a{n}", f"a{n}", "a") for n in range(30)), *(Box(f"b{n}", f"b{n}", "b") for n in range(300)))
+    small = folded(Scene(boxes))
+    assert len(small.boxes) == 31
+    assert small.boxes[-1].title == "300 × b"
+
+
+def test_a_long_chain_of_one_action_becomes_one_box():
+    """No crowd, but one after another."""
+    (box,) = folded(chain(1000)).boxes
+    assert (box.title, box.action) == ("1000 × work", "s0 … s999")
+
+
+def test_many_failed_ones_are_named_in_part():
+    """Six names and a number."""
+    error = folded(fan(400, "failed".format)).boxes[1].error
+    assert error == "failed: fetch_0, fetch_1, fetch_2, fetch_3, fetch_4, fetch_5 and 394 more"
+
+
+def test_many_arrows_are_folded_too():
+    """A hundred boxes that lead to a hundred others are as little readable."""
+    boxes = tuple(Box(f"{side}{n}", f"{side}{n}", side) for side in "ab" for n in range(100))
+    arrows = tuple(Arrow(f"a{i}", f"b{k}") for i in range(100) for k in range(100))
+    small = folded(Scene(boxes, arrows))
+    assert [box.title for box in small.boxes] == ["100 × a", "100 × b"]
+
+
+def test_boxes_without_an_action_fold_as_nodes():
+    """A picture need not know actions."""
+    assert folded(Scene(tuple(Box(str(n), str(n)) for n in range(301)))).boxes[0].title == "301 × nodes"
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.randoms(use_true_random=False), st.integers(1, 400), st.sampled_from([1, 3, 400]), st.integers(0, 2000))
+def test_every_scene_becomes_small(random, size, actions, links):
+    """Whatever its arrows and however many actions; no box is lost and no arrow leads nowhere."""
+    boxes = tuple(Box(f"n{n}", f"n{n}", f"action{random.randrange(actions)}") for n in range(size))
+    pairs = {tuple(sorted((random.randrange(size), random.randrange(size)))) for _ in range(links)}
+    scene = Scene(boxes, tuple(Arrow(f"n{a}", f"n{b}") for a, b in sorted(pairs) if a != b))
+    small = folded(scene, 100, 400)
+    assert len(small.boxes) <= 100
+    assert len(small.arrows) <= 400
+    assert sum(box.count for box in small.boxes) == size
+    keys = [box.key for box in small.boxes]
+    assert len(keys) == len(set(keys))
+    assert {key for arrow in small.arrows for key in (arrow.source, arrow.target)} <= set(keys)
+
+
+def test_a_circle_is_drawn_like_anything_else():
+    """No run has one, but a picture must not hang."""
+    boxes = tuple(Box(str(n), str(n), "a") for n in range(400))
+    small = folded(Scene(boxes, tuple(Arrow(str(n), str((n + 1) % 400)) for n in range(400))))
+    assert len(small.boxes) <= BOXES
+    assert len(small.arrows) <= ARROWS

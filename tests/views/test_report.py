@@ -1,0 +1,215 @@
+"""Report: its head at once, its steps lazily, and nothing that changes later."""
+
+import json as stdlib_json
+
+import msgspec
+import pytest
+from tests.views.journals import T, attempt_failed, ended, failed, journal, json, node, skipped, started, succeeded
+
+from dagger.core import codec, events
+from dagger.core.events import CancelRequested, LimitReached, RunPaused, RunResumed, StepCancelled
+from dagger.core.state import State
+from dagger.views.report import Report
+
+
+class Counted:
+    """A journal that counts how often it is read."""
+
+    def __init__(self, recorded):
+        self.recorded = recorded
+        self.reads = 0
+
+    def __call__(self):
+        self.reads += 1
+        return iter(self.recorded)
+
+
+def no_blobs(hash_):
+    raise AssertionError(f"blob {hash_} was loaded")
+
+
+def report_of(nodes, *following, load=no_blobs, **started_with):
+    recorded, state = journal(nodes, *following, **started_with)
+    return Report(state, Counted(recorded), load)
+
+
+def test_a_run_that_succeeded():
+    """Status, outputs by node and name, result, tokens, active seconds, outcomes."""
+    report = report_of(
+        [node("add"), node("square", after=["add"])],
+        succeeded("add", 10, outputs={"sum": 30.0}, tokens=7),
+        succeeded("square", 20, outputs={"root": 5, "list": [1]}, result=json({"done": True})),
+        ended(1500),
+    )
+    assert (report.run_id, report.status, report.overall_success, report.error) == ("run-1", "succeeded", True, None)
+    assert report.outputs == {"add": {"sum": 30.0}, "square": {"root": 5, "list": [1]}}
+    assert (report.result, report.tokens, report.duration) == ({"done": True}, 7, 1.5)
+    assert [outcome.node_id for outcome in report.node_outcomes] == ["add", "square"]
+    assert (report.agents, report.messages, report.iterations) == ({}, 0, 0)
+
+
+def test_a_run_that_failed_names_failures_and_skips():
+    """The error joins the final errors; what was skipped says because of what."""
+    report = report_of(
+        [node("a"), node("b", after=["a"]), node("c")],
+        attempt_failed("a", 10),
+        failed("a", 20, attempt=2),
+        skipped("b", 20, "'a' failed"),
+        failed("c", 30, message="bang"),
+        ended(40, "failed", "a: ValueError: boom\nc: ValueError: bang"),
+    )
+    assert (report.status, report.overall_success) == ("failed", False)
+    assert report.error == "a: ValueError: boom\nc: ValueError: bang"
+    assert {name: outcome.status for name, outcome in report.node_outcomes.items()} == {
+        "a": "failed",
+        "b": "skipped",
+        "c": "failed",
+    }
+    assert report.node_outcomes["b"].reason == "'a' failed"
+    assert report.outputs == {}
+
+
+def test_a_paused_run_has_an_error_and_after_its_resume_another_report():
+    """The old report still says what it said, though it is read only now."""
+    stuck = [failed("a", 10, policy="pause"), RunPaused(at=T + 20, reason="'a' failed")]
+    recorded, state = journal([node("a")], *stuck)
+    old = Report(state, Counted(recorded), no_blobs)
+
+    more, later = journal([node("a")], *stuck, RunResumed(at=T + 9000), succeeded("a", 9100), ended(9100))
+    recorded[:] = more
+    new = Report(later, Counted(more), no_blobs)
+
+    assert (old.status, old.error, old.duration) == ("paused", "a: ValueError: boom", 0.02)
+    assert old.node_outcomes["a"].status == "failed"
+    assert (new.status, new.error, new.duration) == ("succeeded", None, 0.12)
+    assert new.node_outcomes["a"].retry_messages == ["Attempt 1 failed: ValueError: boom"]
+    assert new.node_outcomes["a"].success
+
+
+@pytest.mark.parametrize(
+    ("following", "status", "error"),
+    [
+        ([CancelRequested(at=T + 5, reason="enough"), ended(9, "cancelled")], "cancelled", "RunCancelled: enough"),
+        ([CancelRequested(at=T + 5), ended(9, "cancelled")], "cancelled", "RunCancelled"),
+        (
+            [LimitReached(at=T + 5, limit="max_tokens", value=100, policy="stop"), ended(9, "failed")],
+            "failed",
+            "TokenLimitReached: max_tokens of 100 used up",
+        ),
+        (
+            [LimitReached(at=T + 5, limit="timeout_seconds", value=1, policy="pause"), RunPaused(at=T + 9, reason="")],
+            "paused",
+            "RunTimedOut: timeout_seconds of 1 used up",
+        ),
+        ([RunPaused(at=T + 9, reason="a person wished so")], "paused", None),
+        ([], "running", None),
+    ],
+)
+def test_the_error_names_what_halted_the_run(following, status, error):
+    """By the type of error that it is, whether it ended the run or paused it."""
+    report = report_of([node("a")], *following)
+    assert (report.status, report.error) == (status, error)
+
+
+def test_a_cancelled_run_reports_what_was_done_and_what_was_cut_off():
+    """Steps that never started have no outcome."""
+    report = report_of(
+        [node("a"), node("b"), node("c", after=["b"])],
+        succeeded("a", 5, outputs={"x": 1}),
+        started("b", 6),
+        CancelRequested(at=T + 8, reason="enough"),
+        StepCancelled(at=T + 9, step="b", attempt=1, reason="enough", duration_ms=3),
+        ended(9, "cancelled"),
+    )
+    assert [(outcome.node_id, outcome.status) for outcome in report.node_outcomes] == [
+        ("a", "succeeded"),
+        ("b", "cancelled"),
+    ]
+    assert report.outputs == {"a": {"x": 1}}
+
+
+def test_a_running_run_has_a_report_too():
+    """Its duration goes up to its last event."""
+    report = report_of([node("a"), node("b")], succeeded("a", 250))
+    assert (report.status, report.overall_success, report.duration) == ("running", False, 0.25)
+
+
+def test_the_head_costs_no_reading():
+    """The journal is read once, when outcomes or outputs are first asked for."""
+    recorded, state = journal([node("a")], succeeded("a", 1, outputs={"x": 1}), ended(2))
+    read = Counted(recorded)
+    report = Report(state, read, no_blobs)
+    assert (report.status, report.error, repr(report)) == (
+        "succeeded",
+        None,
+        "<Report of run 'run-1': succeeded after 0.002 s>",
+    )
+    assert read.reads == 0
+    assert (report.node_outcomes["a"].success, report.outputs, report.to_dict()["status"]) == (
+        True,
+        {"a": {"x": 1}},
+        "succeeded",
+    )
+    assert read.reads == 1
+
+
+def test_after_loading_the_report_lets_go_of_the_store():
+    """The application loads it when it closes; it can be read for ever after."""
+    recorded, state = journal([node("a")], succeeded("a", 1, outputs={"x": 1}), ended(2))
+    read = Counted(recorded)
+    report = Report(state, read, no_blobs)
+    report.load()
+    report.load()
+    assert (report._read, report._load, read.reads) == (None, None, 1)
+    assert report.outputs == {"a": {"x": 1}}
+
+
+def test_large_outputs_are_loaded_with_the_outputs_and_not_with_the_outcomes():
+    """Whoever asks how it went waits for no blob."""
+    text, blob = codec.seal(codec.encode("x" * 100_000))
+    loaded = []
+
+    def load(hash_):
+        loaded.append(hash_)
+        return blob.content
+
+    report = report_of([node("a")], succeeded("a", 1, outputs={"x": msgspec.Raw(text)}), ended(2), load=load)
+    assert report.node_outcomes["a"].success
+    assert loaded == []
+    assert report.outputs["a"]["x"] == "x" * 100_000
+    assert loaded == [blob.hash]
+
+
+def test_outputs_of_child_scopes_are_not_the_runs_own():
+    """Their outcomes are there, under their whole names."""
+    state = State()
+    recorded = [
+        events.Recorded(1, succeeded("each_page/7/resize", 1, outputs={"x": 1})),
+        events.Recorded(2, succeeded("join", 2, outputs={"y": 2})),
+    ]
+    state.seq = 2
+    report = Report(state, Counted(recorded), no_blobs)
+    assert report.outputs == {"join": {"y": 2}}
+    assert report.node_outcomes.keys() == ["each_page/7/resize", "join"]
+
+
+def test_the_report_is_json_ready():
+    """Every field, in a form that any JSON writer takes."""
+    report = report_of([node("a")], failed("a", 10, policy="stop"), ended(20, "failed"))
+    as_json = stdlib_json.loads(stdlib_json.dumps(report.to_dict()))
+    assert as_json == report.to_dict()
+    assert list(as_json) == [
+        "run_id",
+        "status",
+        "overall_success",
+        "result",
+        "error",
+        "node_outcomes",
+        "outputs",
+        "agents",
+        "tokens",
+        "messages",
+        "iterations",
+        "duration",
+    ]
+    assert repr(report) == "<Report of run 'run-1': failed after 0.02 s: a: ValueError: boom>"
