@@ -12,6 +12,7 @@ from dagger.core.config import OnFailure, RunConfig
 from dagger.core.errors import GraphError
 from dagger.core.graph import (
     DEFAULT_TIMEOUT_SECONDS,
+    INPUT_TYPES,
     Definition,
     Input,
     Node,
@@ -50,7 +51,7 @@ class Graph(GraphBuilder):
     ) -> None:
         declared = None
         if inputs is not None:
-            declared = {key: value if isinstance(value, RunInput) else RunInput(value) for key, value in inputs.items()}
+            declared = {key: _declared(f"graph {name!r}: input {key!r}", value) for key, value in inputs.items()}
         head = Definition(
             name=name,
             description=description,
@@ -154,6 +155,18 @@ class Graph(GraphBuilder):
 
     def __repr__(self) -> str:
         return f"<Graph {self.name!r} of {len(self.nodes)} nodes>"
+
+
+def _declared(where: str, given: str | RunInput) -> RunInput:
+    declared = given if isinstance(given, RunInput) else RunInput(given)
+    kinds = (declared.type,) if isinstance(declared.type, str) else declared.type or ()
+    for kind in kinds:
+        if kind not in INPUT_TYPES:
+            message = f"{where}: there is no type {kind!r}; the types are: {', '.join(INPUT_TYPES)}"
+            raise GraphError(message)
+    if declared.default is msgspec.UNSET or isinstance(declared.default, msgspec.Raw):
+        return declared
+    return msgspec.structs.replace(declared, default=literal(declared.default, where))
 
 
 def _require_types(made: Node | Definition, where: str) -> None:

@@ -51,6 +51,7 @@ def test_a_scene_as_mermaid():
         ("`code` *bold* [x](y)", "#96;code#96; #42;bold#42; #91;x#93;(y)"),
         ("שלום 日本語 👍", "שלום 日本語 👍"),
         ("a\nb\x00", "a b␀"),
+        ("C:\\new $$x$$ fa:fa-car", "C:#92;\u200bnew #36;\u200b#36;x#36;\u200b#36; fa:\u200bfa-car"),
         ("", " "),
     ],
 )

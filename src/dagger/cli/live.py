@@ -38,6 +38,9 @@ Read = Callable[[str, int, int], Iterator[events.Recorded]]
 class Display(Protocol):
     """What a person sees of a run while it goes on."""
 
+    is_blind: bool
+    """Whether it takes no notice of events: then they need not be read."""
+
     def __enter__(self) -> Self: ...
     def __exit__(self, *_: object) -> None: ...
 
@@ -88,7 +91,7 @@ async def _cancel(run: Run, display: Display, stop: asyncio.Event) -> None:
 
 def _catch_up(run_id: str, read: Read, display: Display, progress: Progress, seconds: float) -> None:
     until = time.perf_counter() + seconds
-    while True:
+    while not display.is_blind:
         page = list(read(run_id, progress.seq, PAGE))
         for recorded in page:
             progress.apply(recorded)
@@ -98,7 +101,9 @@ def _catch_up(run_id: str, read: Read, display: Display, progress: Progress, sec
 
 
 class Silent:
-    """Nothing but what is said at the end."""
+    """Nothing but what is bad, at the end."""
+
+    is_blind = True
 
     def __enter__(self) -> Self:
         return self
@@ -120,6 +125,8 @@ class Silent:
 
 class Lines(Silent):
     """A line for each step that has ended, and for each failed attempt."""
+
+    is_blind = False
 
     def __init__(self) -> None:
         self._named = 0
@@ -162,25 +169,35 @@ class Lines(Silent):
 class Logged(Silent):
     """The same as lines of the log; what fails the kernel logs itself."""
 
+    is_blind = False
+
+    def __init__(self, run_id: str) -> None:
+        self._run_id = run_id
+
     def tell(self, event: events.AnyEvent) -> None:
         """See Display."""
         match event:
             case events.StepSucceeded():
-                where = {"node": event.step, "attempt": event.attempt}
-                LOGGER.info("step %s: succeeded in %s", event.step, duration_text(event.duration_ms), extra=where)
-            case events.StepSkipped() | events.StepCancelled():
-                word = "skipped" if isinstance(event, events.StepSkipped) else "cancelled"
-                LOGGER.info("step %s: %s: %s", event.step, word, event.reason, extra={"node": event.step})
+                self._log(event.step, f"succeeded in {duration_text(event.duration_ms)}", attempt=event.attempt)
+            case events.StepSkipped():
+                self._log(event.step, f"skipped: {event.reason}")
+            case events.StepCancelled():
+                self._log(event.step, f"cancelled: {event.reason}", attempt=event.attempt)
             case _:
                 pass
 
     def say(self, text: str, *, is_bad: bool = False) -> None:
         """See Display."""
-        LOGGER.log(logging.ERROR if is_bad else logging.INFO, "%s", text)
+        LOGGER.log(logging.ERROR if is_bad else logging.INFO, "%s", text.strip(), extra={"run": self._run_id})
+
+    def _log(self, step: str, text: str, **where: int) -> None:
+        LOGGER.info("step %s: %s", step, text, extra={"run": self._run_id, "node": step, **where})
 
 
 class Terminal(Silent):
     """A bar, counts and the names of what runs, renewed in place; failed attempts stay as lines above it."""
+
+    is_blind = False
 
     def __init__(self) -> None:
         from rich.console import Console  # costs 50 ms, and only terminals need it
@@ -282,10 +299,10 @@ def _one_line(error: events.Error) -> str:
     return cut(" ".join(str(error).split()), ERROR_CHARACTERS)
 
 
-def display_of(log: str | None, *, is_quiet: bool) -> Display:
+def display_of(run_id: str, log: str | None, *, is_quiet: bool) -> Display:
     """The display that fits: the log if there is one, a picture on a terminal, or else lines."""
     if log is not None:
-        return Logged()
+        return Logged(run_id)
     if is_quiet:
         return Silent()
     return Terminal() if sys.stderr.isatty() else Lines()

@@ -181,6 +181,8 @@ def _write_steps(tree: ExecutionTree, *, all_steps: bool) -> None:
         values = ", ".join(f"{name} = {value}" for name, value in detail.outputs)
         said = " ".join((detail.error or values).split())
         rows.append([node.node_id, outcome.status, str(outcome.attempts or ""), took, cut(said, SAID_CHARACTERS)])
-    output.write_table(["step", "status", "tries", "took", "outputs or error"], rows, elastic=["outputs or error", "step"])
+    output.write_table(
+        ["step", "status", "tries", "took", "outputs or error"], rows, elastic=["outputs or error", "step"]
+    )
     if len(shown) < len(steps):
         output.say(f"… and {len(steps) - len(shown):,} more steps: --all shows them")

@@ -8,7 +8,7 @@ import typer
 
 App: TypeAlias = Annotated[
     str | None,
-    typer.Option("--app", metavar="MODULE:NAME", help="The application: package.module:name or path/file.py:name."),
+    typer.Option("--app", metavar="MODULE:NAME", help="The application: package.module:name, or path/file.py."),
 ]
 Inputs: TypeAlias = Annotated[
     list[str] | None,
@@ -17,7 +17,10 @@ Inputs: TypeAlias = Annotated[
     ),
 ]
 Store: TypeAlias = Annotated[
-    str | None, typer.Option("--store", metavar="FILE", help="The store of the runs.", show_default="dagger.db")
+    str | None, typer.Option("--store", metavar="FILE", help="The store that has the runs; default: dagger.db.")
+]
+AppStore: TypeAlias = Annotated[
+    str | None, typer.Option("--store", metavar="FILE", help="Where the run is kept; default: as the application says.")
 ]
 Config: TypeAlias = Annotated[
     list[str] | None, typer.Option("--config", metavar="KEY=VALUE", help="A setting of the run; may be repeated.")

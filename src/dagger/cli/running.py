@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -58,7 +58,7 @@ def run(
     *,
     inputs: options.Inputs = None,
     app: options.App = None,
-    store: options.Store = None,
+    store: options.AppStore = None,
     config: options.Config = None,
     tag: options.Tags = None,
     run_id: Annotated[
@@ -75,20 +75,20 @@ def run(
     """
     given, settings, tags = inputs_of(inputs or ()), config_of(config or ()), tags_of(tag or ())
 
+    def load() -> Dagger:
+        if app is None:
+            raise UsageError(_lacks_app(target))
+        return load_app(app, store)
+
     async def begin(application: Dagger) -> tuple[Run, Progress]:
+        spec = Static(_name_of(application, target))
         try:
-            started = await application.start(Static(name), inputs=given, config=settings, run_id=run_id, tags=tags)
+            started = await application.start(spec, inputs=given, config=settings, run_id=run_id, tags=tags)
         except InputInvalid as error:
             raise UsageError(f"{error}\n  inputs are given with -i key=value, or -i @file.json") from None
         return started, Progress()
 
-    with _prepared(Manner(json, dot, log, quiet)) as manner:
-        if app is None:
-            raise UsageError(_lacks_app(target))
-        application = load_app(app, store)
-        name = _name_of(application, target)
-        ended = asyncio.run(_execute(application, begin, manner))
-    return _tell(ended, manner)
+    return _follow(load, begin, Manner(json, dot, log, quiet))
 
 
 def resume(
@@ -113,6 +113,11 @@ def resume(
     settings = config_of(config or ())
     value = None if input is None else value_of(input)
 
+    def load() -> Dagger:
+        application = _app_of(run, store) if app is None else load_app(app, store)
+        require_store(application.store.url)
+        return application
+
     async def begin(application: Dagger) -> tuple[Run, Progress]:
         found = await find_run(application, run)
         progress = Progress()
@@ -123,20 +128,17 @@ def resume(
         except ActionNotRegistered as error:
             raise UsageError(f"{error}\n  the application is {application.address}; --app names another") from None
 
-    with _prepared(Manner(json, dot, log, quiet)) as manner:
-        application = _app_of(run, store) if app is None else load_app(app, store)
-        require_store(application.store.url)
-        ended = asyncio.run(_execute(application, begin, manner))
-    return _tell(ended, manner)
+    return _follow(load, begin, Manner(json, dot, log, quiet))
 
 
-@contextlib.contextmanager
-def _prepared(manner: Manner) -> Iterator[Manner]:
-    """Check what can be checked before the run; under `--json` nothing else gets to stdout, whoever prints."""
+def _follow(load: Callable[[], Dagger], begin: Begin, manner: Manner) -> int:
+    """Begin a run, see it to its end, and tell: under `--json` nothing else gets to stdout, whoever prints."""
     if manner.dot is not None and not Path(manner.dot).absolute().parent.is_dir():
         raise UsageError(f"--dot {manner.dot}: there is no folder {Path(manner.dot).absolute().parent}")
-    with logged(manner.log), output.stdout_kept() if manner.json else contextlib.nullcontext():
-        yield manner
+    with logged(manner.log):
+        with output.stdout_kept() if manner.json else contextlib.nullcontext():
+            ended = asyncio.run(_execute(load(), begin, manner))
+        return _tell(ended, manner)
 
 
 def _lacks_app(target: str) -> str:
@@ -177,7 +179,7 @@ async def _execute(application: Dagger, begin: Begin, manner: Manner) -> Ended:
         async with application:
             url = application.store.url
             run, progress = await begin(application)
-            display = display_of(manner.log, is_quiet=manner.quiet)
+            display = display_of(run.id, manner.log, is_quiet=manner.quiet)
             try:
                 report = await follow(run, application.store.read, display, progress, stop)
             except (StoreError, InvalidState) as error:
@@ -191,7 +193,7 @@ async def _execute(application: Dagger, begin: Begin, manner: Manner) -> Ended:
 def _tell(ended: Ended, manner: Manner) -> int:
     report = ended.report
     has_succeeded = report.status == "succeeded"
-    display = display_of(manner.log, is_quiet=manner.quiet)
+    display = display_of(report.run_id, manner.log, is_quiet=manner.quiet)
     display.say(summary.headline(report), is_bad=not has_succeeded)
     if manner.json:
         output.write_json(report.to_dict())

@@ -10,8 +10,8 @@ from dagger.views.texts import cut, visible
 
 _SPECIAL = re.compile(r"[\"#$%&;<=>@\[\\\]^`{|}~*]|\b_|_\b|^[-+]|(?<=^\d)[.)]|(?<=^\d\d)[.)]", re.ASCII)
 """What is Mermaid's, HTML's or Markdown's own, since a label is read as all three: `1. x` would become a list."""
-
-
+_MEANT = re.compile(r"\\(?=n)|\$(?=\$)|\bfa[a-z]?:(?=fa-)")
+"""What Mermaid takes for a line break, a formula or an icon even when written in codes: a space of no width follows."""
 BOXES, ARROWS = 120, 450
 """A larger scene is folded first: by default Mermaid refuses more than 500 arrows and 50,000 characters."""
 _LIKE = str.maketrans("<>&", "\uff1c\uff1e\uff06")
@@ -69,7 +69,7 @@ def _label(box: Box) -> str:
 def _text(text: str) -> str:
     """One line for a quoted label: whatever has a meaning becomes a character code."""
     shown = visible(text).replace("\n", " ").strip() or " "
-    return _SPECIAL.sub(_codes, shown)
+    return _SPECIAL.sub(_codes, _MEANT.sub("\\g<0>\u200b", shown))
 
 
 def _codes(match: re.Match[str]) -> str:
