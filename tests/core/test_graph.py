@@ -156,7 +156,7 @@ def test_words_about_a_node_do_not_change_its_hash(change):
 
 def test_a_default_that_is_written_down_does_not_change_the_hash():
     """Nor does it matter where the value came from."""
-    written = Node(id="a", action="add", timeout=float("3600"), run_when="".join(["succ", "eeded"]), priority=0)
+    written = Node(id="a", action="add", timeout=float("3600"), run_when="SUCCEEDED".lower(), priority=0)
     assert written.hashed().hash == Node(id="a", action="add").hashed().hash
 
 

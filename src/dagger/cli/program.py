@@ -81,6 +81,8 @@ def execute(argv: Sequence[str] | None = None) -> int:
         return _misused(error)
     except KeyboardInterrupt:
         return INTERRUPTED
+    except SystemExit:
+        return PIPE_CLOSED  # typer leaves so when a write finds the pipe closed, and in no other case
     except BrokenPipeError:
         # the interpreter flushes stdout once more when it ends: into nothing, then
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -6,7 +6,6 @@ chunks, so that appending costs the same at any length.
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NoReturn, TypeAlias
@@ -123,7 +122,7 @@ class CacheView:
         keys = self.keys(section)
         if not keys:
             return f"section {section!r} of the cache is empty{nearest(section, self)}"
-        near = nearest(key, keys, label="nearest is") or f"; it has: {', '.join(keys[:8])}"
+        near = nearest(key, keys) or f"; it has: {', '.join(keys[:8])}"
         return f"section {section!r} of the cache has no key {key!r}{near}"
 
 
@@ -154,11 +153,11 @@ class Cache(CacheView):
     def from_json(cls, text: str | bytes) -> Cache:
         """The cache that `to_json` wrote. Raises InputInvalid where it is no object of objects."""
         try:
-            whole = msgspec.json.decode(text, type=dict[str, dict[str, msgspec.Raw]])
-        except msgspec.DecodeError as error:
+            whole = msgspec.json.decode(text, type=dict[str, dict[str, Any]])
+        except (ValueError, RecursionError) as error:  # msgspec's and Unicode's errors are ValueErrors
             message = f"the text is no cache, an object of sections of keys: {error}"
             raise InputInvalid(message) from None
-        return cls({section: {k: bytes(v) for k, v in keys.items()} for section, keys in whole.items()})
+        return cls.of(whole)
 
     @classmethod
     def of(cls, seed: CacheView | Mapping[str, Mapping[str, object]] | None) -> Cache:
@@ -217,7 +216,7 @@ def collect(  # noqa: PLR0917 - a write's own four parts come first
     except codec.NotJson as problem:
         message = f"{where}: {problem}"
         raise error(message) from None
-    return Write(op, section, key, msgspec.Raw(text))
+    return Write(op, section, key, msgspec.Raw(codec.guarded(text)))
 
 
 def apply(sections: Sections, write: Write) -> None:
@@ -245,14 +244,19 @@ def _append(keys: dict[str, Stored], key: str, text: bytes) -> None:
 
 
 def _add(keys: dict[str, Stored], key: str, text: bytes) -> None:
-    present = keys.get(key)
-    held = codec.decode(present) if isinstance(present, bytes) else 0
-    number = codec.decode(text)
-    total = (held if _is_number(held) else 0) + number
-    if isinstance(total, float) and not math.isfinite(total):
-        # two honest numbers may add up to infinity, which is not JSON: the largest float stands for it
-        total = math.copysign(sys.float_info.max, total)
-    keys[key] = codec.encode(total)
+    held, number = _number(keys.get(key)), _number(text)
+    try:
+        keys[key] = codec.encode(held + number)
+    except (OverflowError, codec.NotJson):
+        # two honest numbers may add up to more than JSON holds: the largest float stands for it
+        largest = sys.float_info.max
+        keys[key] = codec.encode(largest if max(held, number, key=abs) > 0 else -largest)
+
+
+def _number(stored: Stored | None) -> float:
+    """The number that is stored; 0 for anything else: the later write wins."""
+    value = codec.decode(stored) if isinstance(stored, bytes) else 0
+    return value if _is_number(value) else 0
 
 
 def _delete(keys: dict[str, Stored], key: str, _: bytes) -> None:

@@ -20,11 +20,16 @@ BLOB_ABOVE_BYTES = 64 * 1024
 MAX_DEPTH = 200
 """SQLite reads JSON to a depth of 1,000; a value stands inside an event, and 200 levels are no honest data."""
 
+MAX_INTEGER_BITS = 14_000
+"""Some 4,200 digits: Python and msgspec read no more than 4,300 characters as an integer."""
+
 _BLOB_PREFIX = b'{"$blob":'
 BRACE = ord("{")
 """How every reference to a blob begins: a text that begins otherwise is the value itself."""
+_GUARD = b" "
+_MAY_NEED_A_BLOB = _GUARD + b"{"
 _CONTAINERS = frozenset((dict, list, tuple))
-_EXACT = frozenset((str, int, bool, type(None)))
+_EXACT = frozenset((str, bool, type(None)))
 
 _write = msgspec.json.Encoder().encode
 _read = msgspec.json.Decoder().decode
@@ -56,11 +61,16 @@ _read_reference = msgspec.json.Decoder(BlobReference).decode
 def encode(value: object) -> bytes:
     """The value as JSON text. Dataclasses, models, enums and tuples become JSON values.
 
-    Raises NotJson, naming the path, for NaN, infinities, keys that are no strings, and unknown types.
+    Raises NotJson, naming the path, for NaN, infinities, keys that are no strings, unknown types, and what is
+    too deep or too long to be read back.
     """
     kind = type(value)
     try:
-        if kind in _EXACT or (kind is float and math.isfinite(value)):  # type: ignore[arg-type]
+        if (
+            kind in _EXACT
+            or (kind is int and value.bit_length() <= MAX_INTEGER_BITS)  # type: ignore[attr-defined]
+            or (kind is float and math.isfinite(value))  # type: ignore[arg-type]
+        ):
             return _write(value)
         plain = msgspec.to_builtins(value, enc_hook=_plain)
         _refuse_inexact(plain)
@@ -89,8 +99,14 @@ def blob_reference(data: bytes) -> BlobReference:
     return _read_reference(data)
 
 
+def guarded(data: bytes) -> bytes:
+    """A value's JSON text for a place where references stand too, before it is sealed: never taken for one."""
+    return _GUARD + data if data.startswith(_BLOB_PREFIX) else data
+
+
 def seal(data: bytes) -> tuple[bytes, Blob | None]:
     """What to write in an event for a value's JSON text: itself, or a reference and the blob to store."""
+    data = data.removeprefix(_GUARD)  # an event's reader drops the space, and the guard with it
     if len(data) <= BLOB_ABOVE_BYTES and not data.startswith(_BLOB_PREFIX):
         return data, None
     blob = Blob(hashlib.blake2b(data, digest_size=16).hexdigest(), data)
@@ -99,7 +115,7 @@ def seal(data: bytes) -> tuple[bytes, Blob | None]:
 
 def sealed(data: bytes, blobs: list[Blob]) -> msgspec.Raw:
     """What to write in an event for a value's JSON text; a blob to store beside it goes to `blobs`."""
-    if len(data) > BLOB_ABOVE_BYTES or data[0] == BRACE:
+    if len(data) > BLOB_ABOVE_BYTES or data[0] in _MAY_NEED_A_BLOB:
         data, blob = seal(data)
         if blob is not None:
             blobs.append(blob)
@@ -126,7 +142,7 @@ def _plain(value: object) -> object:
 def _refuse_inexact(plain: object) -> None:
     """Raise NotJson for what msgspec would write as something else: NaN as null, the key 1 as "1"."""
     open_values: list[tuple[Any, int]] = [(plain, 1)] if type(plain) in _CONTAINERS else []
-    if isinstance(plain, float) and not math.isfinite(plain):
+    if (isinstance(plain, float) and not math.isfinite(plain)) or (isinstance(plain, int) and _is_long(plain)):
         raise NotJson(_locate(plain))
     while open_values:
         container, depth = open_values.pop()
@@ -142,34 +158,53 @@ def _refuse_inexact(plain: object) -> None:
         kinds = set(map(type, values))
         if float in kinds and not all(map(math.isfinite, (v for v in values if type(v) is float))):
             raise NotJson(_locate(plain))
+        if int in kinds and any(map(_is_long, (v for v in values if type(v) is int))):
+            raise NotJson(_locate(plain))
         if not kinds.isdisjoint(_CONTAINERS):
             open_values.extend((v, depth + 1) for v in values if type(v) in _CONTAINERS)
 
 
-def _locate(value: object, path: str = "$") -> str:
+def _is_long(number: int) -> bool:
+    return number.bit_length() > MAX_INTEGER_BITS
+
+
+def _locate(value: object, path: str = "$", depth: int = 0) -> str:
     """`at $.items[3]: NaN …` for the first thing in `value` that is not JSON; empty where all of it is."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return f"at {path}: {value} is not a JSON number; use None or a string for it"
-    if isinstance(value, str) and not isinstance(value, enum.Enum):
-        return "" if is_text(value) else f"at {path}: the text has lone surrogates and is not Unicode"
+    if isinstance(value, (int, float, str)) and not isinstance(value, enum.Enum):
+        wrong = _wrong_with(value)
+        return f"at {path}: {wrong}" if wrong else ""
     try:
         shallow = msgspec.to_builtins(value, enc_hook=_plain) if type(value) not in _CONTAINERS else value
     except (TypeError, ValueError) as error:
         fields = getattr(value, "__dict__", None) or {
             name: getattr(value, name, None) for name in getattr(value, "__struct_fields__", ())
         }
-        return _locate(fields, path) if fields else f"at {path}: {error}"
+        return _locate(fields, path, depth) if fields else f"at {path}: {error}"
+    if isinstance(shallow, (dict, list, tuple)) and depth >= MAX_DEPTH:
+        return f"at $: nested deeper than {MAX_DEPTH} levels"
     if isinstance(shallow, dict):
         for key, inner in shallow.items():
-            if not isinstance(key, str):
-                return f"at {path}: the key {key!r} is a {type(key).__name__}, not a string"
-            if found := _locate(inner, f"{path}.{key}"):
+            if not is_text(key):
+                wrong = "has lone surrogates" if isinstance(key, str) else f"is a {type(key).__name__}, not a string"
+                return f"at {path}: the key {key!r} {wrong}"
+            if found := _locate(inner, f"{path}.{key}", depth + 1):
                 return found
     elif isinstance(shallow, (list, tuple)):
         for index, inner in enumerate(shallow):
-            if found := _locate(inner, f"{path}[{index}]"):
+            if found := _locate(inner, f"{path}[{index}]", depth + 1):
                 return found
     return ""
+
+
+def _wrong_with(value: float | str) -> str:
+    if isinstance(value, str):
+        return "" if is_text(value) else "the text has lone surrogates and is not Unicode"
+    if isinstance(value, int):
+        bits = value.bit_length()
+        return (
+            f"an integer of {bits} bits is too long for a JSON number; use a string for it" if _is_long(value) else ""
+        )
+    return "" if math.isfinite(value) else f"{value} is not a JSON number; use None or a string for it"
 
 
 def is_text(value: object) -> bool:

@@ -25,8 +25,9 @@ def bind(state: State, step: str, node: Node, action: Action, load: Callable[[st
             made[name] = argument(action, node, name, text)
         elif action.gathers:
             made[name] = codec.decode(text)
-    if len(made) < len(action.required):
-        refuse_missing(action, node, made)
+    for name in action.required:
+        if name not in made:
+            refuse_missing(action, node, made)
     if action.refuse is not None:
         texts = input_texts(state, step, node, action, load)
         if wrong := action.refuse({name: codec.decode(text) for name, text in texts}):

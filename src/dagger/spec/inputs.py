@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from dagger.core import codec
 from dagger.core.errors import InputInvalid, nearest
-from dagger.core.graph import INPUT_TYPES, Definition
+from dagger.core.graph import Definition, Reference, is_of_type, node_of
 
 
 def run_inputs(definition: Definition, given: Mapping[str, Any]) -> dict[str, bytes]:
@@ -27,13 +27,13 @@ def run_inputs(definition: Definition, given: Mapping[str, Any]) -> dict[str, by
             texts[name] = codec.encode(value)
         except codec.NotJson as error:
             problems.append(f"run input {name!r}: {error}")
+    problems += _mistyped(definition, given, texts)
     for name, default in _wanted_inputs(definition).items():
         if name not in given:
             if default is None:
-                problems.append(f"run input {name!r} is missing{nearest(name, given)}")
+                problems.append(f"run input {name!r} is missing{nearest(name, filter(codec.is_text, given))}")
             else:
                 texts[name] = default
-    problems += _mistyped(definition, given)
     if problems:
         message = f"graph {definition.name!r}: " + "; ".join(problems)
         raise InputInvalid(message)
@@ -50,28 +50,22 @@ def _wanted_inputs(definition: Definition) -> dict[str, bytes | None]:
     wanted: dict[str, bytes | None] = {}
     for node in definition.nodes:
         for entry in node.inputs:
-            if entry.reference.startswith("inputs."):
-                name = entry.reference[len("inputs.") :].partition(".")[0].partition("[")[0]
+            if node_of(entry.reference) == "inputs" and (name := Reference.parse(entry.reference).output):
                 wanted[name] = None
     return wanted
 
 
-def _mistyped(definition: Definition, given: Mapping[str, Any]) -> Iterable[str]:
+def _mistyped(definition: Definition, given: Mapping[str, Any], texts: Mapping[str, bytes]) -> Iterator[str]:
+    """What the declaration says against the given inputs; `texts` are those that are JSON."""
     declared = definition.inputs
     if declared is None:
         return
-    for name, value in given.items():
+    for name, text in texts.items():
         if name not in declared:
             near = nearest(name, declared) or f"; it takes: {', '.join(declared) or 'none'}"
             yield f"there is no run input {name!r}{near}"
             continue
         kinds = declared[name].type
         names: Sequence[str] = (kinds,) if isinstance(kinds, str) else kinds or ()
-        plain = msgspec.to_builtins(value, enc_hook=lambda thing: thing.__dict__)
-        if names and not any(_is_of(kind, plain) for kind in names):
-            yield f"run input {name!r} must be {' or '.join(names)}, not {value!r:.80}"
-
-
-def _is_of(kind: str, value: object) -> bool:
-    value = list(value) if isinstance(value, tuple) else value
-    return isinstance(value, INPUT_TYPES[kind]) and (kind == "boolean" or not isinstance(value, bool))
+        if names and not is_of_type(codec.decode(text), names):
+            yield f"run input {name!r} must be {' or '.join(names)}, not {given[name]!r:.80}"

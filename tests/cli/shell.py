@@ -1,0 +1,148 @@
+"""How the tests type commands: in this process for speed, or in one of their own."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from dagger.cli import main
+
+FLOWS = '''"""An application for tests."""
+
+import asyncio
+import sys
+import time
+from pathlib import Path
+
+from dagger import Context, Dagger, Graph
+
+app = Dagger(config={"retry_strategy": "immediate", "max_attempts": 2})
+
+
+@app.action
+async def add(a: float, b: float) -> float:
+    return a + b
+
+
+@app.action
+async def fragile() -> int:
+    if not Path("mended").exists():
+        raise ConnectionError("the other\\nside is down")
+    return 1
+
+
+@app.action
+async def chatty() -> str:
+    print("printed by the action")
+    return "said"
+
+
+@app.action
+async def sleepy(seconds: float, ctx: Context) -> str:
+    Path("asleep").touch()
+    await asyncio.sleep(seconds)
+    return "slept"
+
+
+@app.action
+async def blocking(seconds: float) -> str:
+    Path("asleep").touch()
+    time.sleep(seconds)
+    return "blocked"
+
+
+@app.action
+async def spend(ctx: Context) -> None:
+    ctx.spend_tokens(11)
+
+
+@app.action
+async def wordy(ctx: Context) -> None:
+    ctx.log.warning("mind the step")
+
+
+sums = Graph("ready", tags=["demo", "sums"], description="one and two", version="2")
+sums.add(add, a=1, b=2, outputs=["sum"])
+app.add_graph(sums)
+repairs = Graph("repairs")
+repairs.add(add, a=repairs.add(fragile), b=1)
+app.add_graph(repairs)
+for name, action in {"sleeping": sleepy, "blocking": blocking}.items():
+    graph = Graph(name)
+    graph.add(action, seconds=60, after=[graph.add(add, a=1, b=1)])
+    app.add_graph(graph)
+for action in (chatty, spend, wordy):
+    graph = Graph(action.__name__)
+    graph.add(action)
+    app.add_graph(graph)
+'''
+
+SUMS = """\
+name: sums
+nodes:
+  - {id: first, action: add, inputs: {a: inputs.x, b: inputs.y}, outputs: [sum]}
+  - {id: second, action: add, inputs: {a: first.sum, b: {value: 1}}, outputs: [sum]}
+"""
+
+
+class Typed(NamedTuple):
+    """What a command came to."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self):
+        return json.loads(self.out)
+
+
+def in_process(capfd, *words):
+    capfd.readouterr()
+    code = main(words)
+    sys.stdout.flush()
+    return Typed(code, *capfd.readouterr())
+
+
+def begin(*words, cwd=None, **environment):
+    """The command in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "dagger", *map(str, words)],
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        env=os.environ | {"PYTHONUNBUFFERED": "1", **environment},
+    )
+
+
+def finish(process):
+    out, err = process.communicate(timeout=60)
+    return Typed(process.returncode, out, err)
+
+
+def typed(*words, cwd=None, **environment):
+    """The command in a process of its own, to its end."""
+    return finish(begin(*words, cwd=cwd, **environment))
+
+
+def wait_for(condition, process):
+    """Until something has become true that `process` brings about."""
+    until = time.monotonic() + 60
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < until, "it never came"
+        time.sleep(0.01)
+
+
+def run_ids(shell, *words):
+    return [row["run_id"] for row in shell("runs", "--json", *words).json]
+
+
+def marker(folder: Path):
+    return (folder / "asleep").exists

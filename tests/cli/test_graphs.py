@@ -1,0 +1,155 @@
+"""dagger.cli.graphs: `dagger validate`, `ls`, `graph` and `schema`."""
+
+import json
+
+import pytest
+from tests.cli.shell import run_ids
+
+BAD = "name: bad\nnodes:\n  - {id: a, action: ad}\n  - {id: a, action: add}\n"
+
+
+def test_a_sound_file_is_called_fine(shell):
+    """And it is said that the actions were not looked at."""
+    typed = shell("validate", "sums.yaml")
+
+    assert (typed.code, typed.out) == (0, "sums.yaml: graph 'sums' of 2 nodes is fine\n")
+    assert typed.err.startswith("actions were not checked: --app ")
+
+
+def test_with_an_application_the_actions_are_checked(shell, home):
+    """Nothing is left unsaid then."""
+    (home / "bad.yaml").write_text("name: bad\nnodes: [{id: a, action: ad}]\n")
+
+    assert shell("validate", "sums.yaml", "--app", "flows.py").err == ""
+    assert shell("validate", "bad.yaml").code == 0
+    typed = shell("validate", "bad.yaml", "--app", "flows.py")
+    assert typed.code == 2
+    assert typed.err == "bad.yaml:2: node 'a': action 'ad' is not registered; did you mean 'add'?\n"
+
+
+def test_all_problems_of_all_files_are_named(shell, home):
+    """One bad file hides no other, and the good ones are named too."""
+    (home / "bad.yaml").write_text(BAD)
+    (home / "worse.yaml").write_text("nodes: []\n")
+
+    typed = shell("validate", "bad.yaml", "sums.yaml", "worse.yaml", "missing.yaml")
+
+    assert typed.code == 2
+    assert typed.out == "sums.yaml: graph 'sums' of 2 nodes is fine\n"
+    files = {line.partition(":")[0] for line in typed.err.splitlines()[:-1]}
+    assert files == {"bad.yaml", "worse.yaml", "missing.yaml"}
+
+
+def test_a_folder_stands_for_its_files(shell, home):
+    """All of their problems, too."""
+    (home / "all").mkdir()
+    (home / "all/one.yaml").write_text(BAD)
+    (home / "all/two.yml").write_text((home / "sums.yaml").read_text())
+
+    assert shell("validate", "all").err.startswith("all/one.yaml:4: node 'a'")
+    (home / "all/one.yaml").unlink()
+    assert shell("validate", "all").out == "all: graph 'sums' of 2 nodes is fine\n"
+
+
+def test_problems_come_as_json(shell, home):
+    """File, line, kind and message of each."""
+    (home / "bad.yaml").write_text(BAD)
+
+    (problem,) = shell("validate", "bad.yaml", "--json").json
+
+    assert (problem["file"], problem["line"], problem["kind"]) == ("bad.yaml", 4, "NodeAlreadyExists")
+    assert shell("validate", "sums.yaml", "--json").json == []
+
+
+def test_the_graphs_of_an_application_are_listed(shell):
+    """With what finds them: tags and descriptions."""
+    typed = shell("ls", "--app", "flows.py")
+
+    assert typed.out.splitlines()[:2] == [
+        "graph     nodes  version  tags       description",
+        "ready     1      2        demo sums  one and two",
+    ]
+
+
+def test_graphs_are_found_by_their_tags(shell):
+    """All of several must be there."""
+    assert [row["name"] for row in shell("ls", "--app", "flows", "--tag", "demo", "--json").json] == ["ready"]
+    assert shell("ls", "--app", "flows", "--tag", "demo", "--tag", "x", "--json").json == []
+    assert shell("ls", "--app", "flows", "--tag", "x").err == "no graphs with this tag\n"
+
+
+def test_a_listed_graph_is_described_in_json(shell):
+    """Everything but its nodes' inner life."""
+    (row,) = shell("ls", "--app", "flows.py", "--tag", "demo", "--json").json
+
+    assert row == {
+        "name": "ready",
+        "description": "one and two",
+        "author": "",
+        "version": "2",
+        "signature": "",
+        "tags": ["demo", "sums"],
+        "inputs": None,
+        "nodes": ["add"],
+    }
+
+
+def test_listing_graphs_needs_an_application(shell, home):
+    """And says so; one without graphs is no error."""
+    (home / "none.py").write_text("from dagger import Dagger\napp = Dagger()\n")
+
+    assert shell("ls").err.startswith("error: --app is missing: whose graphs?")
+    typed = shell("ls", "--app", "none.py")
+    assert (typed.code, typed.err) == (0, "no graphs: the application has loaded none\n")
+
+
+@pytest.mark.parametrize(
+    ("format", "start"), [("dot", "digraph"), ("mermaid", "---"), ("svg", "<svg"), ("json", "{")]
+)
+def test_plans_and_runs_are_drawn_in_each_format(shell, format, start):
+    """A file, a graph by name, a run by its id."""
+    shell("run", "ready", "--app", "flows.py")
+    (run_id,) = run_ids(shell)
+
+    for words in (["sums.yaml"], ["ready", "--app", "flows.py"], [run_id], [run_id[-8:]]):
+        typed = shell("graph", *words, "--format", format)
+        assert typed.code == 0, typed
+        assert typed.out.startswith(start)
+
+
+def test_a_picture_goes_to_a_file_in_the_format_of_its_name(shell, home):
+    """--format wins where both are given."""
+    shell("graph", "sums.yaml", "-o", "plan.svg")
+    shell("graph", "sums.yaml", "-o", "plan.json", "--format", "dot")
+
+    assert (home / "plan.svg").read_text().startswith("<svg")
+    assert (home / "plan.json").read_text().startswith("digraph")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["nothing.yaml"], "nothing.yaml: there is no such file"),
+        (["nothing"], "error: there is no run 'nothing' in dagger.db"),
+        (["nothing", "--app", "flows.py"], "error: there is no run 'nothing' in dagger.db"),
+        (["nothing", "--store", "other.db"], "error: there is no store other.db"),
+        (["sums.yaml", "-o", "nowhere/plan.dot"], "error: nowhere/plan.dot cannot be written: No such file"),
+        (["sums.yaml", "--format", "png"], "error: Invalid value for '--format': 'png' is not one of 'dot'"),
+    ],
+)
+def test_what_cannot_be_drawn_is_told(shell, words, said):
+    """Exit code 2, and where."""
+    shell("run", "ready", "--app", "flows.py")
+
+    typed = shell("graph", *words)
+
+    assert (typed.code, typed.out) == (2, "")
+    assert typed.err.startswith(said)
+
+
+def test_the_schema_of_graph_files_is_printed(shell):
+    """For editors."""
+    schema = shell("schema").json
+
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert json.dumps(schema).count("on_failure") > 0

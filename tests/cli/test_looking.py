@@ -1,0 +1,176 @@
+"""dagger.cli.looking: `dagger runs`, `show` and `events`."""
+
+import json
+
+import pytest
+from tests.cli.shell import finish, marker, run_ids, wait_for
+
+MANY = """\
+from dagger import Dagger, Graph
+
+app = Dagger(config={"on_failure": "continue", "max_attempts": 1})
+
+@app.action
+async def check(number: int) -> int:
+    if number == 70:
+        raise ValueError("seventy")
+    return number
+
+graph = Graph("many")
+for number in range(80):
+    graph.add(check, number=number, id=f"n{number}")
+app.add_graph(graph)
+"""
+
+
+@pytest.fixture
+def three(shell):
+    """Runs `one` (succeeded), `two` (paused) and `three` (failed)."""
+    shell("run", "ready", "--app", "flows.py", "--run-id", "one", "--tag", "k=1", "--tag", "l=2")
+    shell("run", "repairs", "--app", "flows.py", "--run-id", "two", "--tag", "k=1")
+    shell("run", "repairs", "--app", "flows.py", "--run-id", "three", "--config", "on_failure=stop")
+    return shell
+
+
+def test_runs_are_listed_newest_first(three):
+    """A line each; ids are whole, so that they can be copied."""
+    lines = three("runs").out.splitlines()
+
+    assert lines[0].split() == ["run", "graph", "status", "started", "lasted", "tags"]
+    assert [line.split()[:3] for line in lines[1:]] == [
+        ["three", "repairs", "failed"],
+        ["two", "repairs", "paused"],
+        ["one", "ready", "succeeded"],
+    ]
+    assert lines[3].endswith("k=1 l=2")
+
+
+@pytest.mark.parametrize(
+    ("words", "ids"),
+    [
+        ([], ["three", "two", "one"]),
+        (["--status", "paused"], ["two"]),
+        (["--status", "waiting"], []),
+        (["--status", "interrupted"], []),
+        (["--graph", "repairs"], ["three", "two"]),
+        (["--tag", "k=1"], ["two", "one"]),
+        (["--tag", "k=1", "--tag", "l=2"], ["one"]),
+        (["--limit", "1"], ["three"]),
+        (["--graph", "repairs", "--status", "failed"], ["three"]),
+    ],
+)
+def test_runs_are_found_by_what_they_are(three, words, ids):
+    """Conditions add up."""
+    assert run_ids(three, *words) == ids
+
+
+def test_a_cut_list_says_so(three):
+    """With the option that shows more."""
+    assert three("runs", "--limit", "2").err == "… and older ones: --limit 20 shows more\n"
+
+
+def test_an_empty_list_is_no_error(three):
+    """Nothing on stdout, a word on stderr."""
+    typed = three("runs", "--graph", "nothing")
+
+    assert (typed.code, typed.out, typed.err) == (0, "", "no runs that fit\n")
+
+
+def test_a_listed_run_is_described_in_json(three):
+    """Times are ISO 8601, in UTC."""
+    row = three("runs", "--json", "--status", "paused").json[0]
+
+    assert {key: row[key] for key in ("run_id", "graph", "status", "tags", "reason")} == {
+        "run_id": "two",
+        "graph": "repairs",
+        "status": "paused",
+        "tags": {"k": "1"},
+        "reason": "'fragile' failed; mend the cause and resume the run",
+    }
+    assert row["started_at"].endswith("Z")
+    assert row["app"].endswith("flows.py:app")
+
+
+@pytest.mark.parametrize("command", [["runs"], ["show", "x"], ["events", "x"], ["graph", "x"]])
+def test_reading_makes_no_store(shell, home, command):
+    """A slip in the name leaves no file behind."""
+    typed = shell(*command, "--store", "nothing.db")
+
+    assert (typed.code, typed.out) == (2, "")
+    assert typed.err == "error: there is no store nothing.db; name the file that holds the runs with --store\n"
+    assert not (home / "nothing.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("store", "said"),
+    [
+        (".", "is a directory; name a file in it"),
+        ("flows.py", "flows.py is not a SQLite file; name another file"),
+        ("memory:", "memory: keeps nothing from one command to the next"),
+        ("nats://somewhere", "is no store that this version knows"),
+    ],
+)
+def test_what_is_no_store_is_refused(shell, store, said):
+    """With what to do instead."""
+    typed = shell("runs", "--store", store)
+
+    assert typed.code == 2
+    assert said in typed.err
+
+
+def test_a_run_is_shown_step_by_step(three):
+    """Steps that have not had their turn too."""
+    lines = three("show", "two").out.splitlines()
+
+    assert lines[0] == "run      two"
+    assert "status   paused" in lines
+    assert "tags     k=1" in lines
+    assert "why      'fragile' failed; mend the cause and resume the run" in lines
+    assert "steps    1 failed, 1 pending" in lines
+    assert [line.split()[:2] for line in lines[-2:]] == [["fragile", "failed"], ["add", "pending"]]
+    assert lines[-2].endswith("ConnectionError: the other side is down")
+
+
+def test_what_a_step_gave_is_shown(three):
+    """Shortened; --json has all of it."""
+    assert three("show", "one").out.splitlines()[-1].endswith("sum = 3.0")
+    assert three("show", "one", "--json").json["outputs"] == {"add": {"sum": 3.0}}
+
+
+def test_of_many_steps_the_telling_ones_are_shown(shell, home):
+    """Those that went wrong; --all shows the rest."""
+    (home / "many.py").write_text(MANY)
+    shell("run", "many", "--app", "many.py", "--run-id", "m")
+
+    typed = shell("show", "m")
+    assert [line.split()[0] for line in typed.out.splitlines()[-2:]] == ["step", "n70"]
+    assert typed.err == "… and 79 more steps: --all shows them\n"
+    assert len(shell("show", "m", "--all").out.splitlines()) == len(typed.out.splitlines()) + 79
+
+
+def test_the_journal_is_printed_line_by_line(three):
+    """`seq` first, then the event as it was written."""
+    events = [json.loads(line) for line in three("events", "one").out.splitlines()]
+
+    assert [(event["seq"], event["type"]) for event in events] == [
+        (1, "RunStarted"),
+        (2, "StepSucceeded"),
+        (3, "RunEnded"),
+    ]
+    assert three("events", "one").out.startswith('{"seq":1,"type":"RunStarted",')
+
+
+def test_a_run_that_goes_on_elsewhere_can_be_looked_at(shell, home, begin):
+    """Reading disturbs nobody; a killed one shows as interrupted."""
+    owner = begin("run", "sleeping", "--app", "flows.py", "--run-id", "mine")
+    wait_for(marker(home), owner)
+
+    assert "status   running" in shell("show", "mine").out.splitlines()
+    assert shell("show", "mine").out.splitlines()[-1].split()[:2] == ["sleepy", "running"]
+    assert shell("graph", "mine").code == 0
+    assert '"type":"StepStarted"' in shell("events", "mine").out
+    owner.kill()
+    finish(owner)
+    assert "status   interrupted" in shell("show", "mine").out.splitlines()
+    assert shell("show", "mine").out.splitlines()[-1].split()[:2] == ["sleepy", "interrupted"]
+    assert shell("show", "mine", "--json").json["status"] == "interrupted"

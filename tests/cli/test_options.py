@@ -1,0 +1,30 @@
+"""dagger.cli.options: the options that several commands share mean one thing everywhere."""
+
+import pytest
+import typer
+
+from dagger.cli.program import program
+
+COMMANDS = typer.main.get_command(program).commands
+
+
+def options_of(name):
+    return {option: parameter for parameter in COMMANDS[name].params for option in parameter.opts}
+
+
+def test_every_listing_has_json():
+    """So has every report; `events`, `graph --format json` and `schema` are JSON already."""
+    with_json = {name for name in COMMANDS if "--json" in options_of(name)}
+    assert with_json == {"run", "resume", "runs", "show", "validate", "ls"}
+
+
+def test_app_stands_on_every_command_that_runs_or_reads_code():
+    """And on no other."""
+    assert {name for name in COMMANDS if "--app" in options_of(name)} == {"run", "resume", "validate", "ls", "graph"}
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_every_option_is_explained(name):
+    """In a sentence that ends in a full stop."""
+    for parameter in COMMANDS[name].params:
+        assert parameter.help.endswith("."), f"{name} {parameter.opts}"

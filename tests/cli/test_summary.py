@@ -1,0 +1,120 @@
+"""dagger.cli.summary: what a run came to, in a few lines."""
+
+import shlex
+
+import pytest
+from tests.views.journals import T, failed, journal, node, started, succeeded
+
+from dagger.cli import summary
+from dagger.core.events import LimitReached, RunEnded, RunPaused
+from dagger.views.report import Report
+
+STORE = "/runs/it's mine.db"
+
+
+def report_of(nodes, *events):
+    recorded, state = journal(nodes, *events)
+    return Report(state, lambda: recorded, lambda _: b""), recorded[0].event.graph
+
+
+def paused(reason, ms=9):
+    return RunPaused(at=T + ms, reason=reason)
+
+
+def test_a_success_is_told_in_one_line():
+    """How long it took, and how many steps it had."""
+    report, _ = report_of([node("a")], succeeded("a", 5), RunEnded(at=T + 1300, status="succeeded"))
+
+    assert summary.headline(report) == "run run-1 succeeded after 1.3 s: 1 step"
+    assert list(summary.trouble(report, "", STORE)) == []
+
+
+def test_other_endings_are_counted():
+    """And what the run spent is told."""
+    report, _ = report_of(
+        [node("a"), node("b")],
+        succeeded("a", 5, tokens=1200),
+        failed("b", 8, policy="pause"),
+        paused("'b' failed"),
+    )
+
+    assert summary.headline(report) == "run run-1 is paused after 9 ms: 1 succeeded, 1 failed, 1,200 tokens"
+
+
+def test_the_outputs_of_the_last_nodes_are_told():
+    """Those that no other node needs."""
+    nodes = [node("a", outputs=["x"]), node("b", inputs={"x": "a.x"}, outputs=["y", "z"])]
+    report, graph = report_of(
+        nodes,
+        succeeded("a", 5, outputs={"x": 1}),
+        succeeded("b", 6, outputs={"y": "two", "z": [3]}),
+        RunEnded(at=T + 9, status="succeeded"),
+    )
+
+    assert list(summary.outputs(report, graph, STORE)) == ['b.y = "two"', "b.z = [3]"]
+
+
+def test_of_many_outputs_the_first_are_told():
+    """With the command that tells all."""
+    nodes = [node(f"n{number}", outputs=["x"]) for number in range(30)]
+    ended = [succeeded(f"n{number}", 5, outputs={"x": number}) for number in range(30)]
+    report, graph = report_of(nodes, *ended, RunEnded(at=T + 9, status="succeeded"))
+
+    lines = list(summary.outputs(report, graph, STORE))
+
+    assert len(lines) == 21
+    assert lines[-1] == f"… and 10 more: dagger show run-1 --store {shlex.quote(STORE)} --json"
+    assert list(summary.outputs(report, graph, "memory:"))[-1] == "… and 10 more"
+
+
+def test_what_goes_on_can_be_pasted_into_a_shell():
+    """Reason, error, and a command whose words are quoted."""
+    report, _ = report_of([node("a")], failed("a", 8, policy="pause"), paused("'a' failed; mend it"))
+
+    lines = list(summary.trouble(report, "'a' failed; mend it", STORE))
+
+    assert lines[0] == "  'a' failed; mend it"
+    assert lines[1].startswith("  a: ")
+    assert shlex.split(lines[2].removeprefix("  go on:   ")) == ["dagger", "resume", "run-1", "--store", STORE]
+
+
+def test_a_run_that_is_over_offers_its_details():
+    """It cannot be resumed."""
+    report, _ = report_of(
+        [node("a")], failed("a", 8, policy="continue"), RunEnded(at=T + 9, status="failed", error="a: E: no")
+    )
+
+    assert list(summary.trouble(report, "", "/x.db"))[-1] == "  details: dagger show run-1 --store /x.db"
+
+
+@pytest.mark.parametrize(
+    ("limit", "value", "option"),
+    [
+        ("max_tokens", 10, " --config max_tokens=20"),
+        ("timeout_seconds", 2.5, " --config timeout_seconds=5"),
+        ("timeout_seconds", 50000, " --config timeout_seconds=null"),
+    ],
+)
+def test_a_used_up_limit_is_raised_in_the_command(limit, value, option):
+    """Else the run would pause again at once."""
+    reason = f"{limit} of {value:g} used up"
+    report, _ = report_of(
+        [node("a")], LimitReached(at=T + 8, limit=limit, value=value, policy="pause"), paused(reason)
+    )
+
+    assert list(summary.trouble(report, reason, "/x.db"))[-1].endswith(f"--store /x.db{option}")
+
+
+def test_of_many_errors_the_first_are_told():
+    """Three lines, and how many more there are."""
+    nodes = [node(f"n{number}") for number in range(6)]
+    report, _ = report_of(
+        nodes,
+        *(failed(f"n{number}", 8, policy="continue") for number in range(6)),
+        RunEnded(at=T + 9, status="failed"),
+    )
+
+    lines = list(summary.trouble(report, "", "/x.db"))
+
+    assert len(lines) == 5
+    assert lines[3] == "  and 3 more lines"

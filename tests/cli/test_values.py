@@ -1,0 +1,84 @@
+"""dagger.cli.values: words of the command line, and the values that they stand for."""
+
+import pytest
+
+from dagger.cli.exits import UsageError
+from dagger.cli.values import config_of, inputs_of, tags_of, value_of
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1", 1),
+        ("1.0", 1.0),
+        ("true", True),
+        ("null", None),
+        ('"1"', "1"),
+        ("[1, 2]", [1, 2]),
+        ('{"a": "b"}', {"a": "b"}),
+        ("", ""),
+        ("yes", "yes"),
+        ("NaN", "NaN"),
+        ("1e999", "1e999"),
+        ("{a: 1}", "{a: 1}"),
+        ("\udcff", "\udcff"),
+        ("héllo ✓", "héllo ✓"),
+    ],
+)
+def test_a_value_is_json_or_else_a_string(text, value):
+    """What is not JSON is taken as it stands."""
+    assert value_of(text) == value
+    assert type(value_of(text)) is type(value)
+
+
+def test_inputs_are_pairs_and_files(tmp_path):
+    """Only the first `=` counts, and what stands later wins."""
+    (tmp_path / "in.json").write_text('{"a": 1, "b": [2]}')
+
+    assert inputs_of(["c=x=y", f"@{tmp_path}/in.json", "a=3"]) == {"c": "x=y", "a": 3, "b": [2]}
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "No such file or directory"),
+        ("{", "not JSON: "),
+        ("[1]", "a JSON object of inputs by name is wanted, not a list"),
+    ],
+)
+def test_a_bad_file_of_inputs_is_named(tmp_path, content, said):
+    """With what is wrong in it."""
+    file = tmp_path / "in.json"
+    if content is not None:
+        file.write_text(content)
+
+    with pytest.raises(UsageError) as caught:
+        inputs_of([f"@{file}"])
+
+    assert str(caught.value).startswith(f"-i @{file}: {said}")
+
+
+@pytest.mark.parametrize("word", ["x", "=1", ""])
+def test_a_word_that_is_no_pair_is_refused(word):
+    """The form that is wanted is told, for each option."""
+    with pytest.raises(UsageError, match="-i '.*': write key=value or @file.json"):
+        inputs_of([word])
+    with pytest.raises(UsageError, match="--tag '.*': write key=value"):
+        tags_of([word])
+    with pytest.raises(UsageError, match="--config '.*': write key=value, as in max_parallel=4"):
+        config_of([word])
+
+
+def test_a_config_is_checked():
+    """Names and ranges, all at once."""
+    assert config_of(["max_parallel=4", "retry_strategy=immediate"]) == {
+        "max_parallel": 4,
+        "retry_strategy": "immediate",
+    }
+    with pytest.raises(UsageError, match="--config: max_attempts: 0: must be .*; on_failure: 'no': must be"):
+        config_of(["max_attempts=0", "on_failure=no"])
+
+
+def test_tags_are_texts():
+    """Whatever they look like."""
+    assert tags_of(["a=1", "b="]) == {"a": "1", "b": ""}

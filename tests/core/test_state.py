@@ -1,0 +1,290 @@
+"""The fold: which steps become ready, what is left, and what cannot happen."""
+
+import msgspec
+import pytest
+
+from dagger.core import events
+from dagger.core.cache import Write
+from dagger.core.graph import Definition, Node
+from dagger.core.state import ERRORS_KEPT, IllegalEvent, State, fold
+
+ERROR = events.Error("ValueError", "no")
+
+
+def node(node_id, *dependencies, **fields):
+    return Node(id=node_id, action="a", dependencies=dependencies, **fields)
+
+
+def started(*nodes, **fields):
+    return events.RunStarted(
+        at=1_000, run_id="r", spec=events.Spec("static", "g"), graph=Definition(name="g", nodes=nodes), **fields
+    )
+
+
+def begun(*nodes, **fields):
+    state = State()
+    return state, state.apply(started(*nodes, **fields))
+
+
+def succeeded(step, at=2_000, **fields):
+    return events.StepSucceeded(at=at, step=step, **fields)
+
+
+def failed(step, policy, at=2_000, attempt=1):
+    return events.StepFailed(at=at, step=step, attempt=attempt, error=ERROR, policy=policy)
+
+
+DIAMOND = (node("a"), node("b", "a"), node("c", "a"), node("d", "b", "c"))
+
+
+def test_steps_become_ready_as_their_dependencies_succeed():
+    """In the order of declaration, each exactly once."""
+    state, ready = begun(*DIAMOND)
+    assert ready == state.ready() == ["a"]
+    assert state.apply(succeeded("a")) == ["b", "c"]
+    assert state.apply(succeeded("c")) == []
+    assert state.apply(succeeded("b")) == ["d"]
+    assert state.apply(succeeded("d")) == []
+    assert state.succeeded == {"a": 2, "c": 3, "b": 4, "d": 5}
+    assert (state.pending, state.dependents) == ({}, {})
+
+
+def test_a_beginning_fills_config_inputs_and_cache():
+    """Everything that a replay needs is in the first event."""
+    state, _ = begun(
+        node("a"),
+        config={"max_parallel": 3},
+        inputs={"x": msgspec.Raw(b"1")},
+        cache=[Write("set", "global", "k", msgspec.Raw(b'"v"'))],
+    )
+    assert state.config.max_parallel == 3
+    assert state.sections == {"global": {"k": b'"v"'}, "inputs": {"x": b"1"}}
+    assert (state.run_id, state.spec.name, state.status, state.seq) == ("r", "g", "running", 1)
+
+
+def test_a_success_carries_all_its_effects():
+    """Outputs, writes, result, tokens and added nodes, in one event."""
+    state, _ = begun(node("a"))
+    ready = state.apply(
+        succeeded(
+            "a",
+            outputs={"o": msgspec.Raw(b"1")},
+            cache=[Write("append", "global", "l", msgspec.Raw(b"1")), Write("add", "global", "n", msgspec.Raw(b"2"))],
+            nodes=[node("b", "a"), node("c", "b")],
+            result=msgspec.Raw(b'"first"'),
+            tokens=5,
+        )
+    )
+    assert ready == ["b"]
+    assert state.sections["a"] == {"o": b"1"}
+    assert state.sections["global"]["n"] == b"2"
+    assert (state.result, state.tokens) == (b'"first"', 5)
+    state.apply(succeeded("b", result=msgspec.Raw(b'"second"'), tokens=1))
+    assert (state.result, state.tokens) == (b'"first"', 6)
+
+
+def test_nodes_are_added_in_their_steps_own_scope():
+    """A child scope's node ids are its own."""
+    state, _ = begun(node("a"))
+    state.apply(succeeded("a", nodes=[]))
+    state, _ = begun(node("a"), node("x"))
+    state.pending["s/1/a"] = state.pending.pop("a")
+    assert state.apply(succeeded("s/1/a", nodes=[node("x"), node("y", "x", "a")])) == ["s/1/x"]
+    assert state.apply(succeeded("s/1/x")) == ["s/1/y"]
+
+
+def test_an_added_node_may_depend_on_what_has_ended():
+    """On a success it is ready, on a failure it is doomed, unless it runs whatever became of it."""
+    state, _ = begun(node("good"), node("bad"), node("adds"))
+    state.apply(succeeded("good"))
+    state.apply(failed("bad", "continue"))
+    ready = state.apply(
+        succeeded(
+            "adds", nodes=[node("x", "good"), node("y", "bad", "good"), node("z", "bad", run_when="finished")]
+        )
+    )
+    assert ready == ["x", "z"]
+    assert state.doomed == {"y": "'bad' failed"}
+    assert state.ready() == ["x", "z"]
+
+
+def test_a_failed_attempt_keeps_the_step_pending():
+    """With the number of failures and the time of the next try."""
+    state, _ = begun(node("a"))
+    state.apply(events.AttemptFailed(at=2_000, step="a", attempt=1, error=ERROR, retry_at=9_000, tokens=3))
+    assert (state.pending["a"].failures, state.pending["a"].retry_at, state.tokens) == (1, 9_000, 3)
+    assert state.ready() == ["a"]
+
+
+def test_continue_dooms_the_dependents_one_after_another():
+    """Skipping one dooms the next, with the name of the step that failed."""
+    state, _ = begun(node("a"), node("b", "a"), node("c", "b"), node("d", "c", run_when="finished"))
+    assert state.apply(failed("a", "continue")) == []
+    assert state.doomed == {"b": "'a' failed"}
+    assert state.apply(events.StepSkipped(at=3_000, step="b", reason="'a' failed")) == []
+    assert state.doomed == {"c": "'a' failed"}
+    assert state.apply(events.StepSkipped(at=3_000, step="c", reason="'a' failed")) == ["d"]
+    assert [state.unsuccessful[step].status for step in "abc"] == ["failed", "skipped", "skipped"]
+    assert (state.failures, state.errors) == (1, ["a: ValueError: no"])
+
+
+def test_a_step_skipped_for_one_dependency_is_not_woken_by_another():
+    """Its other dependencies' successes pass over it; so do their failures."""
+    state, _ = begun(node("a"), node("b"), node("e"), node("c", "a", "b", "e"))
+    state.apply(failed("a", "continue"))
+    state.apply(events.StepSkipped(at=3_000, step="c", reason="'a' failed"))
+    assert state.apply(succeeded("b")) == []
+    assert state.apply(failed("e", "continue")) == []
+    assert (state.pending, state.doomed) == ({}, {})
+
+
+def test_run_when_finished_waits_for_all():
+    """It becomes ready with the last of its dependencies, succeeded or not."""
+    state, _ = begun(node("a"), node("b"), node("c", "a", "b", run_when="finished"))
+    assert state.apply(failed("a", "continue")) == []
+    assert state.apply(succeeded("b")) == ["c"]
+
+
+def test_pause_leaves_the_step_stuck_until_a_resume():
+    """A resume makes it ready, with fresh tries, and takes back its error."""
+    state, _ = begun(node("a"), node("b", "a"))
+    assert state.apply(failed("a", "pause", attempt=3)) == []
+    assert (state.stuck, state.ready(), state.failures) == (1, [], 0)
+    state.apply(events.RunPaused(at=3_000, reason="x"))
+    assert state.apply(events.RunResumed(at=9_000, config={"max_attempts": 9})) == ["a"]
+    assert (state.stuck, state.errors, state.config.max_attempts) == (0, [], 9)
+    assert (state.pending["a"].failures, state.pending["a"].retry_at) == (0, 0)
+
+
+def test_a_resume_gives_its_input_to_the_cache():
+    """Under global.input."""
+    state, _ = begun(node("a"))
+    state.apply(events.RunResumed(at=2_000, input=msgspec.Raw(b'"yes"')))
+    assert state.sections["global"]["input"] == b'"yes"'
+
+
+def test_only_a_pause_is_undone_by_a_resume():
+    """A run that was stopped or cancelled stays so when it is taken up after a crash."""
+    state, _ = begun(node("a"), node("b"))
+    state.apply(failed("a", "stop"))
+    state.apply(failed("b", "stop"))
+    assert (state.halt, state.halt_reason) == ("stop", "'a' failed")
+    state.apply(events.RunResumed(at=3_000))
+    assert state.halt == "stop"
+    state.apply(events.CancelRequested(at=3_000, reason="x"))
+    state.apply(events.RunResumed(at=3_000))
+    assert (state.halt, state.halt_reason) == ("cancel", "x")
+
+
+def test_a_limit_halts_until_a_resume():
+    """Its policy is the halt's kind."""
+    state, _ = begun(node("a"))
+    state.apply(events.LimitReached(at=2_000, limit="max_tokens", value=5, policy="pause"))
+    assert (state.halt, state.halt_reason) == ("pause", "max_tokens of 5 used up")
+    state.apply(events.RunResumed(at=3_000))
+    assert (state.halt, state.halt_reason) == ("", "")
+
+
+def test_only_active_time_counts():
+    """Neither a pause nor the time that nobody owned the run uses up its limit."""
+    state, _ = begun(node("a"), config={"timeout_seconds": 10})
+    assert state.remaining_ms(1_000) == 10_000
+    state.apply(events.StepStarted(at=3_000, step="a", attempt=1))
+    state.apply(events.RunRecovered(at=60_000))
+    assert state.remaining_ms(61_000) == 7_000
+    state.apply(events.RunPaused(at=61_000, reason="x"))
+    state.apply(events.RunResumed(at=90_000))
+    assert state.remaining_ms(91_000) == 6_000
+    state.apply(events.RunPaused(at=91_000, reason="x"))
+    state.apply(events.CancelRequested(at=500_000))
+    state.apply(events.RunEnded(at=500_000, status="cancelled"))
+    assert state.active_ms == 4_000
+
+
+def test_no_limit_is_never_used_up():
+    """timeout_seconds none."""
+    state, _ = begun(node("a"), config={"timeout_seconds": None})
+    assert state.remaining_ms(10**15) is None
+
+
+def test_a_cancelled_step_ends_without_consequences():
+    """Nothing follows from it: its run ends with it. Its tokens count."""
+    state, _ = begun(node("a"), node("b", "a"))
+    state.apply(events.CancelRequested(at=2_000, reason="x"))
+    assert state.apply(events.StepCancelled(at=2_000, step="a", attempt=1, reason="x", tokens=4)) == []
+    assert (state.unsuccessful["a"].status, state.doomed, state.tokens) == ("cancelled", {}, 4)
+
+
+def test_the_end_leaves_nothing_pending():
+    """Terminal means terminal: what was not reached is gone."""
+    state, _ = begun(*DIAMOND)
+    state.apply(events.RunEnded(at=5_000, status="failed", error="x"))
+    assert (state.status, state.pending, state.dependents, state.doomed, state.waits) == ("failed", {}, {}, {}, {})
+
+
+def test_waits_belong_to_their_step_until_it_ends():
+    """Opened, answered, kept over failed attempts; gone with the step's success or failure."""
+    state, _ = begun(node("a"), node("b"))
+    for step in "ab":
+        state.apply(events.WaitOpened(at=2_000, step=step, key="sleep:1", kind="sleep", wake_at=5))
+        state.apply(events.WaitOpened(at=2_000, step=step, key="m", kind="memo", detail=msgspec.Raw(b'"d"')))
+        state.apply(events.WaitAnswered(at=2_000, step=step, key="m", value=msgspec.Raw(b"7")))
+    state.apply(events.AttemptFailed(at=2_000, step="a", attempt=1, error=ERROR, retry_at=1))
+    assert (state.waits["a"]["m"].value, state.waits["a"]["m"].detail, state.waits["a"]["sleep:1"].is_open) == (b"7", b'"d"', True)
+    state.apply(succeeded("a"))
+    state.apply(failed("b", "continue"))
+    assert state.waits == {}
+
+
+def test_only_the_first_errors_are_kept():
+    """State stays small however many steps fail."""
+    names = [f"n{number}" for number in range(ERRORS_KEPT + 5)]
+    state, _ = begun(*(node(name) for name in names))
+    for name in names:
+        state.apply(failed(name, "continue"))
+    assert (len(state.errors), state.failures) == (ERRORS_KEPT, ERRORS_KEPT + 5)
+
+
+RUN = [started(node("a"), node("b", "a"))]
+PAUSED = [*RUN, events.RunPaused(at=2, reason="x")]
+OVER = [*RUN, events.RunEnded(at=2, status="succeeded")]
+WAITING = [*RUN, events.WaitOpened(at=2, step="a", key="k", kind="sleep")]
+ANSWERED = [*WAITING, events.WaitAnswered(at=2, step="a", key="k")]
+
+
+@pytest.mark.parametrize(
+    ("journal", "event"),
+    [
+        (RUN, RUN[0]),
+        ([], events.RunPaused(at=3, reason="x")),
+        ([], events.RunResumed(at=3)),
+        ([], events.CancelRequested(at=3)),
+        ([], succeeded("a")),
+        (PAUSED, events.RunPaused(at=3, reason="x")),
+        (PAUSED, events.RunEnded(at=3, status="failed")),
+        (PAUSED, events.RunRecovered(at=3)),
+        (PAUSED, events.LimitReached(at=3, limit="max_tokens", value=1, policy="stop")),
+        (OVER, events.RunResumed(at=3)),
+        (OVER, events.CancelRequested(at=3)),
+        (OVER, events.RunEnded(at=3, status="failed")),
+        (OVER, succeeded("a")),
+        (RUN, succeeded("x")),
+        (RUN, failed("x", "stop")),
+        (RUN, events.StepStarted(at=3, step="x", attempt=1)),
+        (RUN, events.AttemptFailed(at=3, step="x", attempt=1, error=ERROR, retry_at=1)),
+        (RUN, events.StepSkipped(at=3, step="x", reason="")),
+        (RUN, events.StepCancelled(at=3, step="x", attempt=1, reason="")),
+        (RUN, events.WaitOpened(at=3, step="x", key="k", kind="sleep")),
+        (WAITING, WAITING[-1]),
+        (RUN, events.WaitAnswered(at=3, step="a", key="k")),
+        (WAITING, events.WaitAnswered(at=3, step="a", key="other")),
+        (ANSWERED, events.WaitAnswered(at=3, step="a", key="k")),
+    ],
+    ids=range(24),
+)
+def test_what_cannot_follow_is_refused_and_changes_nothing(journal, event):
+    """An illegal event raises, and the state is as before."""
+    state, before = fold(journal), fold(journal)
+    with pytest.raises(IllegalEvent, match="cannot follow"):
+        state.apply(event)
+    assert state == before

@@ -1,0 +1,78 @@
+"""A flow in a process of its own, to be killed: python crashing.py STORE LEDGER RUN HOLD.
+
+It says on stdout `b` when an action begins and `e` when one ends; `H` when the HOLD-th beginning (from 1) of this
+process stands still for ever; at last the run's status on a line of its own.
+"""
+
+import asyncio
+import os
+import sys
+
+from dagger import Context, Dagger, Graph, Static
+
+
+def flow():
+    """Four layers of steps, in the loop and in threads, with a flaky one and cache writes."""
+    graph = Graph("flow", config={"retry_strategy": "immediate"})
+    above = [graph.add("step", id=f"a{n}", x=n) for n in range(3)]
+    flaky = graph.add("flaky", id="flaky", after=above)
+    for level in "bcd":
+        inputs = {f"x{n}": ref for n, ref in enumerate(above)}
+        above = [graph.add("thread" if n == 1 else "step", id=f"{level}{n}", inputs=inputs) for n in range(3)]
+    graph.add("step", id="last", x=flaky, inputs={f"x{n}": ref for n, ref in enumerate(above)})
+    return graph
+
+
+def application(store, ledger, hold):
+    app = Dagger(store)
+    written = os.open(ledger, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    begun = 0
+
+    def began(ctx):
+        nonlocal begun
+        begun += 1
+        os.write(written, f"{ctx.idempotency_key}\n".encode())
+        os.write(1, b"b")
+        return begun == hold
+
+    def value(ctx):
+        ctx.cache.append("global", "order", ctx.node.id)
+        ctx.cache.add("global", "sum", 1)
+        os.write(1, b"e")
+        return sum(ctx.inputs.values()) % 1_000 + 1
+
+    @app.action
+    async def step(ctx: Context):
+        if began(ctx):
+            os.write(1, b"H")
+            await asyncio.Event().wait()
+        await asyncio.sleep(0.002)
+        return value(ctx)
+
+    @app.action
+    async def flaky(ctx: Context):
+        began(ctx)
+        await asyncio.sleep(0)
+        if ctx.attempt < 3:
+            raise ConnectionError(f"attempt {ctx.attempt}")
+        return value(ctx)
+
+    @app.action
+    def thread(ctx: Context):
+        began(ctx)
+        return value(ctx)
+
+    app.add_graph(flow())
+    return app
+
+
+async def main(store, ledger, run_id, hold):
+    async with application(store, ledger, hold) as app:
+        for run in await app.recover():
+            await run.wait()
+        report = await app.execute(Static("flow"), run_id=run_id)
+        os.write(1, f"\n{report.status} {report.error or ''}\n".encode())
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:4], int(sys.argv[4])))

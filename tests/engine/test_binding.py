@@ -1,0 +1,187 @@
+"""What a node's references lead to, and what its action is called with."""
+
+import pytest
+
+from dagger import Context, Dagger, Graph, Static
+from dagger.testing import VirtualClock
+
+
+def execute(fill, *actions, **options):
+    clock = VirtualClock()
+    app = Dagger("memory:", clock=clock, config={"on_failure": "continue"})
+    for each in actions:
+        app.action(each)
+    graph = Graph("g")
+    fill(graph)
+    app.add_graph(graph)
+
+    async def main():
+        async with app:
+            report = await app.execute(Static("g"), **options)
+            report.load()
+            return report
+
+    return clock.run(main())
+
+
+async def page():
+    return {"items": [{"title": "t", "n": [1, 2]}], "a key": {"x.y": 5}, "text": "abc", "none": None}
+
+
+async def give(value):
+    return value
+
+
+async def nothing():
+    return None
+
+
+async def one():
+    return 7
+
+
+async def many(ctx: Context, value: object = "default"):
+    return {"value": value}
+
+
+@pytest.mark.parametrize(
+    ("reference", "value"),
+    [
+        ("page.text", "abc"),
+        ("page.none", None),
+        ("page.items", [{"title": "t", "n": [1, 2]}]),
+        ("page.items[0].title", "t"),
+        ("page.items[0].n[-1]", 2),
+        ('page["a key"]["x.y"]', 5),
+        ("one", 7),
+        ("one.output", 7),
+        ("nothing", None),
+        ("inputs.given.deep[1]", "in"),
+    ],
+    ids=range(10),
+)
+def test_a_reference_leads_to_its_value(reference, value):
+    """Outputs by name, paths into them, the only output, none at all, run inputs."""
+
+    def fill(graph):
+        from dagger.core.graph import NodeRef
+
+        for each in (page, one, nothing):
+            graph.add(each, id=each.__name__)
+        node = reference.partition(".")[0].partition("[")[0]
+        graph.add(give, id="give", value=NodeRef(node, reference), outputs=["value"])
+
+    report = execute(fill, page, one, nothing, give, inputs={"given": {"deep": [0, "in"]}})
+    assert (report.error, report.outputs.get("give")) == (None, {"value": value})
+
+
+def test_a_whole_node_of_several_outputs_is_the_dict_of_them():
+    """The bare reference to a node that gives more than one."""
+
+    def fill(graph):
+        graph.add(give, id="give", value=graph.add(page, id="page"), outputs=["value"])
+
+    given = execute(fill, page, give).outputs["give"]["value"]
+    assert sorted(given) == ["a key", "items", "none", "text"]
+
+
+@pytest.mark.parametrize(
+    ("reference", "told"),
+    [
+        ("page.txt", "node 'page' gave no output 'txt'; did you mean 'text'?"),
+        ("page.zzz", "node 'page' gave no output 'zzz'; there is: items, a key, text, none"),
+        ("nothing.x", "node 'nothing' gave no output 'x'; there is: nothing"),
+        ("page.items[3]", "there is no item 3 in a list of 1"),
+        ("page.items[0].titel", "there is no key 'titel'; did you mean 'title'?"),
+        ("page.items[0].zzz", "there is no key 'zzz'; it has: title, n"),
+        ("page.items.title", "there is no item 'title' in a list of 1"),
+        ("page.text[0]", "0 cannot be taken from a str"),
+        ("page.text.upper", "'upper' cannot be taken from a str"),
+        ("page.none.x", "'x' cannot be taken from a NoneType"),
+    ],
+    ids=range(10),
+)
+def test_a_reference_into_nowhere_says_where_it_ended(reference, told):
+    """Node, input, reference, and what there is; it is not retried."""
+
+    def fill(graph):
+        from dagger.core.graph import NodeRef
+
+        graph.add(page, id="page")
+        graph.add(nothing, id="nothing")
+        graph.add(give, id="give", value=NodeRef(reference.partition(".")[0], reference))
+
+    outcome = execute(fill, page, nothing, give).node_outcomes["give"]
+    assert outcome.attempts == 1
+    assert outcome.final_error.endswith(f"InputInvalid: node 'give': input 'value': {reference!r}: {told}")
+
+
+async def boom():
+    raise ValueError("no")
+
+
+def test_what_did_not_succeed_gives_nothing():
+    """A parameter with a default keeps it; one without is an error that says what became of the node."""
+
+    def fill(graph):
+        bad = graph.add(boom, id="bad", try_count=1)
+        graph.add(many, id="kept", value=bad["x"], run_when="finished")
+        graph.add(give, id="required", value=bad["x"]["y"], run_when="finished")
+
+    report = execute(fill, boom, many, give)
+    assert report.outputs["kept"] == {"value": "default"}
+    told = report.node_outcomes["required"].final_error
+    assert told.endswith("InputInvalid: node 'required': input 'value': 'bad.x.y': node 'bad' failed")
+
+
+def test_inputs_beyond_the_parameters_go_to_double_star():
+    """With a context beside it too; without one or the other they are refused, with the nearest parameter."""
+
+    async def gathers(ctx: Context, a: int, **rest):
+        return [a, rest]
+
+    async def plain(**rest):
+        return rest
+
+    async def reads(ctx: Context):
+        return ctx.inputs
+
+    async def exact(value: int):
+        return value
+
+    def fill(graph):
+        for each in (gathers, plain, reads):
+            graph.add(each, id=each.__name__, inputs={"a": 1, "b": 2}, outputs=["seen"])
+        graph.add(exact, id="exact", valeu=1)
+
+    report = execute(fill, gathers, plain, reads, exact)
+    assert report.outputs == {
+        "gathers": {"seen": [1, {"b": 2}]},
+        "plain": {"seen": {"a": 1, "b": 2}},
+        "reads": {"seen": {"a": 1, "b": 2}},
+    }
+    assert "action 'exact' has no parameter 'valeu'; did you mean 'value'?" in report.node_outcomes["exact"].final_error
+
+
+def test_the_cache_may_say_otherwise():
+    """A node's outputs are a section of the cache: what was set there later is what a reference finds."""
+
+    async def change(ctx: Context):
+        ctx.cache.set("one", "output", [8, 9])
+        ctx.cache.append("one", "more", 5)
+
+    def fill(graph):
+        graph.add(one, id="one")
+        graph.add(change, id="change", after=["one"])
+        graph.add(give, id="first", value=graph.nodes and _ref("one.output[1]"), after=["change"], outputs=["value"])
+        graph.add(give, id="more", value=_ref("one.more"), after=["change"], outputs=["value"])
+
+    report = execute(fill, one, change, give)
+    assert report.outputs["first"] == {"value": 9}
+    assert report.outputs["more"] == {"value": [5]}
+
+
+def _ref(text):
+    from dagger.core.graph import NodeRef
+
+    return NodeRef(text.partition(".")[0], text)

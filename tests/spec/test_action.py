@@ -1,0 +1,427 @@
+"""@action and NodeAction: what can be an action, what it is called with, what its result becomes."""
+
+import asyncio
+import dataclasses
+import enum
+import functools
+from typing import Annotated, Any, Literal, Optional, TypedDict
+
+import msgspec
+import pydantic
+import pytest
+
+from dagger import Context, NodeAction, action
+from dagger.core import codec
+from dagger.core.errors import InputInvalid, OutputInvalid, RegistryError
+from dagger.core.graph import Node, Output
+from dagger.spec.action import Action, action_of, argument, outputs, refuse_missing
+
+NODE = Node(id="n", action="act")
+
+
+class Colour(enum.Enum):
+    RED = "red"
+
+
+@dataclasses.dataclass
+class Point:
+    x: int
+    y: float = 0.0
+
+
+class Book(TypedDict):
+    title: str
+    pages: int
+
+
+class Struct(msgspec.Struct):
+    p: Point
+
+
+class Model(pydantic.BaseModel):
+    a: int
+    b: str = "b"
+
+
+def bound(annotation, text):
+    """What an input's JSON text becomes for a parameter of this type."""
+
+    async def act(value):
+        return value
+
+    act.__annotations__["value"] = annotation
+    return argument(Action(act), NODE, "value", text)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "text", "value"),
+    [
+        (int, b"5", 5),
+        (float, b"5", 5.0),
+        (float, b"5.5", 5.5),
+        (str, b'"x"', "x"),
+        (bool, b"true", True),
+        (Any, b'{"a":[1,null]}', {"a": [1, None]}),
+        (Point, b'{"x":1,"y":2}', Point(1, 2.0)),
+        (Book, b'{"title":"t","pages":3}', {"title": "t", "pages": 3}),
+        (Struct, b'{"p":{"x":1}}', Struct(Point(1))),
+        (Model, b'{"a":1}', Model(a=1)),
+        (list[Model], b'[{"a":1,"b":"c"}]', [Model(a=1, b="c")]),
+        (Colour, b'"red"', Colour.RED),
+        (Literal["a", 3], b"3", 3),
+        (Optional[int], b"null", None),  # noqa: UP045 - users write it so
+        (int | None, b"4", 4),
+        (dict[str, list[float]], b'{"a":[1]}', {"a": [1.0]}),
+        (tuple[int, str], b'[1,"x"]', (1, "x")),
+        (set[int], b"[1,1]", {1}),
+        (Annotated[int, msgspec.Meta(ge=0)], b"3", 3),
+        (bytes, b'"YWI="', b"ab"),
+    ],
+    ids=range(20),
+)
+def test_an_input_becomes_a_value_of_the_parameters_type(annotation, text, value):
+    """Dataclasses, TypedDict, enums, Literal, Optional, Structs, pydantic models; an int may become a float."""
+    made = bound(annotation, text)
+    assert made == value
+    assert type(made) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "text", "told"),
+    [
+        (int, b"true", "expected int, got bool"),
+        (int, b'"5"', "expected int, got str"),
+        (int, b"5.5", "expected int, got float"),
+        (float, b"true", "expected float, got bool"),
+        (float, b'"5"', "expected float, got str"),
+        (str, b"5", "expected str, got int"),
+        (bool, b"1", "expected bool, got int"),
+        (int, b"null", "expected int, got null"),
+        (Point, b'{"y":1}', "object missing required field x"),
+        (Point, b'{"x":"1"}', "expected int, got str (at $.x)"),
+        (Book, b'{"title":"t"}', "object missing required field pages"),
+        (list[int], b'[1,"2"]', "expected int, got str (at $[1])"),
+        (Colour, b'"blue"', "invalid enum value 'blue'"),
+        (Literal["a", "b"], b'"c"', "invalid enum value 'c'"),
+        (int | None, b'"x"', "expected int | null, got str"),
+        (Annotated[int, msgspec.Meta(ge=0)], b"-1", "expected int >= 0"),
+    ],
+    ids=range(16),
+)
+def test_what_does_not_fit_is_refused_with_expected_and_actual(annotation, text, told):
+    """Nothing is guessed: no text becomes a number, no truth a whole number."""
+    with pytest.raises(InputInvalid) as caught:
+        bound(annotation, text)
+    assert str(caught.value) == f"node 'n': input 'value': {told}"
+
+
+def test_a_models_own_complaint_is_told():
+    """A pydantic model validates strictly."""
+    with pytest.raises(InputInvalid, match="(?s)node 'n': input 'value': .*valid integer"):
+        bound(Model, b'{"a":"1"}')
+
+
+def test_missing_inputs_are_all_named():
+    """Those without a default."""
+
+    async def act(a, b, c=1):
+        return a
+
+    found = Action(act)
+    assert found.required == ("a", "b")
+    with pytest.raises(InputInvalid, match="node 'n': inputs 'a', 'b' missing; action 'act' requires"):
+        refuse_missing(found, NODE, {})
+    refuse_missing(found, NODE, {"a": 1, "b": 2})
+
+
+# -- results -------------------------------------------------------------------------------------------------
+
+
+def made(result, *names):
+    blobs = []
+    node = Node(id="n", action="act", outputs=tuple(Output(name) for name in names))
+    return {name: codec.decode(bytes(raw)) for name, raw in outputs(node, result, blobs).items()}
+
+
+@pytest.mark.parametrize(
+    ("result", "names", "stored"),
+    [
+        (5, (), {"output": 5}),
+        (None, (), {}),
+        ({"a": 1, "b": [2]}, (), {"a": 1, "b": [2]}),
+        ({}, (), {}),
+        ([1, 2], (), {"output": [1, 2]}),
+        ((1, 'a "b"'), (), {"output": [1, 'a "b"']}),
+        (Point(1, 2.0), (), {"x": 1, "y": 2.0}),
+        (Struct(Point(1)), (), {"p": {"x": 1, "y": 0.0}}),
+        (Model(a=1), (), {"a": 1, "b": "b"}),
+        (Colour.RED, (), {"output": "red"}),
+        (None, ("only",), {"only": None}),
+        ({"a": 1}, ("only",), {"only": {"a": 1}}),
+        ((1, 2), ("only",), {"only": [1, 2]}),
+        ((1, 'a "b"'), ("number", "text"), {"number": 1, "text": 'a "b"'}),
+        ([1, 2], ("x", "y"), {"x": 1, "y": 2}),
+        ({"y": 2, "x": 1, "more": 3}, ("x", "y"), {"x": 1, "y": 2}),
+        (Point(1, 2.0), ("x", "y"), {"x": 1, "y": 2.0}),
+    ],
+    ids=range(17),
+)
+def test_a_result_is_stored_under_the_declared_outputs(result, names, stored):
+    """One: the value. Several: by name or by position. None: a dict's items, anything else but None as `output`."""
+    assert made(result, *names) == stored
+
+
+@pytest.mark.parametrize(
+    ("result", "names", "told"),
+    [
+        ((1,), ("x", "y"), "node 'n': declares 2 outputs (x, y) but got 1 values"),
+        ({"x": 1}, ("x", "y"), "node 'n': declared output 'y' missing; the action returned: x"),
+        ({}, ("x", "y"), "node 'n': declared output 'x', 'y' missing; the action returned: nothing"),
+        (5, ("x", "y"), "node 'n': declares the outputs x, y, so its action must return a dict of them or a tuple in"),
+        (None, ("x", "y"), "node 'n': declares the outputs x, y, so its action must return a dict"),
+        ({"x": object(), "y": 1}, ("x", "y"), "node 'n': output 'x': at $: a object is not a JSON value"),
+        ({1: 2}, (), "node 'n': an output's name is a string, not 1"),
+        ({"\ud800": 2}, (), "node 'n': an output's name is a string, not '\\ud800'"),
+        (float("inf"), (), "node 'n': output 'output': at $: inf is not a JSON number"),
+        ({"a": [float("nan")]}, (), "node 'n': output 'a': at $[0]: nan is not a JSON number"),
+        (Point(object()), (), "at $.x: a object is not a JSON value"),
+    ],
+    ids=range(11),
+)
+def test_a_result_that_does_not_fit_is_refused(result, names, told):
+    """It says which output, and what the action returned."""
+    with pytest.raises(OutputInvalid) as caught:
+        made(result, *names)
+    assert str(caught.value).startswith(told)
+
+
+def test_large_outputs_go_to_blobs():
+    """The event holds a reference."""
+    blobs = []
+    raws = outputs(NODE, {"big": "x" * 100_000, "small": 1}, blobs)
+    assert len(blobs) == 1
+    assert codec.is_blob(bytes(raws["big"]))
+    assert bytes(raws["small"]) == b"1"
+
+
+# -- what can be an action -----------------------------------------------------------------------------------
+
+
+def test_a_marked_function_stays_a_function():
+    """It is called as plain Python, and known as an action by its name."""
+
+    @action
+    def double(x: int) -> int:
+        """Twice x."""
+        return 2 * x
+
+    @action("other", runs_in="loop")
+    def named(x):
+        return x
+
+    @action(name="third")
+    async def third():
+        return 3
+
+    assert (double(2), named(5), asyncio.run(third())) == (4, 5, 3)
+    assert [action_of(f).name for f in (double, named, third)] == ["double", "other", "third"]
+    assert [action_of(f).runs_in for f in (double, named, third)] == ["thread", "loop", "loop"]
+    assert action_of(double).description == "Twice x."
+    assert repr(action_of(double)) == "<action double>"
+    assert action_of(lambda: 1) is None
+    assert action_of(action_of(double)) is action_of(double)
+
+
+class Callable_:
+    async def __call__(self, x: int):
+        return x
+
+
+class Plain:
+    def method(self, x: int):
+        return x
+
+
+@pytest.mark.parametrize(
+    ("function", "name", "runs_in", "required"),
+    [
+        (functools.partial(lambda a, b: a, 1), "partial", "thread", ("b",)),
+        (Callable_(), "Callable_", "loop", ("x",)),
+        (Plain().method, "method", "thread", ("x",)),
+        (len, "len", "thread", None),
+    ],
+    ids=["partial", "callable", "method", "builtin"],
+)
+def test_any_callable_can_be_an_action(function, name, runs_in, required):
+    """Partials, callable objects, bound methods; a builtin whose parameters have no names cannot."""
+    if required is None:
+        with pytest.raises(RegistryError, match="inputs are bound by name, so obj, / cannot be a parameter"):
+            Action(function)
+        return
+    found = Action(function)
+    assert (found.name, found.runs_in, found.required) == (name, runs_in, required)
+
+
+def test_decorated_async_functions_are_async():
+    """functools.wraps does not hide it."""
+
+    async def act(x: int):
+        return x
+
+    @functools.wraps(act)
+    def wrapper(*args, **kwargs):
+        return act(*args, **kwargs)
+
+    assert Action(wrapper).is_async
+    assert Action(wrapper).required == ("x",)
+
+
+def positional(x, /):
+    return x
+
+
+def stars(*x):
+    return x
+
+
+def unknown(x: "NoSuchType"):  # noqa: F821 - the case
+    return x
+
+
+def impossible(x: object()):
+    return x
+
+
+def untold(x: complex):
+    return x
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda: action(positional), "action 'positional': inputs are bound by name, so x, / cannot be a parameter"),
+        (lambda: action(stars), "action 'stars': inputs are bound by name, so *x cannot be a parameter"),
+        (lambda: action(unknown), "action 'unknown': an annotation names what is not there at run time"),
+        (lambda: action(untold), "action 'untold': parameter 'x' cannot be made from JSON"),
+        (lambda: action("a", runs_in="process")(lambda: 1), "action 'a': runs_in is 'loop' or 'thread', not 'process'"),
+        (lambda: action("a", runs_in="thread")(_async), "action 'a': runs_in is 'loop', as it is async, not 'thread'"),
+        (lambda: action(Plain().method), "cannot be marked as an action; wrap it in a function"),
+    ],
+    ids=range(7),
+)
+def test_what_cannot_be_an_action_is_refused_at_registration(make, told):
+    """With the parameter and the reason."""
+    with pytest.raises(RegistryError) as caught:
+        make()
+    assert told in str(caught.value)
+
+
+async def _async():
+    return 1
+
+
+def test_annotations_may_name_local_types():
+    """A dataclass beside the function in a test or factory is found."""
+
+    @dataclasses.dataclass
+    class Local:
+        x: int
+
+    @action
+    async def act(value: "Local"):
+        return value
+
+    assert argument(action_of(act), NODE, "value", b'{"x":1}') == Local(1)
+
+
+@pytest.mark.parametrize("annotation", [Context, Context | None, Optional[Context]])  # noqa: UP045
+def test_the_context_is_received_by_annotation(annotation):
+    """Under any name, optional too; it is no input."""
+
+    async def act(me, x: int):
+        return x
+
+    act.__annotations__["me"] = annotation
+    found = Action(act)
+    assert (found.context_name, found.required, list(found.schema()["parameters"]["properties"])) == ("me", ("x",), ["x"])
+
+
+def test_its_schema_comes_from_signature_and_docstring():
+    """Name, description, parameters, returns, as JSON Schema."""
+
+    @action
+    async def find(query: str, limit: int = 5, colour: Colour = Colour.RED) -> list[Point]:
+        """Find points."""
+        return []
+
+    schema = action_of(find).schema()
+    assert (schema["name"], schema["description"]) == ("find", "Find points.")
+    assert schema["parameters"]["required"] == ["query"]
+    assert schema["parameters"]["additionalProperties"] is False
+    assert schema["parameters"]["properties"]["limit"] == {"type": "integer"}
+    assert schema["returns"]["type"] == "array"
+
+    @action
+    async def anything(**more):
+        return 1
+
+    assert action_of(anything).schema()["parameters"] == {"type": "object", "properties": {}, "required": []}
+    assert action_of(anything).schema()["returns"] == {}
+
+
+# -- NodeAction ----------------------------------------------------------------------------------------------
+
+
+class Join(NodeAction):
+    """Join texts."""
+
+    name = "join_texts"
+
+    def schema(self):
+        return {
+            "name": self.name,
+            "description": "Joins.",
+            "parameters": {"type": "object", "properties": {"texts": {"type": "array"}}, "required": ["texts"]},
+            "returns": {},
+        }
+
+    async def execute(self, ctx):
+        return "".join(ctx.inputs["texts"])
+
+
+class Bare(NodeAction):
+    """Nothing said."""
+
+    async def execute(self, ctx: Context):
+        return 1
+
+
+def test_a_node_action_is_known_by_its_class_or_an_object():
+    """Its explicit schema wins, and is checked: all violations at once."""
+    assert action_of(NodeAction) is None
+    for found in (action_of(Join), action_of(Join())):
+        assert (found.name, found.description, found.schema()["parameters"]["required"]) == ("join_texts", "Joins.", ["texts"])
+        assert found.refuse({"texts": []}) == ""
+        assert '"texts" is a required property' in found.refuse({})
+    assert action_of(Bare).name == "Bare"
+    assert action_of(Bare).schema() == {
+        "name": "Bare", "description": "Nothing said.", "parameters": {"type": "object"}, "returns": {},
+    }  # fmt: skip
+    assert action_of(Bare).refuse is None
+
+
+def test_a_node_action_without_execute_says_so():
+    """Instead of an attribute error."""
+    with pytest.raises(RegistryError, match="NodeAction must define execute"):
+        asyncio.run(NodeAction().execute(None))
+
+
+def test_a_wrong_explicit_schema_is_refused_at_registration():
+    """`parameters` must be a JSON Schema."""
+
+    class Wrong(Join):
+        def schema(self):
+            return {**super().schema(), "parameters": {"type": "objekt"}}
+
+    with pytest.raises(RegistryError, match="action 'join_texts': `parameters` is no JSON Schema"):
+        action_of(Wrong)

@@ -1,0 +1,111 @@
+"""Real processes on a real file, killed with SIGKILL at random moments, and resumed by others."""
+
+import asyncio
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from dagger import Dagger, RunLeased
+from tests.crashing import application, flow
+
+WORKER = Path(__file__).with_name("crashing.py")
+SEED = 20_260_722
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="SIGKILL is POSIX's")
+
+
+def worker(directory, run_id, hold=0):
+    command = [sys.executable, WORKER, directory / "runs.db", directory / "ledger", run_id, str(hold)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def kill(process):
+    process.send_signal(signal.SIGKILL)
+    process.stdout.close()
+    process.stderr.close()
+    process.wait(30)
+
+
+def read_until(process, wanted):
+    """What the worker says, until it has said so many bytes, or a wanted one, or its last."""
+    said = b""
+    while (len(said) < wanted if isinstance(wanted, int) else wanted not in said) and b"\n" not in said:
+        piece = os.read(process.stdout.fileno(), 1)
+        if not piece:
+            break
+        said += piece
+    return said
+
+
+async def journal_of(directory, run_id):
+    async with Dagger(directory / "runs.db") as app:
+        run = await app.get_run(run_id)
+        return [recorded.event async for recorded in run.events(live=False)], run.cache.get("global", "order")
+
+
+def check_run(directory, run_id):
+    """Each step's success is in the journal exactly once, its effects once, its key in the ledger at least once."""
+    journal, order = asyncio.run(journal_of(directory, run_id))
+    steps = sorted(flow().nodes)
+    successes = Counter(event.step for event in journal if type(event).__name__ == "StepSucceeded")
+    assert successes == Counter(steps)
+    assert sorted(order) == steps
+    assert type(journal[-1]).__name__ == "RunEnded"
+    assert journal[-1].status == "succeeded"
+    keys = Counter((directory / "ledger").read_text().split())
+    assert {f"{run_id}/{step}" for step in steps} == {key for key in keys if key.startswith(f"{run_id}/")}
+
+
+async def try_to_resume(directory, run_id):
+    """What a second process gets that wants the run."""
+    async with application(directory / "runs.db", directory / "ledger", 0) as app:
+        assert (await app.get_run(run_id)).status == "running"
+        with pytest.raises(RunLeased, match=rf"run '{run_id}' is owned by process \d+ on .*, which lives"):
+            await app.resume(run_id)
+        assert await app.recover() == []
+
+
+def test_a_flow_killed_at_random_moments_and_resumed_each_time_is_done_once(tmp_path):
+    """SIGKILL 50 times: every step's success once, every idempotency key seen, and nobody else gets it meanwhile."""
+    kills = 50
+    draw = random.Random(SEED)
+    killed, number = 0, 0
+    while True:
+        run_id = f"run-{number}"
+        is_last = killed >= kills
+        hold = draw.randrange(1, 6) if killed % 5 == 4 and not is_last else 0
+        process = worker(tmp_path, run_id, hold)
+        said = read_until(process, b"\n" if is_last else b"H" if hold else draw.randrange(24))
+        if b"H" in said:
+            asyncio.run(try_to_resume(tmp_path, run_id))
+        if b"\n" not in said:
+            kill(process)
+            killed += 1
+            continue
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 0, errors.decode()
+        check_run(tmp_path, run_id)
+        number += 1
+        if is_last:
+            break
+    assert killed == kills
+
+
+def test_while_a_run_goes_on_nobody_else_can_have_it(tmp_path):
+    """A second process gets RunLeased as long as the first lives, and the run as soon as it is dead."""
+    process = worker(tmp_path, "r", hold=5)
+    said = read_until(process, b"H")
+    assert b"H" in said, process.stderr.read().decode()
+    asyncio.run(try_to_resume(tmp_path, "r"))
+    kill(process)
+
+    process = worker(tmp_path, "r")
+    out, errors = process.communicate(timeout=60)
+    assert out.decode().splitlines()[-1].strip() == "succeeded", errors.decode()
+    check_run(tmp_path, "r")
