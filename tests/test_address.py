@@ -138,7 +138,10 @@ def test_what_is_no_global_has_no_address():
         ("wrong", "{folder}/wrong.py:2: importing 'wrong' failed: ZeroDivisionError: division by zero"),
         ("unclosed", "{folder}/unclosed.py:1: SyntaxError: "),
         ("leaving", "{folder}/leaving.py:1: importing 'leaving' failed: SystemExit: 5"),
-        ("lacking", "{folder}/lacking.py:1: importing 'lacking' failed: ModuleNotFoundError: No module named 'nowhere'"),
+        (
+            "lacking",
+            "{folder}/lacking.py:1: importing 'lacking' failed: ModuleNotFoundError: No module named 'nowhere'",
+        ),
         ("outer", "{folder}/wrong.py:2: importing 'outer' failed: ZeroDivisionError"),
         ("json.py", "{folder}/json.py cannot be imported: "),
         ("sys.py", "{folder}/sys.py cannot be imported: a module of Python itself has the name 'sys' already; rename"),

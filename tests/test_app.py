@@ -281,7 +281,7 @@ def test_accepted_means_in_the_journal(world):
 
     async def main(app):
         started = await app.start(Static("naps"), tags={"who": "me"})
-        other = application(world.store())
+        other = application(world.store(), app._clock)
         async with other:
             seen = await other.get_run(started.id)
             assert (seen.status, seen.tags, seen.graph) == ("running", {"who": "me"}, "naps")
@@ -453,7 +453,7 @@ def test_resume_has_an_error_for_each_reason_to_refuse(world):
         with pytest.raises(InvalidState, match="run 'going' goes on in this application"):
             await app.resume("going")
         await app.execute(Static("bad"), run_id="paused")
-        async with application(world.store()) as other:
+        async with application(world.store(), app._clock) as other:
             assert (await other.get_run("going")).status == "running"
             with pytest.raises(RunLeased, match="run 'going' is owned by"):
                 await other.resume("going")

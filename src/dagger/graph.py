@@ -150,8 +150,8 @@ class Graph(GraphBuilder):
         """The plan as a picture. Raises DaggerError where no Graphviz is at hand."""
         return draw.plan_picture(self.definition).to_svg()
 
-    def _repr_svg_(self) -> str:
-        return self.to_svg()
+    def _repr_html_(self) -> str:
+        return draw.plan_picture(self.definition)._repr_html_()
 
     def __repr__(self) -> str:
         return f"<Graph {self.name!r} of {len(self.nodes)} nodes>"
@@ -198,7 +198,7 @@ def _input(node_id: str, name: str, value: object) -> Input:
 def _above_zero(node_id: str, seconds: float | None) -> float:
     if seconds is None:
         return DEFAULT_TIMEOUT_SECONDS
-    if not 0 < seconds < float("inf"):
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < float("inf"):
         message = f"node {node_id!r}: timeout {seconds!r} must be a number of seconds above 0"
         raise GraphError(message)
     return float(seconds)

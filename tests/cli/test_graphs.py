@@ -103,9 +103,7 @@ def test_listing_graphs_needs_an_application(shell, home):
     assert (typed.code, typed.err) == (0, "no graphs: the application has loaded none\n")
 
 
-@pytest.mark.parametrize(
-    ("format", "start"), [("dot", "digraph"), ("mermaid", "---"), ("svg", "<svg"), ("json", "{")]
-)
+@pytest.mark.parametrize(("format", "start"), [("dot", "digraph"), ("mermaid", "---"), ("svg", "<svg"), ("json", "{")])
 def test_plans_and_runs_are_drawn_in_each_format(shell, format, start):
     """A file, a graph by name, a run by its id."""
     shell("run", "ready", "--app", "flows.py")

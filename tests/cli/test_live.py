@@ -131,13 +131,17 @@ def progress_of(*journal):
 
 @pytest.fixture
 def screen(monkeypatch):
-    """What a terminal of 100 columns is sent."""
-    stream = Screen()
-    monkeypatch.setattr(sys, "stderr", stream)
+    """Calling it makes stderr a terminal of 100 columns, and gives what is sent to it."""
+
+    def show():
+        stream = Screen()
+        monkeypatch.setattr(sys, "stderr", stream)
+        return stream
+
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.delenv("NO_COLOR", raising=False)
-    return stream
+    return show
 
 
 def plain(text):
@@ -151,11 +155,12 @@ def test_a_terminal_shows_counts_and_names(screen):
     running = [events.StepStarted(at=0, step=f"n{number}", attempt=1) for number in range(2, 12)]
     asks = events.WaitOpened(at=0, step="n11", key="r", kind="review")
 
+    shown = screen()
     with live.Terminal() as terminal:
         terminal.tell(failed)
         terminal.tick(progress_of(retried, failed, *running, asks))
 
-    shown = plain(screen.getvalue())
+    shown = plain(shown.getvalue())
     assert "failed     n1: attempt 1: ValueError: no good" in shown
     assert "1/12 steps, 9 running, 1 waiting, 1 retrying, 1 failed, 1,234 tokens, 0:00" in shown
     assert "n2, n3, n4, n5, n6, n7, n8, n9 and 2 more" in shown
@@ -164,18 +169,20 @@ def test_a_terminal_shows_counts_and_names(screen):
 def test_a_narrow_terminal_is_not_overrun(screen, monkeypatch):
     """Nothing wraps: a picture that did could not be renewed in place."""
     monkeypatch.setenv("COLUMNS", "30")
+    shown = screen()
     with live.Terminal() as terminal:
         terminal.tick(progress_of(*(events.StepStarted(at=0, step=f"n{n}", attempt=1) for n in range(9))))
 
-    assert max(map(len, plain(screen.getvalue()).replace("\r", "\n").splitlines())) <= 30
+    assert max(map(len, plain(shown.getvalue()).replace("\r", "\n").splitlines())) <= 30
 
 
 def test_the_cursor_comes_back(screen):
     """Also where the display ends with an error."""
+    shown = screen()
     with pytest.raises(ZeroDivisionError), live.Terminal():
         1 / 0  # noqa: B018 - the error is the point
 
-    assert screen.getvalue().rstrip("\r\n").endswith("\x1b[?25h")
+    assert shown.getvalue().rindex("\x1b[?25h") > shown.getvalue().rindex("\x1b[?25l")
 
 
 @pytest.mark.parametrize(
@@ -189,6 +196,7 @@ def test_the_display_fits_what_was_asked(log, is_quiet, kind):
 
 def test_a_terminal_gets_the_picture(screen):
     """Unless something else was asked for."""
+    screen()
     assert type(live.display_of("r", None, is_quiet=False)) is live.Terminal
     assert type(live.display_of("r", None, is_quiet=True)) is live.Silent
 

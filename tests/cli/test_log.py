@@ -8,12 +8,16 @@ import pytest
 from dagger.cli.log import LOGGER, log_everything, logged
 
 
-@pytest.fixture(autouse=True)
-def untouched(monkeypatch):
-    """As in a process without pytest's own handlers; level and handlers are as before afterwards."""
-    monkeypatch.setattr(LOGGER, "propagate", False)
-    monkeypatch.setattr(LOGGER, "handlers", [])
-    yield
+@pytest.fixture
+def alone(monkeypatch):
+    """Calling it leaves the logger as in a process without pytest's handlers, which come with each phase of a test."""
+
+    def leave_alone():
+        monkeypatch.setattr(logging.getLogger(), "handlers", [])
+        monkeypatch.setattr(LOGGER, "handlers", [])
+        monkeypatch.setattr(LOGGER, "propagate", True)
+
+    yield leave_alone
     LOGGER.setLevel(logging.NOTSET)
 
 
@@ -21,8 +25,9 @@ def log_failure(message):
     LOGGER.warning(message)
 
 
-def test_people_get_warnings_only(capsys):
+def test_people_get_warnings_only(alone, capsys):
     """Failed attempts are left to the display."""
+    alone()
     with logged(None):
         LOGGER.info("quiet")
         LOGGER.warning("loud", extra={"node": "a"})
@@ -31,8 +36,9 @@ def test_people_get_warnings_only(capsys):
     assert capsys.readouterr().err.endswith("WARNING [a] loud\n")
 
 
-def test_a_log_of_the_applications_own_is_left_alone(capsys):
+def test_a_log_of_the_applications_own_is_left_alone(alone, capsys):
     """Who has set up a log gets it as before."""
+    alone()
     seen = []
     handler = logging.Handler()
     handler.emit = seen.append
@@ -45,20 +51,25 @@ def test_a_log_of_the_applications_own_is_left_alone(capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_a_log_that_is_asked_for_is_whole_and_said_once(capsys, caplog, monkeypatch):
+def test_a_log_that_is_asked_for_is_whole_and_said_once(alone, capsys):
     """Failed attempts too; the application's own log is not written besides."""
-    monkeypatch.setattr(LOGGER, "propagate", True)
+    alone()
+    seen = []
+    handler = logging.Handler()
+    handler.emit = seen.append
+    logging.getLogger().addHandler(handler)
 
     with logged("json"):
         LOGGER.info("fine")
         log_failure("bad")
 
     assert [json.loads(line)["message"] for line in capsys.readouterr().err.splitlines()] == ["fine", "bad"]
-    assert caplog.records == []
+    assert seen == []
 
 
-def test_debug_lines_are_let_through(capsys):
+def test_debug_lines_are_let_through(alone, capsys):
     """They hold tracebacks."""
+    alone()
     log_everything()
     with logged(None):
         LOGGER.debug("deep")
@@ -66,16 +77,18 @@ def test_debug_lines_are_let_through(capsys):
     assert "DEBUG   deep" in capsys.readouterr().err
 
 
-def test_nothing_is_left_behind():
+def test_nothing_is_left_behind(alone):
     """The next command in the same process begins as this one did."""
+    alone()
     before = LOGGER.level, LOGGER.propagate, list(LOGGER.handlers)
     with logged("text"):
         pass
     assert (LOGGER.level, LOGGER.propagate, LOGGER.handlers) == before
 
 
-def test_a_log_never_stops_a_run(monkeypatch):
+def test_a_log_never_stops_a_run(alone, monkeypatch):
     """A closed stderr is nobody's failure."""
+    alone()
     monkeypatch.setattr("sys.stderr", None)
     with logged("text"):
         LOGGER.warning("into nothing")

@@ -27,13 +27,17 @@ class Terminal(io.TextIOWrapper):
 
 @pytest.fixture
 def terminal(monkeypatch):
-    """stdout is a terminal of 40 columns."""
-    stream = Terminal()
-    monkeypatch.setattr(sys, "stdout", stream)
+    """Calling it makes stdout a terminal of 40 columns, and gives it."""
+
+    def show():
+        stream = Terminal()
+        monkeypatch.setattr(sys, "stdout", stream)
+        return stream
+
     monkeypatch.setenv("COLUMNS", "40")
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.delenv("NO_COLOR", raising=False)
-    return stream
+    return show
 
 
 ROWS = [["0198-a", "succeeded", "one two three four five six"], ["0198-b", "failed", "short"]]
@@ -53,31 +57,37 @@ def test_a_table_for_a_pipe_is_whole(capsys):
 
 def test_a_table_fits_a_narrow_terminal(terminal):
     """Columns that may give way are cut; statuses have their colours."""
+    screen = terminal()
+
     output.write_table(HEADINGS, ROWS, elastic=["description"])
 
-    plain = re.sub(r"\x1b\[[0-9;]*m", "", terminal.text).splitlines()
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", screen.text).splitlines()
     assert plain == [
         "run     status     description",
         "0198-a  succeeded  one two three four f…",
         "0198-b  failed     short",
     ]
-    assert "\x1b[32msucceeded" in terminal.text
-    assert "\x1b[31mfailed" in terminal.text
+    assert "\x1b[32msucceeded" in screen.text
+    assert "\x1b[31mfailed" in screen.text
 
 
 def test_an_id_is_never_cut(terminal):
     """It is there to be copied: rather the line is longer than the terminal."""
+    screen = terminal()
+
     output.write_table(["run", "graph"], [["0" * 50, "a graph of a long name"]], elastic=["graph"])
 
-    assert "0" * 50 + "  a graph of…" in terminal.text
+    assert "0" * 50 + "  a graph of…" in screen.text
 
 
 def test_colours_can_be_turned_off(terminal, monkeypatch):
     """NO_COLOR, as everywhere."""
     monkeypatch.setenv("NO_COLOR", "1")
+    screen = terminal()
+
     output.write_table(HEADINGS, ROWS)
 
-    assert "\x1b[3" not in terminal.text
+    assert "\x1b[3" not in screen.text
 
 
 def test_wide_letters_keep_the_columns_straight(capsys):

@@ -1,5 +1,6 @@
 """dagger.cli.program: help, usage errors, bugs; what leaves as which exit code."""
 
+import os
 import subprocess
 import sys
 
@@ -61,7 +62,10 @@ def test_the_version_is_told(shell):
         (["run"], ["error: Missing argument 'FILE|NAME'.", "`dagger run --help` tells what it takes"]),
         (
             ["runs", "--limit", "x"],
-            ["error: Invalid value for '--limit': 'x' is not a valid integer.", "`dagger runs --help` tells what it takes"],
+            [
+                "error: Invalid value for '--limit': 'x' is not a valid integer.",
+                "`dagger runs --help` tells what it takes",
+            ],
         ),
         (
             ["runs", "--tags"],
@@ -80,15 +84,13 @@ def test_wrong_words_are_told_in_two_lines(shell, words, lines):
 
 def test_a_traceback_is_shown_only_on_demand(shell):
     """--debug may stand anywhere on the line."""
-    (plain, *debugged) = (
-        shell(*words) for words in (["run", "x"], ["--debug", "run", "x"], ["run", "x", "--debug"])
-    )
+    (plain, *debugged) = (shell(*words) for words in (["run", "x"], ["--debug", "run", "x"], ["run", "x", "--debug"]))
 
     assert "Traceback" not in plain.err
-    for typed in debugged:
-        assert typed.code == plain.code == 2
-        assert typed.err.startswith("Traceback")
-        assert typed.err.endswith(plain.err)
+    for done in debugged:
+        assert done.code == plain.code == 2
+        assert done.err.startswith("Traceback")
+        assert done.err.endswith(plain.err)
 
 
 def test_after_two_dashes_debug_is_a_word(shell):
@@ -123,9 +125,6 @@ def test_ctrl_c_outside_of_a_run_leaves_quietly(monkeypatch, capsys):
 @pytest.mark.parametrize("command", ["schema", "--help"])
 def test_a_closed_pipe_is_no_error(home, command):
     """`dagger … | head -1` says nothing of it."""
-    code = f"import os, sys; os.close(int(sys.argv[1])); os.execv(sys.executable, [sys.executable, '-m', 'dagger', '{command}'])"
-    import os
-
     reader, writer = os.pipe()
     os.close(reader)
     done = subprocess.run(

@@ -8,9 +8,7 @@ from dagger.core.graph import Definition, Node
 
 ERROR = events.Error("ValueError", "no")
 TWO = (Node(id="a", action="x"), Node(id="b", action="x"))
-BEGUN = events.RunStarted(
-    at=0, run_id="r", spec=events.Spec("static", "g"), graph=Definition(name="g", nodes=TWO)
-)
+BEGUN = events.RunStarted(at=0, run_id="r", spec=events.Spec("static", "g"), graph=Definition(name="g", nodes=TWO))
 
 
 def after(*journal):
@@ -52,7 +50,10 @@ answered = events.WaitAnswered(at=0, step="a", key="review:1")
         ([stuck, events.RunPaused(at=0, reason=""), events.RunResumed(at=0)], {"tokens": 3}),
         ([failed, events.RunResumed(at=0)], {"failed": 1}),
         ([failed, events.StepSkipped(at=0, step="b", reason="")], {"failed": 1, "skipped": 1}),
-        ([started, events.StepCancelled(at=0, step="a", attempt=1, reason="", tokens=1)], {"cancelled": 1, "tokens": 1}),
+        (
+            [started, events.StepCancelled(at=0, step="a", attempt=1, reason="", tokens=1)],
+            {"cancelled": 1, "tokens": 1},
+        ),
         ([started, asks], {"waiting": ["a"]}),
         ([started, asks, answered], {"running": ["a"]}),
         ([started, asks, asks, answered], {"waiting": ["a"]}),

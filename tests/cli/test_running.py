@@ -1,7 +1,6 @@
 """dagger.cli.running: `dagger run` and `dagger resume`, from the words to the exit code."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -60,9 +59,7 @@ def test_without_an_application_the_missing_actions_are_named(shell):
     typed = shell("run", "sums.yaml")
 
     assert (typed.code, typed.out) == (2, "")
-    assert typed.err == (
-        "error: --app is missing: where are the actions add? --app module:name or path/file.py:name\n"
-    )
+    assert typed.err == ("error: --app is missing: where are the actions add? --app module:name or path/file.py:name\n")
 
 
 def test_a_name_without_an_application_is_refused(shell):
@@ -270,10 +267,10 @@ def test_an_input_is_given_to_the_resumed_run(shell, home):
     assert resumed["input"] == {"answer": 42}
 
 
-def test_a_finished_run_cannot_be_resumed(shell):
+def test_a_finished_run_cannot_be_resumed(shell, home):
     """Also where its application is gone: that is not what is wrong."""
     shell(*SUMS)
-    os.remove("flows.py")
+    (home / "flows.py").unlink()
 
     typed = shell("resume", run_ids(shell)[0])
 
@@ -288,9 +285,7 @@ def test_an_unknown_run_cannot_be_resumed(shell):
     typed = shell("resume", "nothing")
 
     assert typed.code == 2
-    assert typed.err == (
-        "error: there is no run 'nothing' in dagger.db; `dagger runs --store dagger.db` lists them\n"
-    )
+    assert typed.err == ("error: there is no run 'nothing' in dagger.db; `dagger runs --store dagger.db` lists them\n")
 
 
 def test_resuming_makes_no_store(shell, home):

@@ -3,7 +3,7 @@
 import shlex
 
 import pytest
-from tests.views.journals import T, failed, journal, node, started, succeeded
+from tests.views.journals import T, failed, journal, node, succeeded
 
 from dagger.cli import summary
 from dagger.core.events import LimitReached, RunEnded, RunPaused
@@ -98,9 +98,7 @@ def test_a_run_that_is_over_offers_its_details():
 def test_a_used_up_limit_is_raised_in_the_command(limit, value, option):
     """Else the run would pause again at once."""
     reason = f"{limit} of {value:g} used up"
-    report, _ = report_of(
-        [node("a")], LimitReached(at=T + 8, limit=limit, value=value, policy="pause"), paused(reason)
-    )
+    report, _ = report_of([node("a")], LimitReached(at=T + 8, limit=limit, value=value, policy="pause"), paused(reason))
 
     assert list(summary.trouble(report, reason, "/x.db"))[-1].endswith(f"--store /x.db{option}")
 

@@ -61,11 +61,11 @@ def test_a_bad_file_of_inputs_is_named(tmp_path, content, said):
 @pytest.mark.parametrize("word", ["x", "=1", ""])
 def test_a_word_that_is_no_pair_is_refused(word):
     """The form that is wanted is told, for each option."""
-    with pytest.raises(UsageError, match="-i '.*': write key=value or @file.json"):
+    with pytest.raises(UsageError, match=r"-i '.*': write key=value or @file.json"):
         inputs_of([word])
-    with pytest.raises(UsageError, match="--tag '.*': write key=value"):
+    with pytest.raises(UsageError, match=r"--tag '.*': write key=value"):
         tags_of([word])
-    with pytest.raises(UsageError, match="--config '.*': write key=value, as in max_parallel=4"):
+    with pytest.raises(UsageError, match=r"--config '.*': write key=value, as in max_parallel=4"):
         config_of([word])
 
 
@@ -75,7 +75,7 @@ def test_a_config_is_checked():
         "max_parallel": 4,
         "retry_strategy": "immediate",
     }
-    with pytest.raises(UsageError, match="--config: max_attempts: 0: must be .*; on_failure: 'no': must be"):
+    with pytest.raises(UsageError, match=r"--config: max_attempts: 0: must be .*; on_failure: 'no': must be"):
         config_of(["max_attempts=0", "on_failure=no"])
 
 

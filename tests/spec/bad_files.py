@@ -351,8 +351,9 @@ TEXT = {
     ),
     "broken flow": (
         "name: [1,\n",
-        ["f.yaml:2: not valid YAML: did not find expected node content (while parsing a flow node)"],
+        ["f.yaml:1: not valid YAML: did not find expected node content (while parsing a flow node)"],
     ),
+    "value that never comes": ("name: g\nnodes:", ["f.yaml:2: graph 'g' has no nodes"]),
     "tab": (
         "name: g\n\tx: y\n",
         [

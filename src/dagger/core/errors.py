@@ -22,6 +22,7 @@ DaggerError
 │   ├── OutputInvalid          a result that is not JSON, or not what the node declares: never retried
 │   ├── AttemptTimedOut        an attempt used up its timeout
 │   └── AttemptOver            a context was used after its attempt had ended
+├── DrawingFailed              no Graphviz to draw an SVG with, or it failed
 ├── NonRetryable               raised by users' actions: fail the step now
 └── StoreError                 the disk or the file
     ├── StoreCorrupt           not a store, or damaged
@@ -162,6 +163,10 @@ class AttemptOver(StepError):
 
 class NonRetryable(DaggerError):
     """Raise it in an action to fail the step at once, however many tries are left."""
+
+
+class DrawingFailed(DaggerError):
+    """No Graphviz is at hand, or it did not draw; DOT and Mermaid text need none."""
 
 
 class StoreError(DaggerError):

@@ -273,10 +273,14 @@ def action_of(thing: object) -> Action | None:
     """The action that `thing` is: a marked function, a NodeAction or its class; None where it is none."""
     if isinstance(thing, Action):
         return thing
-    if inspect.isclass(thing):
-        return Action.of_object(thing()) if issubclass(thing, NodeAction) and thing is not NodeAction else None
-    if isinstance(thing, NodeAction):
-        return Action.of_object(thing)
+    if inspect.isclass(thing) and (not issubclass(thing, NodeAction) or thing is NodeAction):
+        return None
+    if inspect.isclass(thing) or isinstance(thing, NodeAction):
+        own = vars(thing).get(_MARK)  # not what it inherits: a subclass is an action of its own
+        if own is None:
+            own = Action.of_object(thing() if inspect.isclass(thing) else thing)
+            setattr(thing, _MARK, own)
+        return own
     marked = getattr(thing, _MARK, None)
     return marked if isinstance(marked, Action) else None
 

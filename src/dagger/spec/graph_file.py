@@ -110,13 +110,13 @@ def _load(text: str | bytes, file: str, actions: Container[str] | None) -> _Load
     found = graph_reader.graph(tree, Reading(flaws, hints)) if tree is not None else None
     problems = [Problem(flaw.message, file=file, line=flaw.line) for flaw in flaws]
     if found is None:
-        return _Loaded(None, _in_order(problems))
+        return _Loaded(None, _in_order(problems, text))
     for finding in check(found.definition, actions, hints):
         if finding.place not in found.silent:
             first = f"; the first is in line {found.line(finding.first)}" if finding.first else ""
             problems.append(Problem(finding.message + first, finding.kind, file, found.line(finding.place)))
     if problems:
-        return _Loaded(found.definition, _in_order(problems), found.line(("name",)))
+        return _Loaded(found.definition, _in_order(problems, text), found.line(("name",)))
     definition = msgspec.structs.replace(
         found.definition,
         config=RunConfig.of(found.definition.config).to_dict(),
@@ -125,5 +125,10 @@ def _load(text: str | bytes, file: str, actions: Container[str] | None) -> _Load
     return _Loaded(definition, [], found.line(("name",)))
 
 
-def _in_order(problems: list[Problem]) -> list[Problem]:
-    return sorted(problems, key=lambda problem: problem.line or 0)
+def _in_order(problems: list[Problem], text: str | bytes) -> list[Problem]:
+    """By their lines; what is missing at the end of the text is missing in its last line, not behind it."""
+    last = max(1, len(text.splitlines()))
+    return sorted(
+        (msgspec.structs.replace(found, line=min(found.line or 1, last)) for found in problems),
+        key=lambda found: found.line or 1,
+    )

@@ -12,6 +12,7 @@ from dagger.core.errors import RegistryError
 
 Decode = Callable[[bytes], Any]
 """JSON text -> a value of the type. Raises msgspec.ValidationError."""
+_ANYTHING: tuple[Any, ...] = (Any, object)
 
 
 def decoder(annotation: Any) -> Decode:
@@ -19,7 +20,7 @@ def decoder(annotation: Any) -> Decode:
 
     Raises TypeError for a type that JSON cannot be turned into.
     """
-    if annotation is Any:
+    if annotation in _ANYTHING:
         return msgspec.json.Decoder().decode
     decode = msgspec.json.Decoder(annotation, dec_hook=_from_model).decode
     msgspec.json.schema(annotation, schema_hook=_model_schema)  # refuses what msgspec only refuses when it decodes
@@ -28,7 +29,7 @@ def decoder(annotation: Any) -> Decode:
 
 def json_schema(annotation: Any) -> dict[str, Any]:
     """The type's JSON Schema (2020-12)."""
-    return {} if annotation is Any else msgspec.json.schema(annotation, schema_hook=_model_schema)
+    return {} if annotation in _ANYTHING else msgspec.json.schema(annotation, schema_hook=_model_schema)
 
 
 def refusal(parameters: dict[str, Any], where: str) -> Callable[[Mapping[str, Any]], str] | None:

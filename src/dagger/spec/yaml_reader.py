@@ -188,7 +188,7 @@ def _events(text: str) -> Iterator[Any]:
             event = parser.get_event()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        last = text.count("\n")
+        last = max(1, len(text.splitlines())) - 1
         line = min(mark.line, last) + 1 if mark else 1
         began = min(error.context_mark.line, last) + 1 if error.context_mark else line
         context = f" ({error.context}{f', line {began}' if began != line else ''})" if error.context else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from dagger.core import events
@@ -21,10 +21,10 @@ class Course:
     started_at: int | None = None
     ended_at: int | None = None
     attempts: int = 0
-    messages: list[str] = field(default_factory=list)
+    messages: tuple[str, ...] = ()
     last_error: str = ""
     reason: str = ""
-    waits: set[str] = field(default_factory=set)
+    waits: frozenset[str] = frozenset()
     """Keys of the open ones."""
 
     def fail(self, error: events.Error) -> None:
@@ -32,7 +32,7 @@ class Course:
         self.attempts += 1
         self.last_error = str(error)
         # numbered over the whole run: after a resume the fresh tries go on counting, and no number comes twice
-        self.messages.append(f"Attempt {self.attempts} failed: {self.last_error}")
+        self.messages += (f"Attempt {self.attempts} failed: {self.last_error}",)
 
     def outcome(self) -> NodeOutcome:
         """The course as people see it."""
@@ -114,11 +114,11 @@ class Courses:
         is_waiting = event.kind != "memo"
         course = self._begun(event.step, event.at, "waiting" if is_waiting else "running")
         if is_waiting:
-            course.waits.add(event.key)
+            course.waits |= {event.key}
 
     def _wait_answered(self, event: events.WaitAnswered) -> None:
         course = self.of(event.step)
-        course.waits.discard(event.key)
+        course.waits -= {event.key}
         if course.status == "waiting" and not course.waits:
             course.status, course.at = "running", event.at
 
@@ -160,7 +160,7 @@ class Courses:
             course.started_at = at - duration_ms
         course.status, course.reason = status, reason
         course.at = course.ended_at = at
-        course.waits.clear()
+        course.waits = frozenset()
         self._ended[step] = course
         return course
 

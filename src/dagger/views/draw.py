@@ -34,7 +34,7 @@ class Picture(Scene):
         return svg.to_svg(self.to_dot())
 
     def _repr_html_(self) -> str:
-        from dagger.views.svg import DrawingFailed
+        from dagger.core.errors import DrawingFailed
 
         try:
             # wide pictures scroll: scaled down to the page nobody could read them

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from dagger.core.errors import DaggerError
+from dagger.core.errors import DrawingFailed
 
 TIMEOUT_SECONDS = 60.0
 """A folded picture takes under two seconds: what takes a minute will take for ever."""
@@ -18,10 +18,6 @@ _PROLOG = re.compile(r".*?(?=<svg\b)", re.DOTALL)
 _FONTS = re.compile(r'(<text\b[^<>]*? font-family=")[^"]*"')
 _FAMILY = "Helvetica Neue,Helvetica,Arial,Liberation Sans,sans-serif"
 """Fonts of equal widths: the text fits where Graphviz measured it."""
-
-
-class DrawingFailed(DaggerError):
-    """No Graphviz is at hand, or it did not draw; DOT and Mermaid text need none."""
 
 
 def to_svg(dot: str) -> str:

@@ -1,0 +1,159 @@
+"""The actions and graphs that an application knows."""
+
+import types
+
+import pytest
+
+from dagger import ActionNotRegistered, Context, Dagger, Graph, GraphError, NodeAction, RegistryError, action
+from dagger.core.graph import Node
+
+
+class Shout(NodeAction):
+    """Loud."""
+
+    async def execute(self, ctx: Context):
+        return "!"
+
+
+def test_a_function_is_registered_under_its_name_or_another():
+    """Bare, with a name, with options; the function stays what it was."""
+    app = Dagger("memory:")
+
+    @app.action
+    def one():
+        return 1
+
+    @app.action("second")
+    def two():
+        return 2
+
+    @app.action(name="third", runs_in="loop")
+    def three():
+        return 3
+
+    app.register_action(lambda: 4)
+    app.register_action(Shout)
+    assert (one(), two(), three()) == (1, 2, 3)
+    assert list(app.actions) == ["one", "second", "third", "<lambda>", "Shout"]
+    assert app.actions["third"].runs_in == "loop"
+    with pytest.raises(TypeError):
+        app.actions["x"] = None
+
+
+def test_a_name_is_taken_once():
+    """The same function twice is fine, another of its name is not."""
+    app = Dagger("memory:")
+
+    @action
+    def act():
+        return 1
+
+    app.register_action(act)
+    app.register_action(act)
+    with pytest.raises(RegistryError, match="an action 'act' is registered already; give this one another name"):
+        app.action("act")(lambda: 2)
+    with pytest.raises(RegistryError, match="5 is no action: give a function or a NodeAction"):
+        app.register_action(5)
+
+
+def test_include_takes_all_actions_of_a_module():
+    """Marked functions and NodeAction classes defined there; imported classes and all else are passed over."""
+    module = types.ModuleType("mine")
+
+    class Local(Shout):
+        pass
+
+    Local.__module__ = "mine"
+    vars(module).update(act=action("act")(lambda: 1), Local=Local, Shout=Shout, NodeAction=NodeAction, other=print, n=5)
+    app = Dagger("memory:")
+    app.include(module, action("single")(lambda: 1), Shout())
+    assert sorted(app.actions) == ["Local", "Shout", "act", "single"]
+
+
+def test_including_a_module_twice_does_nothing_more():
+    """A module with a NodeAction class too."""
+    module = types.ModuleType("mine")
+
+    class Local(Shout):
+        pass
+
+    Local.__module__ = "mine"
+    vars(module).update(act=action("act")(lambda: 1), Local=Local, instance=Shout())
+    app = Dagger("memory:")
+    app.include(module)
+    app.include(module)
+    assert sorted(app.actions) == ["Local", "Shout", "act"]
+
+
+def graph(name, *tags):
+    made = Graph(name, tags=tags)
+    made.add("act", id="n")
+    return made
+
+
+def application():
+    app = Dagger("memory:")
+    app.action("act")(lambda: 1)
+    return app
+
+
+def test_graphs_are_found_by_name_and_tags():
+    """A part of any tag, or all of several."""
+    app = application()
+    for made in (graph("a", "nightly", "etl"), graph("b", "etl"), graph("c")):
+        app.add_graph(made)
+
+    def names(**filters):
+        return [found.name for found in app.graphs(**filters)]
+
+    assert names() == ["a", "b", "c"]
+    assert names(tag_contains="tl") == ["a", "b"]
+    assert names(tags=["etl", "nightly"]) == ["a"]
+    assert names(tag_contains="night", tags=["etl"]) == ["a"]
+    assert names(tags=["x"]) == []
+    assert app.graph("a").tags == ("nightly", "etl")
+    with pytest.raises(GraphError, match="there is no graph 'z'; loaded: a, b, c"):
+        app.graph("z")
+
+
+def test_a_graph_is_checked_when_it_is_added():
+    """Actions that are not here, cycles, empty graphs: all at once, and nothing is registered."""
+    app = application()
+    bad = Graph("g")
+    bad.add("actt", id="n")
+    bad.add("act", id="m", failure="undo")
+    with pytest.raises(ActionNotRegistered, match=r"(?s)action 'actt' is not registered.*failure action 'undo'"):
+        app.add_graph(bad)
+    with pytest.raises(GraphError, match="graph 'e' has no nodes"):
+        app.add_graph(Graph("e"))
+    assert app.graphs() == []
+
+
+def test_a_graph_of_the_same_name_replaces_the_first():
+    """The registry holds the newest."""
+    app = application()
+    app.add_graph(graph("g"))
+    second = app.add_graph(graph("g", "new"))
+    assert app.graph("g") is second
+
+
+def test_files_and_directories_are_loaded(tmp_path):
+    """One graph a file, .yaml and .yml; a bad file in a directory means that none is loaded."""
+    (tmp_path / "a.yaml").write_text("name: a\nnodes: [{id: n, action: act}]\n")
+    (tmp_path / "b.yml").write_text("name: b\nnodes: [{id: n, action: act}]\n")
+    app = application()
+    assert app.load_yaml_file(tmp_path / "a.yaml").name == "a"
+    assert sorted(found.name for found in app.load_yaml_dir(tmp_path)) == ["a", "b"]
+    (tmp_path / "c.yaml").write_text("name: c\nnodes: [{id: n, action: actt}]\n")
+    app = application()
+    with pytest.raises(GraphError, match="action 'actt' is not registered"):
+        app.load_yaml_dir(tmp_path)
+    assert app.graphs() == []
+
+
+def test_required_actions_are_named_with_the_nearest():
+    """The first that is missing."""
+    app = application()
+    app.require_actions([Node(id="n", action="act")])
+    with pytest.raises(ActionNotRegistered, match=r"node 'n': action 'zzz' is not registered; registered: act"):
+        app.require_actions([Node(id="n", action="zzz")])

@@ -1,0 +1,233 @@
+"""Run: handle of one run; what it tells is durable, whichever process executes the run."""
+
+import asyncio
+import datetime
+
+import pytest
+
+from dagger import Context, Dagger, Graph, InvalidState, MemoryStore, RunError, RunNotFound, Static
+from dagger.run import Run, replay
+from dagger.store.memory import Memory
+from dagger.store.sqlite import SqliteStore
+from dagger.testing import VirtualClock
+
+
+def application(store="memory:", clock=None):
+    app = Dagger(store, clock=clock or VirtualClock())
+
+    @app.action
+    async def nap(ctx: Context, seconds: float = 60):
+        ctx.cache.append("global", "order", ctx.node.id)
+        await asyncio.sleep(seconds)
+        return seconds
+
+    @app.action
+    async def boom():
+        raise ValueError("no")
+
+    graph = Graph("naps", tags=["t"])
+    graph.add(nap, id="second", after=[graph.add(nap, id="first")])
+    app.add_graph(graph)
+    graph = Graph("bad", config={"max_attempts": 1})
+    graph.add(boom, id="bad")
+    app.add_graph(graph)
+    return app
+
+
+def run(main, app=None):
+    app = app or application()
+
+    async def whole():
+        async with app:
+            return await main(app)
+
+    return app._clock.run(whole())
+
+
+def test_it_tells_what_the_listing_knows():
+    """Id, graph, tags, times in UTC, address, reason."""
+
+    async def main(app):
+        started = await app.start(Static("naps"), run_id="r", tags={"a": "b"})
+        assert (started.id, started.graph, started.tags, started.app, started.reason) == ("r", "naps", {"a": "b"}, "", "")
+        assert started.status == "running"
+        await started.wait()
+        assert started.started_at == datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+        assert started.updated_at == datetime.datetime(2026, 1, 1, 0, 2, tzinfo=datetime.UTC)
+        assert (started.status, repr(started)) == ("succeeded", "<Run r>")
+        await app.execute(Static("bad"), run_id="b")
+        assert (await app.get_run("b")).reason == "'bad' failed; mend the cause and resume the run"
+
+    run(main)
+
+
+def test_a_run_that_is_not_there_is_an_error_at_each_question():
+    """A handle of an unknown id knows nothing."""
+
+    async def main(app):
+        await app.runs()
+        unknown = Run("x", app)
+        with pytest.raises(RunNotFound, match="there is no run 'x' in memory:"):
+            _ = unknown.status
+        with pytest.raises(RunNotFound):
+            _ = unknown.cache
+        with pytest.raises(RunNotFound):
+            await unknown.wait()
+        with pytest.raises(RunNotFound):
+            await unknown.cancel()
+
+    run(main)
+
+
+def test_events_come_live_and_in_order_until_the_run_is_over():
+    """From any seq; without live only what is there; each once."""
+
+    async def main(app):
+        started = await app.start(Static("naps"))
+        seen = [recorded.seq async for recorded in started.events()]
+        assert seen == list(range(1, 7))
+        assert [recorded.seq async for recorded in started.events(4, live=False)] == [4, 5, 6]
+        assert [recorded.seq async for recorded in started.events(99)] == []
+        other = await app.start(Static("naps"))
+        await asyncio.sleep(70)
+        assert [recorded.type async for recorded in other.events(live=False)][-1] == "StepStarted"
+        return [recorded.type async for recorded in other.events(5)]
+
+    assert run(main) == ["StepSucceeded", "RunEnded"]
+
+
+def test_the_cache_is_read_only_and_as_it_is_now():
+    """A view of what is in the journal."""
+
+    async def main(app):
+        started = await app.start(Static("naps"))
+        assert started.cache.get("global", "order", None) is None
+        await asyncio.sleep(70)
+        assert started.cache.get("global", "order") == ["first"]
+        assert not hasattr(started.cache, "set")
+        await started.wait()
+        return started.cache.node("second"), started.cache.get("global", "order")
+
+    assert run(main) == ({"output": 60}, ["first", "second"])
+
+
+def test_a_report_can_be_had_at_any_time():
+    """It says how things stand, and does not change any more."""
+
+    async def main(app):
+        started = await app.start(Static("naps"))
+        await asyncio.sleep(70)
+        early = await started.report()
+        last = await started.wait()
+        return (early.status, list(early.outputs)), (last.status, list(last.outputs))
+
+    assert run(main) == (("running", ["first"]), ("succeeded", ["first", "second"]))
+
+
+def test_the_tree_can_be_had_of_a_run_in_any_status():
+    """While it goes on and after."""
+
+    async def main(app):
+        started = await app.start(Static("naps"))
+        await asyncio.sleep(70)
+        before = (await started.tree()).to_json()
+        await started.wait()
+        return before != (await started.tree()).to_json()
+
+    assert run(main)
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+def test_a_run_of_another_process_is_followed_through_the_journal(kind, tmp_path):
+    """wait, events and status work on a store where somebody else executes the run."""
+    clock, memory = VirtualClock(), Memory()
+
+    def store():
+        return MemoryStore(memory) if kind == "memory" else SqliteStore(tmp_path / "runs.db")
+
+    async def main():
+        async with application(store(), clock) as here, application(store(), clock) as there:
+            started = await here.start(Static("naps"), run_id="r")
+            followed = await there.get_run("r")
+            assert followed.status == "running"
+            types = [recorded.type async for recorded in followed.events()]
+            report = await followed.wait()
+            assert (await started.wait()).status == report.status == "succeeded"
+            return types[-1], report.outputs
+
+    assert clock.run(main()) == ("RunEnded", {"first": {"output": 60}, "second": {"output": 60}})
+
+
+def test_several_may_wait_and_each_may_give_up():
+    """Cancelling one wait cancels neither the run nor another's."""
+
+    async def main(app):
+        started = await app.start(Static("naps"))
+        waiting = [asyncio.create_task(started.wait()) for _ in range(3)]
+        await asyncio.sleep(1)
+        waiting[0].cancel()
+        reports = await asyncio.gather(*waiting, return_exceptions=True)
+        assert isinstance(reports[0], asyncio.CancelledError)
+        return [report.status for report in reports[1:]]
+
+    assert run(main) == ["succeeded", "succeeded"]
+
+
+def test_a_handle_resumes_its_run():
+    """As Dagger.resume does, with its errors."""
+
+    async def main(app):
+        await app.execute(Static("bad"), run_id="r")
+        handle = await app.get_run("r")
+        again = await handle.resume(config={"on_failure": "continue"})
+        assert (await again.wait()).status == "failed"
+        with pytest.raises(InvalidState, match=r"run 'r' is over \(failed\)"):
+            await handle.resume()
+        with pytest.raises(InvalidState, match="run 'r' is over: it failed"):
+            await handle.cancel()
+
+    run(main)
+
+
+@pytest.mark.parametrize("reason", [None, 5, "\ud800"], ids=range(3))
+def test_a_reason_is_a_text(reason):
+    """Anything else could not be read back from the journal."""
+
+    async def main(app):
+        started = await app.start(Static("naps"))
+        with pytest.raises(RunError, match="a reason is a text"):
+            await started.cancel(reason)
+        return (await started.wait()).status
+
+    assert run(main) == "succeeded"
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+def test_a_cancel_at_the_moment_of_the_pause_is_kept(kind, tmp_path):
+    """A run that has just paused, durably or not yet, is cancelled all the same; one that just ended says so."""
+    app = application("memory:" if kind == "memory" else tmp_path / "runs.db")
+
+    async def main(app):
+        started = await app.start(Static("bad"), run_id="r")
+        tenure = app.tenure("r")
+        while tenure is not None and not tenure.is_settled:
+            await asyncio.sleep(0)
+            tenure = app.tenure("r")
+        return (await started.cancel("enough")).error
+
+    assert run(main, app) == "RunCancelled: enough\nbad: ValueError: no"
+
+
+def test_replay_goes_on_from_a_state():
+    """What follows after a seq is applied to the state given."""
+
+    async def main(app):
+        await app.execute(Static("naps"), run_id="r")
+        whole = replay(app.store, "r")
+        part = replay(app.store, "r")
+        from dagger.core.state import fold
+
+        early = fold(recorded.event for recorded in app.store.read("r", limit=3))
+        assert replay(app.store, "r", 3, early) == whole == part
+
+    run(main)
