@@ -272,5 +272,5 @@ def mixed(graph):
     graph.add("write", id="tidy", after=[bad, *naps], run_when="finished", x=first)
 
 
-INPUTS = {"nested": {"given": {"deep": [0, {"n": 4, "text": "<&\">\n😀"}]}}}
+INPUTS = {"nested": {"given": {"deep": [0, {"n": 4, "text": '<&">\n😀'}]}}}
 """The run inputs of the shapes that need some."""

@@ -115,6 +115,15 @@ def test_what_is_no_global_has_no_address():
     assert address.of(object(), "no.such.module") == ""
 
 
+def test_what_was_typed_at_a_prompt_has_no_address(monkeypatch):
+    """A notebook's __main__ is no file, and every process has a __main__ of its own."""
+    module = types.ModuleType("__main__")
+    module.app = object()
+    monkeypatch.setitem(sys.modules, "__main__", module)
+
+    assert address.of(module.app, "__main__") == ""
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -15,8 +15,8 @@ from dagger import (
     ConfigError,
     Context,
     Dagger,
-    GraphError,
     Graph,
+    GraphError,
     InputInvalid,
     InvalidState,
     MemoryStore,
@@ -270,7 +270,9 @@ def test_an_action_that_is_not_here_prevents_the_start():
 
     async def main(app):
         app.graph("naps").add("napp", id="third")
-        with pytest.raises(ActionNotRegistered, match=r"node 'third': action 'napp' is not registered; did you mean 'nap'"):
+        with pytest.raises(
+            ActionNotRegistered, match=r"node 'third': action 'napp' is not registered; did you mean 'nap'"
+        ):
             await app.start(Static("naps"))
 
     run(app, main)
@@ -303,7 +305,12 @@ def test_config_comes_from_library_app_graph_and_call_in_this_order(world):
         return first.config
 
     config = run(app, main)
-    assert [config[key] for key in ("max_attempts", "max_parallel", "max_tokens", "on_failure")] == [7, 5, None, "pause"]
+    assert [config[key] for key in ("max_attempts", "max_parallel", "max_tokens", "on_failure")] == [
+        7,
+        5,
+        None,
+        "pause",
+    ]
 
 
 def test_a_seed_fills_the_cache_and_is_copied(world):
@@ -848,7 +855,7 @@ def test_the_journal_says_where_the_applications_code_is():
     assert ADDRESSED._module.endswith("test_app")
     assert application()._address() == ""
     address = test_app.ADDRESSED._address()
-    assert address.endswith("test_app.py:ADDRESSED") or address.endswith("test_app:ADDRESSED")
+    assert address.endswith(("test_app.py:ADDRESSED", "test_app:ADDRESSED"))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="POSIX")

@@ -42,7 +42,8 @@ def test_a_node_has_all_that_add_was_given():
     first = graph.add(act)
     second = graph.add(
         "work", id="second", after=[first, "act"], outputs=["a", "b"], timeout=5, try_count=2, on_failure="continue",
-        failure=act, run_when="finished", priority=3, description="d", instructions=["i"], inputs={"timeout": 1}, x=first,
+        failure=act, run_when="finished", priority=3, description="d", instructions=["i"], inputs={"timeout": 1},
+        x=first,
     )  # fmt: skip
     node = graph.nodes["second"]
     assert node == Node(
@@ -143,8 +144,16 @@ def test_an_output_that_is_not_declared_cannot_be_referred_to():
         (lambda: Graph(5), GraphError, "graph 5: expected str, got int (at $.name)"),
         (lambda: Graph("g", tags=[5]), GraphError, "graph 'g': expected str, got int (at $.tags[0])"),
         (lambda: Graph("g", version=1.0), GraphError, "graph 'g': expected str, got float (at $.version)"),
-        (lambda: Graph("g", inputs={"n": "int"}), GraphError, "graph 'g': input 'n': there is no type 'int'; the types are:"),
-        (lambda: Graph("g", inputs={"n": RunInput(default=object())}), GraphError, "graph 'g': input 'n': at $: a object"),
+        (
+            lambda: Graph("g", inputs={"n": "int"}),
+            GraphError,
+            "graph 'g': input 'n': there is no type 'int'; the types are:",
+        ),
+        (
+            lambda: Graph("g", inputs={"n": RunInput(default=object())}),
+            GraphError,
+            "graph 'g': input 'n': at $: a object",
+        ),
         (lambda: Graph("g").add(5), GraphError, "5 is no action: give its name, the function, or the NodeAction"),
     ],
     ids=range(7),
@@ -164,4 +173,3 @@ def test_it_is_written_and_drawn():
     assert graph.to_dot().startswith("digraph")
     assert "flowchart" in graph.to_mermaid() or "graph" in graph.to_mermaid()
     assert "<svg" in graph.to_svg()
-    assert graph._repr_svg_() == graph.to_svg()

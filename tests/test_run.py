@@ -49,7 +49,13 @@ def test_it_tells_what_the_listing_knows():
 
     async def main(app):
         started = await app.start(Static("naps"), run_id="r", tags={"a": "b"})
-        assert (started.id, started.graph, started.tags, started.app, started.reason) == ("r", "naps", {"a": "b"}, "", "")
+        assert (started.id, started.graph, started.tags, started.app, started.reason) == (
+            "r",
+            "naps",
+            {"a": "b"},
+            "",
+            "",
+        )
         assert started.status == "running"
         await started.wait()
         assert started.started_at == datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)

@@ -12,8 +12,6 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-import sysconfig
-import traceback
 import types
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -121,6 +119,8 @@ def _nearest_module(root: Path, missing: str) -> str:
 
 def _failure(place: Place, error: BaseException) -> str:
     """What the import raised, and in which line: the last one of the application's own, or else the last."""
+    import traceback
+
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}:{error.lineno}: SyntaxError: {error.msg}"
     frames = [
@@ -147,8 +147,8 @@ def _written(module: types.ModuleType, name: str) -> str:
     spec = getattr(module, "__spec__", None)
     full = spec.name if spec is not None else module.__name__  # `python -m` calls it __main__
     text = getattr(module, "__file__", None)
-    if not text:
-        return f"{full}:{name}"
+    if not text:  # of a prompt or a notebook nothing is left for others to import
+        return "" if full == "__main__" else f"{full}:{name}"
     file = Path(text).resolve()
     if _is_installed(file):
         return f"{full}:{name}"
@@ -168,5 +168,7 @@ def _is_own(file: Path, root: Path) -> bool:
 
 
 def _is_installed(file: Path) -> bool:
+    import sysconfig  # costs 5 ms, and few processes load or start anything
+
     folders = {sysconfig.get_path(kind) for kind in ("purelib", "platlib", "stdlib")}
     return any(file.is_relative_to(folder) for folder in folders)

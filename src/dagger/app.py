@@ -357,7 +357,7 @@ class Dagger(Registry):
         while True:
             try:
                 await self.recover()
-            except Exception:
+            except Exception:  # noqa: BLE001 - the next look may go well
                 _LOG.exception("looking for runs to recover failed")
             await asyncio.sleep(RECOVER_EVERY_SECONDS)
 

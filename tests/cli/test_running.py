@@ -1,6 +1,7 @@
 """dagger.cli.running: `dagger run` and `dagger resume`, from the words to the exit code."""
 
 import json
+import shlex
 import signal
 import subprocess
 import sys
@@ -179,6 +180,15 @@ def test_a_used_up_limit_is_doubled_in_the_command_that_goes_on(shell):
 
     assert typed.code == 3
     assert typed.err.splitlines()[-1].endswith("--config max_tokens=20")
+
+
+def test_what_is_printed_to_go_on_works_when_it_is_pasted(shell, home):
+    """With the limit that it raises."""
+    typed = shell("run", "spend", "--app", "flows.py", "--config", "max_tokens=10")
+
+    words = shlex.split(typed.err.splitlines()[-1].removeprefix("  go on:   dagger "))
+
+    assert shell(*words).code == 0
 
 
 def test_a_run_in_memory_cannot_be_resumed_and_says_so(shell, home):

@@ -11,7 +11,11 @@ ERROR = events.Error("ValueError", "no")
 
 def state_of(*nodes, config=None, after=()):
     started = events.RunStarted(
-        at=1_000, run_id="r", spec=events.Spec("static", "g"), graph=Definition(name="g", nodes=nodes), config=config or {}
+        at=1_000,
+        run_id="r",
+        spec=events.Spec("static", "g"),
+        graph=Definition(name="g", nodes=nodes),
+        config=config or {},
     )
     return fold([started, *after])
 
@@ -21,7 +25,9 @@ def node(node_id="n", **fields):
 
 
 def failure(state, step="n", *, retryable=True, chance=0.0):
-    return decide.after_failure(state, step, ERROR, retryable=retryable, now=5_000, chance=chance, duration_ms=7, tokens=2)
+    return decide.after_failure(
+        state, step, ERROR, retryable=retryable, now=5_000, chance=chance, duration_ms=7, tokens=2
+    )
 
 
 def test_a_failure_with_tries_left_is_retried_after_the_strategys_delay():
@@ -81,7 +87,9 @@ def test_skip_takes_one_doomed_step_at_a_time():
 
 
 @pytest.mark.parametrize(
-    ("on_failure", "policy"), [("pause", "pause"), ("continue", "stop"), ("stop", "stop")], ids=["pause", "continue", "stop"]
+    ("on_failure", "policy"),
+    [("pause", "pause"), ("continue", "stop"), ("stop", "stop")],
+    ids=["pause", "continue", "stop"],
 )
 def test_a_limit_is_a_failure_of_the_run(on_failure, policy):
     """With nothing to continue with: only pause pauses."""

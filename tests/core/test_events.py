@@ -13,7 +13,9 @@ from dagger.core.events import decode_event, encode_event
 from dagger.core.graph import Definition, Input, Node, Output
 
 RAW = msgspec.Raw(b'{"a":[1,2.5,"\\u00fc"]}')
-NODE = Node(id="n", action="a", dependencies=("m",), inputs=(Input("x", "m.y"), Input("z", value=RAW)), outputs=(Output("o"),))
+NODE = Node(
+    id="n", action="a", dependencies=("m",), inputs=(Input("x", "m.y"), Input("z", value=RAW)), outputs=(Output("o"),)
+)
 ERROR = events.Error("ValueError", "no", "Traceback …")
 EVENTS = [
     events.RunStarted(
@@ -79,7 +81,9 @@ def test_what_is_not_set_is_not_written():
     assert encode_event(events.StepSucceeded(at=1, step="s")) == b'{"type":"StepSucceeded","at":1,"step":"s"}'
 
 
-@pytest.mark.parametrize("text", [b'{"type":"StepFlew","at":1}', b'{"at":1}', b"[]", b"{", b'{"type":"StepStarted","at":1}'])
+@pytest.mark.parametrize(
+    "text", [b'{"type":"StepFlew","at":1}', b'{"at":1}', b"[]", b"{", b'{"type":"StepStarted","at":1}']
+)
 def test_what_no_version_here_knows_is_refused(text):
     """An unknown type, a missing field or no JSON is an error, never a guess."""
     with pytest.raises(msgspec.DecodeError):
@@ -100,9 +104,7 @@ def test_an_error_reads_as_type_and_message(error, text):
     assert str(error) == text
 
 
-@pytest.mark.parametrize(
-    ("scope", "node", "step"), [("", "n", "n"), ("each/7", "n", "each/7/n")], ids=["run", "child"]
-)
+@pytest.mark.parametrize(("scope", "node", "step"), [("", "n", "n"), ("each/7", "n", "each/7/n")], ids=["run", "child"])
 def test_a_step_is_named_by_its_scope_and_node(scope, node, step):
     """Both ways."""
     assert events.step_name(scope, node) == step

@@ -7,7 +7,13 @@ from dagger.core.graph import Definition
 from dagger.core.journal import Lease, RunRow, is_owned, projected
 
 STARTED = events.RunStarted(
-    at=5, run_id="r", spec=events.Spec("static", "s"), graph=Definition(name="g"), tags={"a": "b"}, app="m:app", fingerprint="f"
+    at=5,
+    run_id="r",
+    spec=events.Spec("static", "s"),
+    graph=Definition(name="g"),
+    tags={"a": "b"},
+    app="m:app",
+    fingerprint="f",
 )
 ROW = RunRow(
     run_id="r", mode="static", graph="g", status="running", tags={"a": "b"}, app="m:app", fingerprint="f",

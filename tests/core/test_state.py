@@ -99,9 +99,7 @@ def test_an_added_node_may_depend_on_what_has_ended():
     state.apply(succeeded("good"))
     state.apply(failed("bad", "continue"))
     ready = state.apply(
-        succeeded(
-            "adds", nodes=[node("x", "good"), node("y", "bad", "good"), node("z", "bad", run_when="finished")]
-        )
+        succeeded("adds", nodes=[node("x", "good"), node("y", "bad", "good"), node("z", "bad", run_when="finished")])
     )
     assert ready == ["x", "z"]
     assert state.doomed == {"y": "'bad' failed"}
@@ -230,7 +228,11 @@ def test_waits_belong_to_their_step_until_it_ends():
         state.apply(events.WaitOpened(at=2_000, step=step, key="m", kind="memo", detail=msgspec.Raw(b'"d"')))
         state.apply(events.WaitAnswered(at=2_000, step=step, key="m", value=msgspec.Raw(b"7")))
     state.apply(events.AttemptFailed(at=2_000, step="a", attempt=1, error=ERROR, retry_at=1))
-    assert (state.waits["a"]["m"].value, state.waits["a"]["m"].detail, state.waits["a"]["sleep:1"].is_open) == (b"7", b'"d"', True)
+    assert (state.waits["a"]["m"].value, state.waits["a"]["m"].detail, state.waits["a"]["sleep:1"].is_open) == (
+        b"7",
+        b'"d"',
+        True,
+    )
     state.apply(succeeded("a"))
     state.apply(failed("b", "continue"))
     assert state.waits == {}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dagger import Context, Dagger, Graph, Static
+from dagger import Context, Dagger, Graph, NodeAction, Static
 from dagger.testing import VirtualClock
 
 
@@ -10,7 +10,7 @@ def execute(fill, *actions, **options):
     clock = VirtualClock()
     app = Dagger("memory:", clock=clock, config={"on_failure": "continue"})
     for each in actions:
-        app.action(each)
+        app.register_action(each)
     graph = Graph("g")
     fill(graph)
     app.add_graph(graph)
@@ -161,6 +161,40 @@ def test_inputs_beyond_the_parameters_go_to_double_star():
         "reads": {"seen": {"a": 1, "b": 2}},
     }
     assert "action 'exact' has no parameter 'valeu'; did you mean 'value'?" in report.node_outcomes["exact"].final_error
+
+
+def test_a_required_parameter_is_missed_however_many_optional_ones_are_given():
+    """It is the step's InputInvalid, not the TypeError of a call that cannot be."""
+
+    async def add(a, b, c=1):
+        return a + b + c
+
+    outcome = execute(lambda graph: graph.add(add, id="add", a=1, c=2), add).node_outcomes["add"]
+    assert outcome.attempts == 1
+    assert outcome.final_error.endswith("InputInvalid: node 'add': input 'b' missing; action 'add' requires it")
+
+
+class Strict(NodeAction):
+    def schema(self):
+        return {"name": "Strict", "parameters": {"properties": {"x": {"type": "integer"}}, "required": ["x"]}}
+
+    async def execute(self, ctx: Context):
+        return ctx.inputs
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "error"),
+    [
+        ({"x": 1, "y": 2}, {"x": 1, "y": 2}, None),
+        ({"x": "one"}, None, """InputInvalid: node 's': at $.x: "one" is not of type "integer\""""),
+    ],
+    ids=["fits", "wrong"],
+)
+def test_an_explicit_schema_is_asked_before_the_call(inputs, outputs, error):
+    """Of all inputs together; they are found in the context."""
+    report = execute(lambda graph: graph.add(Strict, id="s", **inputs), Strict())
+    assert report.outputs.get("s") == outputs
+    assert error is None or report.node_outcomes["s"].final_error.endswith(error)
 
 
 def test_the_cache_may_say_otherwise():

@@ -89,7 +89,7 @@ def test_it_reads_its_own_writes_over_the_runs_state():
             len(cache),
         ]
         cache.append("global", "list", 3)
-        return seen + [cache.get("global", "list"), sorted(cache.node("global"))]
+        return [*seen, cache.get("global", "list"), sorted(cache.node("global"))]
 
     report, cache = execute(act, cache={"global": {"list": [1], "sum": 10, "gone": 1}})
     assert report.outputs["n"]["output"] == [
@@ -106,7 +106,7 @@ class Open:
 def test_it_sees_what_others_wrote_meanwhile():
     """Own appends stay on top of a list that grows below them."""
     sections = {"s": {"list": Appended(b"[]", [b"1"])}}
-    cache = AttemptCache(sections, dict().__getitem__, Open())
+    cache = AttemptCache(sections, {}.__getitem__, Open())
     cache.append("s", "list", "mine")
     assert cache.get("s", "list") == [1, "mine"]
     sections["s"]["list"].items.append(b"2")
@@ -122,7 +122,7 @@ def test_it_sees_what_others_wrote_meanwhile():
 def test_ten_thousand_writes_cost_ten_thousand_steps():
     """Each write looks at what is new since the last look, not at all writes before it."""
     applied = []
-    cache = AttemptCache({}, dict().__getitem__, Open())
+    cache = AttemptCache({}, {}.__getitem__, Open())
 
     class Counted(list):
         def __getitem__(self, index):

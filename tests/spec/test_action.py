@@ -118,7 +118,7 @@ def test_what_does_not_fit_is_refused_with_expected_and_actual(annotation, text,
 
 def test_a_models_own_complaint_is_told():
     """A pydantic model validates strictly."""
-    with pytest.raises(InputInvalid, match="(?s)node 'n': input 'value': .*valid integer"):
+    with pytest.raises(InputInvalid, match=r"(?s)node 'n': input 'value': .*valid integer"):
         bound(Model, b'{"a":"1"}')
 
 
@@ -233,7 +233,7 @@ def test_a_marked_function_stays_a_function():
     assert action_of(action_of(double)) is action_of(double)
 
 
-class Callable_:
+class Called:
     async def __call__(self, x: int):
         return x
 
@@ -246,8 +246,8 @@ class Plain:
 @pytest.mark.parametrize(
     ("function", "name", "runs_in", "required"),
     [
-        (functools.partial(lambda a, b: a, 1), "partial", "thread", ("b",)),
-        (Callable_(), "Callable_", "loop", ("x",)),
+        (functools.partial(lambda a, b: a + b, 1), "partial", "thread", ("b",)),
+        (Called(), "Called", "loop", ("x",)),
         (Plain().method, "method", "thread", ("x",)),
         (len, "len", "thread", None),
     ],
@@ -344,7 +344,11 @@ def test_the_context_is_received_by_annotation(annotation):
 
     act.__annotations__["me"] = annotation
     found = Action(act)
-    assert (found.context_name, found.required, list(found.schema()["parameters"]["properties"])) == ("me", ("x",), ["x"])
+    assert (found.context_name, found.required, list(found.schema()["parameters"]["properties"])) == (
+        "me",
+        ("x",),
+        ["x"],
+    )
 
 
 def test_its_schema_comes_from_signature_and_docstring():
@@ -401,7 +405,11 @@ def test_a_node_action_is_known_by_its_class_or_an_object():
     """Its explicit schema wins, and is checked: all violations at once."""
     assert action_of(NodeAction) is None
     for found in (action_of(Join), action_of(Join())):
-        assert (found.name, found.description, found.schema()["parameters"]["required"]) == ("join_texts", "Joins.", ["texts"])
+        assert (found.name, found.description, found.schema()["parameters"]["required"]) == (
+            "join_texts",
+            "Joins.",
+            ["texts"],
+        )
         assert found.refuse({"texts": []}) == ""
         assert '"texts" is a required property' in found.refuse({})
     assert action_of(Bare).name == "Bare"

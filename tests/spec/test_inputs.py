@@ -3,9 +3,10 @@
 import dataclasses
 
 import pytest
+from msgspec import Raw
 
 from dagger import Graph, InputInvalid
-from dagger.core.graph import RunInput
+from dagger.core.graph import Definition, Input, Node, RunInput
 from dagger.spec.inputs import run_inputs
 
 
@@ -28,7 +29,10 @@ class Point:
 
 def test_values_become_json_text():
     """As JSON writes them; dataclasses and tuples as what they stand for."""
-    assert run_inputs(referring("a"), {"a": (1, Point(2)), "more": "ü"}) == {"a": b'[1,{"x":2}]', "more": '"ü"'.encode()}
+    assert run_inputs(referring("a"), {"a": (1, Point(2)), "more": "ü"}) == {
+        "a": b'[1,{"x":2}]',
+        "more": '"ü"'.encode(),
+    }
 
 
 def test_without_a_declaration_the_references_say_what_is_needed():
@@ -39,6 +43,41 @@ def test_without_a_declaration_the_references_say_what_is_needed():
         run_inputs(graph.definition, {})
     assert str(caught.value) == "graph 'g': run input 'x' is missing; run input 'y' is missing"
     assert set(run_inputs(graph.definition, {"x": {"deep": [1]}, "y": 1})) == {"x", "y"}
+
+
+def test_a_reference_names_its_input_in_any_spelling():
+    """Brackets as well; literals and other nodes' outputs ask for nothing of the run."""
+    entries = [Input("a", 'inputs["my key"]'), Input("b", "inputs"), Input("c", "n.x"), Input("d", value=Raw(b"1"))]
+    definition = Definition(name="g", nodes=(Node(id="m", action="act", inputs=tuple(entries)),))
+    with pytest.raises(InputInvalid) as caught:
+        run_inputs(definition, {1: 2})
+    assert str(caught.value) == "graph 'g': run input 1: a name is a string; run input 'my key' is missing"
+
+
+class Model:
+    __slots__ = ()
+
+    def model_dump(self, mode):
+        return [1]
+
+
+class Metres(float):
+    pass
+
+
+@pytest.mark.parametrize(("kind", "value", "text"), [("array", Model(), b"[1]"), ("number", Metres(1.5), b"1.5")])
+def test_a_declared_type_is_asked_of_the_json_value(kind, value, text):
+    """Of what the input becomes, not of the Python object."""
+    assert run_inputs(declared(x=RunInput(kind)), {"x": value}) == {"x": text}
+
+
+def test_a_value_that_is_no_json_is_one_problem():
+    """Its type is not asked for any more."""
+    circular = []
+    circular.append(circular)
+    with pytest.raises(InputInvalid) as caught:
+        run_inputs(declared(x="array"), {"x": circular})
+    assert str(caught.value) == "graph 'g': run input 'x': at $: nested deeper than 200 levels, or it contains itself"
 
 
 def test_defaults_fill_what_is_not_given():

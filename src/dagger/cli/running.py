@@ -29,6 +29,8 @@ from dagger.run import Run
 from dagger.spec import graph_file
 from dagger.views.report import Report
 
+ACTIONS_NAMED = 5
+
 
 class Manner(NamedTuple):
     """How a run is shown."""
@@ -144,8 +146,9 @@ def _follow(load: Callable[[], Dagger], begin: Begin, manner: Manner) -> int:
 def _lacks_app(target: str) -> str:
     if not is_graph_file(target):
         return f"--app is missing: which application has the graph {target!r}? --app module:name or path/file.py:name"
-    actions = dict.fromkeys(node.action for node in graph_file.read_file(target, None).nodes)
-    return f"--app is missing: where are the actions {', '.join(actions)}? --app module:name or path/file.py:name"
+    actions = list(dict.fromkeys(node.action for node in graph_file.read_file(target, None).nodes))
+    named = ", ".join(actions[:ACTIONS_NAMED]) + (" …" if actions[ACTIONS_NAMED:] else "")
+    return f"--app is missing: where are the actions {named}? --app module:name or path/file.py:name"
 
 
 def _name_of(application: Dagger, target: str) -> str:

@@ -81,7 +81,11 @@ class CacheView:
     def to_json(self, indent: int | None = None) -> str:
         """The whole cache as a JSON object of objects: `Cache.from_json` reads exactly this."""
         whole = {
-            section: {key: msgspec.Raw(self._text(self._require(section, key))) for key in self.keys(section)}
+            section: {
+                key: msgspec.Raw(self._text(stored))
+                for key in self.keys(section)
+                if (stored := self._stored(section, key)) is not None
+            }
             for section in self
         }
         text = msgspec.json.encode(whole)
@@ -108,12 +112,6 @@ class CacheView:
 
     def _stored(self, section: str, key: str) -> Stored | None:
         return self._sections.get(section, {}).get(key)
-
-    def _require(self, section: str, key: str) -> Stored:
-        stored = self._stored(section, key)
-        if stored is None:
-            raise KeyError(self._missing(section, key))
-        return stored
 
     def _text(self, stored: Stored) -> bytes:
         return _text(stored, self._load)

@@ -107,11 +107,8 @@ class State(msgspec.Struct):
 
     def ready(self) -> list[str]:
         """Every step that could start: looks at all pending ones, so it is for the beginning of a tenure."""
-        return [
-            step
-            for step, pending in self.pending.items()
-            if not pending.unmet and not pending.is_stuck and step not in self.doomed
-        ]
+        pending = self.pending.items()
+        return [step for step, its in pending if not its.unmet and not its.is_stuck and step not in self.doomed]
 
     def remaining_ms(self, now: int) -> int | None:
         """Milliseconds of active time that the run has left; None: no limit."""

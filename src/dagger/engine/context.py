@@ -161,7 +161,9 @@ class AttemptCache(cache.Cache):
         size = len(applied.items) if isinstance(applied, cache.Appended) else 0
         known = self._overlaid.get((section, key))
         if known is None or known.applied is not applied or known.size != size:
-            copy = cache.Appended(applied.head, applied.items[:size]) if isinstance(applied, cache.Appended) else applied
+            copy = applied
+            if isinstance(applied, cache.Appended):
+                copy = cache.Appended(applied.head, applied.items[:size])
             known = _Overlaid(applied, size, 0, copy)
         overlay: cache.Sections = {section: {} if known.stored is None else {key: known.stored}}
         for write in own[known.writes :]:  # only those since the last look: a thousand appends cost a thousand steps

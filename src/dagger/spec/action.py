@@ -278,7 +278,9 @@ def action_of(thing: object) -> Action | None:
     if inspect.isclass(thing) or isinstance(thing, NodeAction):
         own = vars(thing).get(_MARK)  # not what it inherits: a subclass is an action of its own
         if own is None:
-            own = Action.of_object(thing() if inspect.isclass(thing) else thing)
+            made = thing() if isinstance(thing, type) else thing
+            assert isinstance(made, NodeAction)
+            own = Action.of_object(made)
             setattr(thing, _MARK, own)
         return own
     marked = getattr(thing, _MARK, None)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from dagger.core.errors import DrawingFailed
 from dagger.core.graph import DEFAULT_TIMEOUT_SECONDS, Definition, Input, Node
 from dagger.views import dot, mermaid
 from dagger.views.fold import folded
@@ -34,8 +35,6 @@ class Picture(Scene):
         return svg.to_svg(self.to_dot())
 
     def _repr_html_(self) -> str:
-        from dagger.core.errors import DrawingFailed
-
         try:
             # wide pictures scroll: scaled down to the page nobody could read them
             return f'<div style="overflow:auto;max-height:80vh">{self.to_svg()}</div>'
