@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar, overload
 
 from dagger.core.errors import ActionNotRegistered, GraphError, RegistryError, nearest
-from dagger.core.graph import Node
+from dagger.core.graph import Definition, Node
 from dagger.graph import Graph
 from dagger.spec import graph_file
 from dagger.spec.action import Action, NodeAction, RunsIn, action_of
@@ -77,20 +77,25 @@ class Registry:
 
     def load_yaml_file(self, path: str | Path) -> Graph:
         """Load and register the graph of a file. Raises GraphError that names every problem of it."""
-        return self.add_graph(Graph.of(graph_file.read_file(path, self._actions)))
+        return self._registered(graph_file.read_file(path, self._actions))
 
     def load_yaml_dir(self, path: str | Path) -> list[Graph]:
         """Load and register the graphs of all `.yaml` and `.yml` files of a directory.
 
         Raises one GraphError that names every problem of every bad file; then nothing is loaded.
         """
-        return [self.add_graph(Graph.of(found)) for found in graph_file.read_dir(path, self._actions)]
+        return [self._registered(found) for found in graph_file.read_dir(path, self._actions)]
 
     def add_graph(self, graph: Graph) -> Graph:
         """Register a graph; one of the same name is replaced: runs keep the one they were started with."""
         definition = graph.definition
         graph_file.check_definition(definition, self._actions)
         self._graphs[definition.name] = graph
+        return graph
+
+    def _registered(self, definition: Definition) -> Graph:
+        """Register a graph that was checked when it was read."""
+        graph = self._graphs[definition.name] = Graph.of(definition)
         return graph
 
     def graph(self, name: str) -> Graph:

@@ -434,3 +434,36 @@ def test_a_wrong_explicit_schema_is_refused_at_registration():
 
     with pytest.raises(RegistryError, match="action 'join_texts': `parameters` is no JSON Schema"):
         action_of(Wrong)
+
+
+def test_the_class_form_needs_no_annotations():
+    """`execute(self, ctx)` receives the context, whatever the parameter is called and however it is annotated."""
+
+    class Shout(NodeAction):
+        name = "shout"
+
+        async def execute(self, c):
+            return c.inputs["text"].upper()
+
+    made = action_of(Shout)
+
+    assert made.context_name == "c"
+    assert not made.required
+    assert made.is_open
+
+
+def test_the_class_form_must_take_the_context():
+    """An `execute` without a parameter is refused when it is registered."""
+
+    class Deaf(NodeAction):
+        async def execute(self):
+            return 1
+
+    with pytest.raises(RegistryError, match="action 'Deaf': execute takes the context"):
+        action_of(Deaf)
+
+
+def test_a_callable_without_a_signature_is_refused():
+    """Some built-in types do not tell their parameters."""
+    with pytest.raises(RegistryError, match="does not tell its parameters; wrap it in a function"):
+        Action(dict)

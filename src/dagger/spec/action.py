@@ -54,7 +54,13 @@ class Action:
     __slots__ = ("_returns", "context_name", "decoders", "description", "explicit_schema", "function",
                  "gathers", "is_async", "is_open", "name", "refuse", "required", "runs_in")  # fmt: skip
 
-    def __init__(self, function: Callable[..., Any], name: str | None = None, runs_in: RunsIn | None = None) -> None:
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        name: str | None = None,
+        runs_in: RunsIn | None = None,
+        context_name: str | None = None,
+    ) -> None:
         self.function = function
         self.name: str = name or str(getattr(function, "__name__", type(function).__name__))
         """The name that nodes call it by."""
@@ -66,8 +72,8 @@ class Action:
         """What makes each parameter's value from JSON text."""
         self.required: tuple[str, ...] = ()
         """The parameters without a default."""
-        self.context_name: str | None = None
-        """The parameter that receives the context."""
+        self.context_name = context_name
+        """The parameter that receives the context; None: found by its annotation, if there is one."""
         self.gathers = False
         """Whether a `**` parameter takes the inputs without a parameter of their own."""
         self.is_open = False
@@ -85,7 +91,12 @@ class Action:
     @classmethod
     def of_object(cls, thing: NodeAction) -> Action:
         """The action that a NodeAction object is."""
-        action = cls(thing.execute, thing.name or type(thing).__name__)
+        name = thing.name or type(thing).__name__
+        parameters = list(inspect.signature(thing.execute).parameters)
+        if not parameters:
+            message = f"action {name!r}: execute takes the context: execute(self, ctx)"
+            raise RegistryError(message)
+        action = cls(thing.execute, name, context_name=parameters[0])
         action.explicit_schema = thing.schema()
         action.description = action.explicit_schema.get("description", "")
         action.refuse = schema.refusal(action.explicit_schema.get("parameters", {}), f"action {action.name!r}")
@@ -95,9 +106,9 @@ class Action:
         hints = _type_hints(self.function, self.name)
         self._returns = hints.pop("return", Any)
         required = []
-        for parameter in inspect.signature(self.function).parameters.values():
+        for parameter in _signature(self.function, self.name).parameters.values():
             annotation = hints.get(parameter.name, Any)
-            if _is_context(annotation):
+            if parameter.name == self.context_name or _is_context(annotation):
                 self.context_name, self.is_open = parameter.name, True
             elif parameter.kind is parameter.VAR_KEYWORD:
                 self.gathers = self.is_open = True
@@ -293,6 +304,14 @@ def _is_async(function: Callable[..., Any]) -> bool:
         bare = bare.func
     call = getattr(bare, "__call__", None)  # noqa: B004 - the bound method itself is asked, not callability
     return inspect.iscoroutinefunction(bare) or inspect.iscoroutinefunction(call)
+
+
+def _signature(function: Callable[..., Any], name: str) -> inspect.Signature:
+    try:
+        return inspect.signature(function)
+    except ValueError:
+        message = f"action {name!r}: {function!r} does not tell its parameters; wrap it in a function"
+        raise RegistryError(message) from None
 
 
 def _type_hints(function: Callable[..., Any], name: str) -> dict[str, Any]:
