@@ -21,12 +21,13 @@ LAYERS = {
     "graph": ("core spec views", "msgspec"),
     "registry": ("core spec graph", ""),
     "address": ("core", ""),
+    "opening": ("core spec modes graph registry", "msgspec uuid_utils"),
     "run": ("core spec store views engine modes graph", "msgspec uuid_utils"),
-    "app": ("core spec store views engine modes graph registry address run", "msgspec uuid_utils uvloop"),
-    "cli": ("core spec views modes graph registry address run app", "msgspec typer rich uvloop"),
-    "web": ("core spec views modes graph registry run app", "msgspec"),
-    "testing": ("core spec store views engine modes graph registry run app", "msgspec apsw"),
-    "__init__": ("core spec store views engine modes graph registry run app testing", ""),
+    "app": ("core spec store views engine modes graph registry address opening run", "msgspec uuid_utils uvloop"),
+    "cli": ("core spec views modes graph registry address opening run app", "msgspec typer rich uvloop"),
+    "web": ("core spec views modes graph registry opening run app", "msgspec"),
+    "testing": ("core spec store views engine modes graph registry opening run app", "msgspec apsw"),
+    "__init__": ("core spec store views engine modes graph registry opening run app testing", ""),
     "__main__": ("cli", ""),
 }
 

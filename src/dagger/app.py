@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import logging
 import sys
 import weakref
@@ -16,12 +15,10 @@ import msgspec
 
 from dagger import address
 from dagger.core import codec, events
-from dagger.core.cache import Cache, CacheView
 from dagger.core.config import RunConfig
 from dagger.core.errors import (
     ActionNotRegistered,
     DaggerError,
-    GraphError,
     InputInvalid,
     InvalidState,
     RunError,
@@ -31,7 +28,6 @@ from dagger.core.errors import (
     StoreCorrupt,
     StoreError,
 )
-from dagger.core.graph import Definition
 from dagger.core.journal import Store
 from dagger.core.state import TERMINAL, IllegalEvent, State
 from dagger.engine.kernel import Kernel, Tenant
@@ -39,14 +35,11 @@ from dagger.engine.tenure import Tenure
 from dagger.engine.timers import Clock, SystemClock
 from dagger.graph import Graph
 from dagger.modes.static import Static, WorkflowSpec
+from dagger.opening import Config, Given, Opening, Seed
 from dagger.registry import Registry
 from dagger.run import Run, replay
-from dagger.spec.inputs import run_inputs
 from dagger.store.memory import MemoryStore
 from dagger.views.report import Report
-
-Config = RunConfig | Mapping[str, Any] | None
-Seed = CacheView | Mapping[str, Mapping[str, Any]] | None
 
 RECOVER_EVERY_SECONDS = 1.0
 """How often an application with `recover=True` looks for runs that a dead process left."""
@@ -125,31 +118,11 @@ class Dagger(Registry):
         A `run_id` that exists: the same spec, graph and inputs attach to that run (an interrupted one is
         continued), others raise RunExists. Raises GraphError, ActionNotRegistered, InputInvalid, ConfigError.
         """
-        if not hasattr(spec, "opening"):
-            message = f"{spec!r:.80} is nothing to execute: write Static(name), or load the file first"
-            raise GraphError(message)
-        begun, definition = spec.opening(lambda name: self.graph(name).definition)
-        self.require_actions(definition.nodes)
-        effective = self.config.merged(definition.config).merged(config)
-        given = run_inputs(definition, inputs or {})
-        seed = Cache.of(cache).writes()
-        fingerprint = _fingerprint(begun, definition, given)
+        opening = Opening(spec, self, self.config, given=Given(inputs, cache, config, tags))
         kernel = await self._open()
-        if run_id is not None and (known := await self._attach(run_id, fingerprint)) is not None:
+        if run_id is not None and (known := await self._attach(run_id, opening.fingerprint)) is not None:
             return known
-        blobs: list[codec.Blob] = []
-        event = events.RunStarted(
-            at=self._clock.now_ms(),
-            run_id=run_id if run_id is not None else _fresh_run_id(),
-            spec=begun,
-            graph=definition,
-            config=effective.to_dict(all_fields=True),
-            inputs={name: codec.sealed(text, blobs) for name, text in given.items()},
-            cache=[msgspec.structs.replace(write, value=codec.sealed(bytes(write.value), blobs)) for write in seed],
-            tags=_tags(tags),
-            app=self._address(),
-            fingerprint=fingerprint,
-        )
+        event, blobs = opening.event(run_id, self._clock.now_ms(), self.address or address.of(self, self._module))
         lease = kernel.store.create(event, blobs)
         state = State()
         ready = state.apply(event)
@@ -162,7 +135,7 @@ class Dagger(Registry):
             await _give_up(tenure)
             raise
         if tenure.done.done() and isinstance(tenure.done.exception(), RunExists):  # another process was first
-            known = await self._attach(event.run_id, fingerprint)
+            known = await self._attach(event.run_id, event.fingerprint)
             if known is not None:
                 return known
         if tenure.done.done():
@@ -231,6 +204,8 @@ class Dagger(Registry):
             tenure.kernel.store.append(tenure.lease, resumed)
         tenure.begin(tenure.state.ready())
         await tenure.kernel.durable()
+        if tenure.done.done():
+            tenure.done.result()  # the store may have refused it: another process took the run over
         return Run(run_id, self)
 
     async def cancel_resting(self, run_id: str, reason: str) -> None:
@@ -384,9 +359,6 @@ class Dagger(Registry):
             return run
         return await self.resume(run_id) if run.status == "interrupted" else run
 
-    def _address(self) -> str:
-        return self.address or address.of(self, self._module)
-
 
 async def _give_up(tenure: Tenant | None) -> None:
     """Cancel the run of a call that was cancelled, and wait until the journal says so."""
@@ -409,20 +381,6 @@ def _store_of(store: str | Path | Store) -> Store:
     return SqliteStore(store)
 
 
-def _fresh_run_id() -> str:
-    import uuid_utils
-
-    return str(uuid_utils.uuid7())
-
-
-def _fingerprint(spec: events.Spec, definition: Definition, inputs: Mapping[str, bytes]) -> str:
-    # a node's own hash stands for it: encoding 100,000 nodes anew would take longer than starting them
-    nodes = "".join([f"{node.id}={node.hash}\n" for node in definition.nodes])
-    head = msgspec.structs.replace(definition, nodes=())
-    whole = msgspec.json.encode([spec, head, nodes, {name: inputs[name].decode() for name in sorted(inputs)}])
-    return hashlib.blake2b(whole, digest_size=16).hexdigest()
-
-
 def _input_text(run_id: str, value: object) -> msgspec.Raw | msgspec.UnsetType:
     if value is None:
         return msgspec.UNSET
@@ -431,12 +389,3 @@ def _input_text(run_id: str, value: object) -> msgspec.Raw | msgspec.UnsetType:
     except codec.NotJson as error:
         message = f"run {run_id!r}: input {error}"
         raise InputInvalid(message) from None
-
-
-def _tags(tags: Mapping[str, str] | None) -> dict[str, str]:
-    chosen = dict(tags or {})
-    for key, value in chosen.items():
-        if not codec.is_text(key) or not codec.is_text(value):
-            message = f"a run's tags are texts by name, not {key!r}: {value!r}"
-            raise RunError(message)
-    return chosen

@@ -18,6 +18,8 @@ class GraphBuilder:
     def __init__(self, definition: Definition) -> None:
         self._head = msgspec.structs.replace(definition, nodes=())
         self._nodes: dict[str, Node] = {node.id: node for node in definition.nodes}
+        self._numbers: dict[str, int] = {}
+        """The last number given to an id, by what stands before it."""
 
     @property
     def definition(self) -> Definition:
@@ -49,8 +51,8 @@ class GraphBuilder:
         """The action's name, numbered from the second node on: `square`, `square_2`."""
         stem = re.sub(r"[^A-Za-z0-9_-]", "_", action)
         stem = stem if ID_PATTERN.match(stem) and stem not in RESERVED_IDS else f"node_{stem}"
-        number, fresh = 1, stem
-        while fresh in self._nodes:
+        number = self._numbers.get(stem, 0) + 1
+        while (fresh := stem if number == 1 else f"{stem}_{number}") in self._nodes:
             number += 1
-            fresh = f"{stem}_{number}"
+        self._numbers[stem] = number
         return fresh

@@ -1,0 +1,92 @@
+"""Opening: a run's first event, made of what a caller gives. All that can refuse a start is here."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any, NamedTuple, TypeAlias
+
+import msgspec
+
+from dagger.core import codec, events
+from dagger.core.cache import Cache, CacheView
+from dagger.core.config import RunConfig
+from dagger.core.errors import GraphError, RunError
+from dagger.core.graph import Definition
+from dagger.modes.static import WorkflowSpec
+from dagger.registry import Registry
+from dagger.spec.inputs import run_inputs
+
+Config: TypeAlias = RunConfig | Mapping[str, Any] | None
+Seed: TypeAlias = CacheView | Mapping[str, Mapping[str, Any]] | None
+
+
+class Given(NamedTuple):
+    """What a caller may give to a start."""
+
+    inputs: Mapping[str, Any] | None = None
+    cache: Seed = None
+    config: Config = None
+    tags: Mapping[str, str] | None = None
+
+
+class Opening:
+    """A start that nothing speaks against.
+
+    Raises GraphError, ActionNotRegistered, InputInvalid, ConfigError or RunError.
+    """
+
+    def __init__(self, spec: WorkflowSpec, registry: Registry, config: RunConfig, given: Given) -> None:
+        if not hasattr(spec, "opening"):
+            message = f"{spec!r:.80} is nothing to execute: write Static(name), or load the file first"
+            raise GraphError(message)
+        self._spec, self._definition = spec.opening(lambda name: registry.graph(name).definition)
+        registry.require_actions(self._definition.nodes)
+        self._config = config.merged(self._definition.config).merged(given.config)
+        self._inputs = run_inputs(self._definition, given.inputs or {})
+        self._seed = Cache.of(given.cache).writes()
+        self._tags = _tags(given.tags)
+        self.fingerprint = _fingerprint(self._spec, self._definition, self._inputs)
+        """Of spec, graph and inputs."""
+
+    def event(self, run_id: str | None, now: int, app: str) -> tuple[events.RunStarted, list[codec.Blob]]:
+        """The first event, and the blobs beside it. `run_id` None: a new one; `app`: the application's address."""
+        blobs: list[codec.Blob] = []
+        event = events.RunStarted(
+            at=now,
+            run_id=run_id if run_id is not None else _fresh_run_id(),
+            spec=self._spec,
+            graph=self._definition,
+            config=self._config.to_dict(all_fields=True),
+            inputs={name: codec.sealed(text, blobs) for name, text in self._inputs.items()},
+            cache=[
+                msgspec.structs.replace(write, value=codec.sealed(bytes(write.value), blobs)) for write in self._seed
+            ],
+            tags=self._tags,
+            app=app,
+            fingerprint=self.fingerprint,
+        )
+        return event, blobs
+
+
+def _fresh_run_id() -> str:
+    import uuid_utils
+
+    return str(uuid_utils.uuid7())
+
+
+def _fingerprint(spec: events.Spec, definition: Definition, inputs: Mapping[str, bytes]) -> str:
+    # a node's own hash stands for it: encoding 100,000 nodes anew would take longer than starting them
+    nodes = "".join([f"{node.id}={node.hash}\n" for node in definition.nodes])
+    head = msgspec.structs.replace(definition, nodes=())
+    whole = msgspec.json.encode([spec, head, nodes, {name: inputs[name].decode() for name in sorted(inputs)}])
+    return hashlib.blake2b(whole, digest_size=16).hexdigest()
+
+
+def _tags(tags: Mapping[str, str] | None) -> dict[str, str]:
+    chosen = dict(tags or {})
+    for key, value in chosen.items():
+        if not codec.is_text(key) or not codec.is_text(value):
+            message = f"a run's tags are texts by name, not {key!r}: {value!r}"
+            raise RunError(message)
+    return chosen

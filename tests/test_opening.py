@@ -1,0 +1,112 @@
+"""What speaks against a start, and the first event of one that nothing speaks against."""
+
+import msgspec
+import pytest
+
+from dagger import (
+    ActionNotRegistered,
+    ConfigError,
+    Graph,
+    GraphError,
+    InputInvalid,
+    RunConfig,
+    RunError,
+    Static,
+    action,
+)
+from dagger.opening import Given, Opening
+from dagger.registry import Registry
+
+
+@action
+async def double(x: int) -> int:
+    """Twice as much."""
+    return 2 * x
+
+
+def registry(**settings):
+    """One graph, `g`, that doubles the run input `x`."""
+    known = Registry()
+    known.register_action(double)
+    graph = Graph("g", config=settings)
+    graph.add(double, x=graph.input("x"))
+    known.add_graph(graph)
+    return known
+
+
+def opening(given, known=None, config=None):
+    """The opening of a run of `g`."""
+    return Opening(Static("g"), known or registry(), config or RunConfig(), given)
+
+
+def test_the_first_event_holds_all_that_a_replay_needs():
+    """Graph, effective config, inputs, seed and tags are in it."""
+    given = Given({"x": 3}, {"global": {"k": 1}}, {"max_attempts": 2}, {"team": "docs"})
+    event, blobs = opening(given, registry(max_parallel=4), RunConfig(max_attempts=9, max_tokens=7)).event(
+        "r", 5, "a:b"
+    )
+
+    assert (event.run_id, event.at, event.app, event.tags, blobs) == ("r", 5, "a:b", {"team": "docs"}, [])
+    assert [node.id for node in event.graph.nodes] == ["double"]
+    assert (event.config["max_attempts"], event.config["max_parallel"], event.config["max_tokens"]) == (2, 4, 7)
+    assert bytes(event.inputs["x"]) == b"3"
+    assert [(write.section, write.key, bytes(write.value)) for write in event.cache] == [("global", "k", b"1")]
+
+
+def test_large_inputs_and_seeds_stand_beside_the_event():
+    """What is above 64 KiB is a blob."""
+    event, blobs = opening(Given({"x": 1}, {"s": {"k": "v" * 70_000}})).event(None, 5, "")
+
+    assert [len(blob.content) for blob in blobs] == [70_002]
+    assert msgspec.json.decode(event.cache[0].value)["size"] == 70_002
+
+
+def test_new_runs_have_ids_of_their_own():
+    """Without a run id one is made."""
+    same = opening(Given({"x": 1}))
+
+    assert same.event(None, 5, "")[0].run_id != same.event(None, 5, "")[0].run_id
+
+
+def test_the_fingerprint_tells_graph_and_inputs_apart():
+    """Equal starts have equal fingerprints; other inputs, or another graph, another one."""
+    other = Registry()
+    other.register_action(double)
+    graph = Graph("g")
+    graph.add(double, x=graph.input("x"), timeout=5)
+    other.add_graph(graph)
+
+    assert opening(Given({"x": 1})).fingerprint == opening(Given({"x": 1})).fingerprint
+    assert opening(Given({"x": 1})).fingerprint != opening(Given({"x": 2})).fingerprint
+    assert opening(Given({"x": 1})).fingerprint != opening(Given({"x": 1}), other).fingerprint
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "text"),
+    [
+        (Given(), InputInvalid, "run input 'x' is missing"),
+        (Given({"x": float("nan")}), InputInvalid, "run input 'x': at \\$: nan"),
+        (Given({"x": 1}, config={"max_attempt": 2}), ConfigError, "did you mean 'max_attempts'"),
+        (Given({"x": 1}, tags={"n": 1}), RunError, "a run's tags are texts by name, not 'n': 1"),
+        (Given({"x": 1}, {"s": 1}), InputInvalid, "section 's' of the cache must be a dict"),
+    ],
+)
+def test_what_speaks_against_a_start_is_told(given, error, text):
+    """Each in an error of its own."""
+    with pytest.raises(error, match=text):
+        opening(given)
+
+
+def test_only_specs_can_be_started():
+    """A graph's name alone is none."""
+    with pytest.raises(GraphError, match=r"'g' is nothing to execute: write Static\(name\)"):
+        Opening("g", registry(), RunConfig(), Given({"x": 1}))
+
+
+def test_actions_must_be_there():
+    """A graph whose action is not registered here is not started."""
+    known = registry()
+    known._actions.clear()
+
+    with pytest.raises(ActionNotRegistered, match="action 'double' is not registered; registered: none"):
+        opening(Given({"x": 1}), known)
