@@ -849,26 +849,23 @@ def test_runs_lists_the_newest_first_by_status_graph_and_tags(world):
 ADDRESSED = Dagger("memory:")
 
 
-def test_the_journal_says_where_the_applications_code_is():
+@pytest.mark.parametrize("is_global", [True, False])
+def test_the_journal_says_where_the_applications_code_is(is_global):
     """A module's global is found by its file and name; a local one has no address."""
-    from tests import test_app
+    app = ADDRESSED if is_global else Dagger("memory:")
+    app.action("act")(lambda: 1)
+    graph = Graph("g")
+    graph.add("act", id="n")
+    app.add_graph(graph)
 
-    async def recorded(app):
+    async def main():
         async with app:
+            started = await app.start(Static("g"))
+            await started.wait()
+            return started.app
 
-            @app.action
-            async def act() -> int:
-                return 1
-
-            graph = Graph("g")
-            graph.add(act)
-            app.add_graph(graph)
-            run = await app.start(Static("g"))
-            await run.wait()
-            return run.app
-
-    assert asyncio.run(recorded(Dagger("memory:"))) == ""
-    assert asyncio.run(recorded(test_app.ADDRESSED)).endswith(("test_app.py:ADDRESSED", "test_app:ADDRESSED"))
+    address = asyncio.run(main())
+    assert address.endswith(("test_app.py:ADDRESSED", "test_app:ADDRESSED")) if is_global else not address
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="POSIX")
