@@ -75,6 +75,8 @@ class Dagger(Registry):
         self._opening: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
         self._taking: set[str] = set()
         """Runs that are being claimed."""
+        self._left: set[str] = set()
+        """Runs that could not be recovered here, and were told."""
         self._reports: weakref.WeakSet[Report] = weakref.WeakSet()
         self.address = ""
         """Where another process finds it, see dagger.address; empty: the module's global that it is, if it is one."""
@@ -258,7 +260,9 @@ class Dagger(Registry):
             except RunLeased:
                 continue  # another process was faster
             except (ActionNotRegistered, InvalidState, StoreCorrupt, IllegalEvent) as error:
-                _LOG.warning("run %s is not recovered here: %s", run.id, error, extra={"run": run.id})
+                if run.id not in self._left:  # once: `recover=True` looks every second
+                    _LOG.warning("run %s is not recovered here: %s", run.id, error, extra={"run": run.id})
+                self._left.add(run.id)
         return recovered
 
     # -- opening and closing -----------------------------------------------------------------------------

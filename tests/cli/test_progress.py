@@ -70,6 +70,6 @@ def test_progress_is_what_the_journal_tells(journal, expected):
 
 def test_steps_that_steps_add_are_counted():
     """The total grows while the run goes on."""
-    progress = after(events.StepSucceeded(at=0, step="a", nodes=[Node(id="c", action="x")]))
+    progress = after(events.StepSucceeded(at=0, step="a", nodes=(Node(id="c", action="x"),)))
 
     assert (progress.ended, progress.total, progress.seq, progress.graph) == (1, 3, 2, "g")

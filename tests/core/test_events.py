@@ -38,7 +38,7 @@ EVENTS = [
     events.RunEnded(at=7, status="failed", error="a: b"),
     events.StepStarted(at=8, step="s", attempt=2),
     events.StepSucceeded(
-        at=9, step="s", attempt=2, duration_ms=3, outputs={"o": RAW}, cache=[Write("delete", "a", "b")], nodes=[NODE],
+        at=9, step="s", attempt=2, duration_ms=3, outputs={"o": RAW}, cache=(Write("delete", "a", "b"),), nodes=(NODE,),
         result=RAW, tokens=4,
     ),
     events.AttemptFailed(at=10, step="s", attempt=1, error=ERROR, duration_ms=1, retry_at=99, tokens=1),

@@ -55,7 +55,7 @@ def test_a_beginning_fills_config_inputs_and_cache():
         node("a"),
         config={"max_parallel": 3},
         inputs={"x": msgspec.Raw(b"1")},
-        cache=[Write("set", "global", "k", msgspec.Raw(b'"v"'))],
+        cache=(Write("set", "global", "k", msgspec.Raw(b'"v"')),),
     )
     assert state.config.max_parallel == 3
     assert state.sections == {"global": {"k": b'"v"'}, "inputs": {"x": b"1"}}
@@ -69,8 +69,14 @@ def test_a_success_carries_all_its_effects():
         succeeded(
             "a",
             outputs={"o": msgspec.Raw(b"1")},
-            cache=[Write("append", "global", "l", msgspec.Raw(b"1")), Write("add", "global", "n", msgspec.Raw(b"2"))],
-            nodes=[node("b", "a"), node("c", "b")],
+            cache=(
+                Write("append", "global", "l", msgspec.Raw(b"1")),
+                Write("add", "global", "n", msgspec.Raw(b"2")),
+            ),
+            nodes=(
+                node("b", "a"),
+                node("c", "b"),
+            ),
             result=msgspec.Raw(b'"first"'),
             tokens=5,
         )
@@ -86,10 +92,18 @@ def test_a_success_carries_all_its_effects():
 def test_nodes_are_added_in_their_steps_own_scope():
     """A child scope's node ids are its own."""
     state, _ = begun(node("a"))
-    state.apply(succeeded("a", nodes=[]))
+    state.apply(succeeded("a", nodes=()))
     state, _ = begun(node("a"), node("x"))
     state.pending["s/1/a"] = state.pending.pop("a")
-    assert state.apply(succeeded("s/1/a", nodes=[node("x"), node("y", "x", "a")])) == ["s/1/x"]
+    assert state.apply(
+        succeeded(
+            "s/1/a",
+            nodes=(
+                node("x"),
+                node("y", "x", "a"),
+            ),
+        )
+    ) == ["s/1/x"]
     assert state.apply(succeeded("s/1/x")) == ["s/1/y"]
 
 
@@ -99,7 +113,14 @@ def test_an_added_node_may_depend_on_what_has_ended():
     state.apply(succeeded("good"))
     state.apply(failed("bad", "continue"))
     ready = state.apply(
-        succeeded("adds", nodes=[node("x", "good"), node("y", "bad", "good"), node("z", "bad", run_when="finished")])
+        succeeded(
+            "adds",
+            nodes=(
+                node("x", "good"),
+                node("y", "bad", "good"),
+                node("z", "bad", run_when="finished"),
+            ),
+        )
     )
     assert ready == ["x", "z"]
     assert state.doomed == {"y": "'bad' failed"}

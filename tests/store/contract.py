@@ -77,8 +77,11 @@ EVERY_KIND = [
         attempt=3,
         duration_ms=5,
         outputs={"value": JSON, "": msgspec.Raw(b"null")},
-        cache=[Write("set", "global", "k", JSON), Write("delete", "global", "k")],
-        nodes=[Node(id="b", action="act")],
+        cache=(
+            Write("set", "global", "k", JSON),
+            Write("delete", "global", "k"),
+        ),
+        nodes=(Node(id="b", action="act"),),
         result=JSON,
         tokens=9,
     ),

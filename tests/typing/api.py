@@ -1,7 +1,6 @@
 """Every public call as a stranger writes it: type-checked by `make check`, never run."""
 
 from dataclasses import dataclass
-
 from typing import Any
 
 from dagger import Cache, Context, Dagger, Graph, NodeAction, NodeOutcome, Report, Run, RunConfig, Static, action

@@ -24,8 +24,11 @@ def scope_of(step: str) -> str:
     return step.rpartition("/")[0]
 
 
-class Event(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, tag_field="type", tag=True):
-    """One immutable fact about a run. In the journal it is a JSON object whose `type` is the class's name."""
+class Event(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, tag_field="type", tag=True, gc=False):
+    """One immutable fact about a run. In the journal it is a JSON object whose `type` is the class's name.
+
+    It is plain data that no cycle leads through, so the garbage collector need not look at it.
+    """
 
     at: int
     """When it happened."""
@@ -135,8 +138,8 @@ class StepSucceeded(Event, frozen=True, kw_only=True, tag=True):
     """Starts at 1."""
     duration_ms: int = 0
     outputs: dict[str, msgspec.Raw] = {}
-    cache: list[Write] = []
-    nodes: list[Node] = []
+    cache: tuple[Write, ...] = ()
+    nodes: tuple[Node, ...] = ()
     """Nodes that the step added, in its own scope."""
     result: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     """What the step gave to `ctx.finish`."""

@@ -216,14 +216,14 @@ def _step_started(state: State, event: events.StepStarted) -> list[str]:
 def _step_succeeded(state: State, event: events.StepSucceeded) -> list[str]:
     step = event.step
     pending = state.pending
-    if step not in pending:
+    if pending.pop(step, None) is None:
         raise _illegal(state, event)
-    del pending[step]
-    state.seq += 1
+    state.seq = state.succeeded[step] = state.seq + 1
     state.last_at = event.at
-    state.succeeded[step] = state.seq
     if event.outputs:
-        state.sections[step] = {name: bytes(value) for name, value in event.outputs.items()}
+        section = state.sections[step] = {}
+        for name, value in event.outputs.items():  # a comprehension is a call: a tenth of it all
+            section[name] = bytes(value)
     if state.waits:
         state.waits.pop(step, None)
     ready = []

@@ -102,7 +102,7 @@ class Attempt:
             action = tenure.action(self.node)
             keywords = bind(tenure.state, self.step, self.node, action, tenure.load)
             if action.context_name is not None:
-                self.ctx = keywords[action.context_name] = AttemptContext(self, action, tenure.state, tenure.load)
+                self.ctx = keywords[action.context_name] = AttemptContext(self, tenure.state, tenure.load)
             self.context = tenure.context.copy()
             if action.runs_in == "thread":
                 self._begin_in_thread(action, keywords)

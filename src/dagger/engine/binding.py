@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -20,44 +20,51 @@ def bind(state: State, step: str, node: Node, action: Action, load: Callable[[st
     """The keyword arguments that a node's inputs make. Raises InputInvalid."""
     decoders = action.decoders
     made: dict[str, Any] = {}
-    for name, text in input_texts(state, step, node, action, load):
-        if name in decoders or not action.is_open:
+    for entry in node.inputs:
+        name = entry.name
+        text = _text(state, step, node, entry, load)
+        if text is None:
+            if name in action.required:
+                raise InputInvalid(_absent(state, scope_of(step), node, entry))
+        elif name in decoders or not action.is_open:
             made[name] = argument(action, node, name, text)
         elif action.gathers:
             made[name] = codec.decode(text)
     for name in action.required:
         if name not in made:
             refuse_missing(action, node, made)
-    if action.refuse is not None:
-        texts = input_texts(state, step, node, action, load)
-        if wrong := action.refuse({name: codec.decode(text) for name, text in texts}):
-            message = f"node {node.id!r}: {wrong}"
-            raise InputInvalid(message)
+    if action.refuse is not None and (wrong := action.refuse(input_values(state, step, node, load))):
+        message = f"node {node.id!r}: {wrong}"
+        raise InputInvalid(message)
     return made
 
 
-def input_texts(
-    state: State, step: str, node: Node, action: Action, load: Callable[[str], bytes]
-) -> Iterator[tuple[str, bytes | msgspec.Raw]]:
-    """The name and the JSON text of each of the node's inputs. Raises InputInvalid for what is not there."""
+def input_values(state: State, step: str, node: Node, load: Callable[[str], bytes]) -> dict[str, Any]:
+    """The values of a node's inputs by name, without those whose node did not succeed."""
+    texts = [(entry.name, _text(state, step, node, entry, load)) for entry in node.inputs]
+    return {name: codec.decode(text) for name, text in texts if text is not None}
+
+
+def _text(
+    state: State, step: str, node: Node, entry: Input, load: Callable[[str], bytes]
+) -> bytes | msgspec.Raw | None:
+    """The JSON text of an input; None if it refers to a node that did not succeed."""
+    source = entry.reference
+    if not source:
+        return entry.value  # type: ignore[return-value]  # an input without a reference has a value
+    if step != node.id and not source.startswith("inputs."):
+        source = f"{scope_of(step)}/{source}"
     sections = state.sections
-    scope = scope_of(step)
-    for entry in node.inputs:
-        reference = entry.reference
-        if not reference:
-            yield entry.name, entry.value  # type: ignore[misc]
-            continue
-        section, _, key = reference.partition(".")
-        try:
-            stored = sections[f"{scope}/{section}" if scope and section != "inputs" else section][key]
-        except KeyError:
-            found = _follow(state, scope, node, entry, load)
-            if found is not None:
-                yield entry.name, found
-            elif entry.name in action.required:
-                raise InputInvalid(_absent(state, scope, node, entry)) from None
-            continue
-        yield entry.name, stored if type(stored) is bytes and stored[0] != codec.BRACE else _loaded(stored, load)
+    section = sections.get(source)
+    if section is not None and len(section) == 1 and source in state.succeeded:  # a whole node that gave one output
+        (stored,) = section.values()
+    else:
+        name, _, key = source.partition(".")
+        section = sections.get(name)
+        if section is None or key not in section:
+            return _follow(state, scope_of(step), node, entry, load)
+        stored = section[key]
+    return stored if type(stored) is bytes and stored[0] != codec.BRACE else _loaded(stored, load)
 
 
 def _loaded(stored: Stored, load: Callable[[str], bytes]) -> bytes:

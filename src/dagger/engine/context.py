@@ -14,8 +14,7 @@ from dagger.core.errors import AttemptOver, OutputInvalid
 from dagger.core.events import scope_of, step_name
 from dagger.core.graph import Node
 from dagger.core.state import State
-from dagger.engine.binding import input_texts
-from dagger.spec.action import Action
+from dagger.engine.binding import input_values
 from dagger.spec.context import Context, Outcome
 
 LOGGER = logging.getLogger("dagger")
@@ -43,10 +42,9 @@ class Tried(Protocol):
 class AttemptContext(Context):
     """One attempt's context. It is closed when the attempt is over: what came later would be lost."""
 
-    def __init__(self, attempt: Tried, action: Action, state: State, load: Callable[[str], bytes]) -> None:
+    def __init__(self, attempt: Tried, state: State, load: Callable[[str], bytes]) -> None:
         self._attempt = attempt
         self._state = state
-        self._action = action
         self._load = load
         self.run_id = state.run_id
         self.graph = state.spec.name
@@ -61,8 +59,7 @@ class AttemptContext(Context):
     @property
     def inputs(self) -> dict[str, Any]:  # type: ignore[override]
         """See Context. Decoded anew at each call."""
-        texts = input_texts(self._state, self._attempt.step, self.node, self._action, self._load)
-        return {name: codec.decode(text) for name, text in texts}
+        return input_values(self._state, self._attempt.step, self.node, self._load)
 
     @property
     def log(self) -> logging.LoggerAdapter[logging.Logger]:  # type: ignore[override]
@@ -109,10 +106,10 @@ class AttemptContext(Context):
         """The attempt's success with all that it collected; large values go to `blobs`."""
         return msgspec.structs.replace(
             event,
-            cache=[
+            cache=tuple(
                 msgspec.structs.replace(write, value=codec.sealed(bytes(write.value), blobs))
                 for write in self.cache.collected
-            ],
+            ),
             result=msgspec.UNSET if self.result is None else codec.sealed(self.result, blobs),
             tokens=self.tokens,
         )

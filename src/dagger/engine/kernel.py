@@ -16,7 +16,7 @@ from typing import Protocol
 
 from dagger.core import events
 from dagger.core.journal import Lease, Store
-from dagger.engine.attempt import Attempt, OwnedRun
+from dagger.engine.attempt import GRACE_SECONDS, Attempt, OwnedRun
 from dagger.engine.context import LOGGER
 from dagger.engine.pools import ReadyQueue
 from dagger.engine.threads import Threads
@@ -231,7 +231,8 @@ class Kernel:
         self._keeper.cancel()
         for worker in self._workers:
             worker.cancel()
-        await asyncio.gather(self._keeper, *self._workers, return_exceptions=True)
+        # code that swallows its cancel must not keep the application from closing: its run was let go already
+        await asyncio.wait([self._keeper, *self._workers], timeout=GRACE_SECONDS)
 
     async def _keep(self) -> None:
         """Do nothing, for as long as the event loop goes on: being cancelled is the sign that it ends."""

@@ -22,6 +22,8 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 _MARK = "__dagger_action__"
 DEFAULT_OUTPUT = "output"
 """Where a result goes that is no dict, of a node that declares no outputs."""
+_ITEMLESS = frozenset((str, int, float, bool, list, tuple))
+"""Types of results that surely have no items by name: asking whether others do costs twice their encoding."""
 
 
 class NodeAction:
@@ -182,10 +184,13 @@ def outputs(node: Node, result: object, blobs: list[codec.Blob]) -> dict[str, ms
     What is large goes to `blobs`. Raises OutputInvalid.
     """
     declared = node.outputs
-    if len(declared) == 1:
+    if not declared and type(result) in _ITEMLESS:
+        name = DEFAULT_OUTPUT
+    elif len(declared) == 1:
         name = declared[0].name
-        return {name: codec.sealed(_text(node, name, result), blobs)}
-    return {name: codec.sealed(text, blobs) for name, text in _texts(node, result).items()}
+    else:
+        return {name: codec.sealed(text, blobs) for name, text in _texts(node, result).items()}
+    return {name: codec.sealed(_text(node, name, result), blobs)}
 
 
 def _texts(node: Node, result: object) -> dict[str, bytes]:
