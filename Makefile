@@ -25,7 +25,7 @@ bin := $(VENV)/bin
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
-run: setup-run ## answer QUESTION from the documentation of the standard library
+run: setup-run ## answer QUESTION from the source code of the standard library
 	@"$(bin)/python" examples/stdlib_search/ask.py "$$QUESTION"
 
 test: check ## everything in `check`, then all tests
@@ -55,8 +55,8 @@ constraints: ## write constraints.txt anew with the newest versions that pyproje
 	mv build/constraints.txt constraints.txt
 	rm -rf build/constraints
 
-clean: ## remove the virtual environment, caches and what was built
-	rm -rf "$(VENV)" build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+clean: ## remove the virtual environment, caches, what was built and what `make run` left
+	rm -rf "$(VENV)" build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .stdlib_search
 	find src tests examples benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 setup-run setup-dev setup-bench:

@@ -28,6 +28,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = [path for path in [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))] if path.exists()]
 SECONDS_FOR_ONE_COMMAND = 60
 FENCE = re.compile(r"^(?P<indent> *)(?P<fence>`{3,}|~{3,})(?P<info>[^`]*)$")
+LINK = re.compile(r"""\]\(([^)\s]+)[^)]*\)|(?:src|href)="([^"]+)"|^\[[^\]]+\]:\s*(\S+)""", re.MULTILINE)
 FILE = re.compile(r"^ *<!-- file: (?P<name>\S+) -->$")
 
 
@@ -154,6 +155,33 @@ def test_every_snippet_of_the_page_works(path, tmp_path, monkeypatch):
     run_page(path, tmp_path, monkeypatch)
 
 
+def dead_links(path):
+    """The relative links of the page at `path`, outside its blocks, that lead to no file."""
+    text = path.read_text("utf-8")
+    for block in blocks_of(text):
+        text = text.replace(block.text, "\n")
+    targets = [next(filter(None, found)).split("#")[0] for found in LINK.findall(text)]
+    return [target for target in targets if target and ":" not in target and not (path.parent / target).exists()]
+
+
+@pytest.mark.parametrize("path", PAGES, ids=[path.relative_to(ROOT).as_posix() for path in PAGES])
+def test_every_relative_link_of_the_page_leads_to_a_file(path):
+    """A reader can click all of them."""
+    assert dead_links(path) == []
+
+
+def test_a_link_that_leads_nowhere_is_found(tmp_path):
+    """In text, as a picture, or in HTML; not in blocks, not on the web, and not within the page."""
+    page = tmp_path / "page.md"
+    (tmp_path / "there.md").touch()
+    page.write_text(
+        "[a](there.md) [b](there.md#part) [c](#part) [d](https://example.org/no.md) [e](no1.md)\n"
+        '![f](no2.svg "title") <img src="no3.svg"> <a href="mailto:x@example.org">\n[g]: no4.md\n'
+        "```python\nx[0](no5.md)\n```\n"
+    )
+    assert dead_links(page) == ["no1.md", "no2.svg", "no3.svg", "no4.md"]
+
+
 @pytest.fixture
 def tell(tmp_path, monkeypatch):
     """Run a page with this text; its `dagger` prints its first argument and leaves with its second."""
@@ -233,9 +261,7 @@ def test_a_file_outside_the_folder_is_refused(tell):
 
 def test_only_dagger_commands_are_run(tell):
     """Lines of other programs, continued lines and a last exit code are understood."""
-    tell(
-        "```console exit=3\n$ pip install nothing-of-the-kind\n$ dagger one\nany\n$ dagger \\\n  two 3\n```\n"
-    )
+    tell("```console exit=3\n$ pip install nothing-of-the-kind\n$ dagger one\nany\n$ dagger \\\n  two 3\n```\n")
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from dagger import (
     InvalidReference,
     NodeAction,
     NodeAlreadyExists,
+    NodeRef,
     RunConfig,
     action,
 )
@@ -114,8 +115,32 @@ def test_references_are_dependencies():
         ({"x": object()}, GraphError, "node 'n': input 'x': at $: a object is not a JSON value"),
         ({"x": float("nan")}, GraphError, "node 'n': input 'x': at $: nan"),
         ({"inputs": {1: 2}}, GraphError, "node 'n': expected str, got int (at $.inputs[0].name)"),
+        ({"inputs": 5}, GraphError, "node 'n': inputs are a dict of names, not 5"),
+        ({"after": 5}, GraphError, "node 'n': after takes references and node ids, not 5"),
+        ({"after": [["a"]]}, GraphError, "node 'n': after takes references and node ids, not ['a']"),
+        ({"outputs": 5}, GraphError, "node 'n': outputs takes texts, not 5"),
+        ({"instructions": 5}, GraphError, "node 'n': instructions takes texts, not 5"),
+        ({"onfailure": "no"}, GraphError, "node 'n': onfailure 'no' must be True or False"),
+        ({"onfailure": False, "try_count": 2}, GraphError, "node 'n': onfailure=False is try_count=1, not 2"),
+        (
+            {"x": [object.__new__(NodeRef)]},
+            GraphError,
+            "node 'n': input 'x': at $[0]: a reference stands alone: give it as an input of its own, x=ref",
+        ),
+        (
+            {"dependencies": ["a"]},
+            GraphError,
+            "node 'n': dependencies= is no input: nodes to wait for are given as after=…; "
+            "an input of that name goes into inputs={'dependencies': …}",
+        ),
+        (
+            {"when": 1, "cache": 2},
+            GraphError,
+            "node 'n': when= is a field of nodes that is not there yet; "
+            "an input of that name goes into inputs={'when': …}",
+        ),
     ],
-    ids=range(22),
+    ids=range(32),
 )
 def test_a_mistake_is_told_where_it_is_made(fields, error, told):
     """Nothing is added that a journal could not be read back with."""
@@ -173,3 +198,36 @@ def test_it_is_written_and_drawn():
     assert graph.to_dot().startswith("digraph")
     assert "flowchart" in graph.to_mermaid() or "graph" in graph.to_mermaid()
     assert "<svg" in graph.to_svg()
+
+
+def test_one_node_to_wait_for_or_one_text_needs_no_list():
+    """A text is not taken letter by letter."""
+    graph = Graph("g", tags="all", instructions="go")
+    first = graph.add(act, id="first", outputs="sum", instructions="be quick")
+    graph.add(act, id="by_ref", after=first)
+    graph.add(act, id="by_output", after=first["sum"])
+    graph.add(act, id="by_id", after="first")
+    assert [node.dependencies for node in graph.nodes.values()] == [(), ("first",), ("first",), ("first",)]
+    assert (graph.nodes["first"].outputs, graph.nodes["first"].instructions) == ((Output("sum"),), ("be quick",))
+    assert (graph.tags, graph.definition.instructions) == (("all",), ("go",))
+
+
+@pytest.mark.parametrize(
+    ("fields", "tries"),
+    [({"onfailure": False}, 1), ({"onfailure": False, "try_count": 1}, 1), ({"onfailure": True, "try_count": 4}, 4),
+     ({"onfailure": True}, None), ({"onfailure": None}, None)],
+    ids=range(5),
+)  # fmt: skip
+def test_onfailure_false_is_one_try(fields, tries):
+    """As in a file."""
+    graph = Graph("g")
+    graph.add(act, **fields)
+    assert graph.nodes["act"].try_count == tries
+
+
+def test_inputs_may_be_called_like_fields_of_nodes():
+    """In `inputs`, every name is free."""
+    names = ["dependencies", "when", "map", "graph", "cache", "reference", "after", "id"]
+    graph = Graph("g")
+    graph.add(act, inputs=dict.fromkeys(names, 1))
+    assert [entry.name for entry in graph.nodes["act"].inputs] == names

@@ -90,9 +90,7 @@ def imports(module, nodes, sources):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             here = [*module.split("."), "__init__"] if is_package(module, sources) else module.split(".")
-            base = (
-                ".".join([*here[: -node.level], *filter(None, [node.module])]) if node.level else node.module
-            )
+            base = ".".join([*here[: -node.level], *filter(None, [node.module])]) if node.level else node.module
             for alias in node.names:
                 inner = f"{base}.{alias.name}"
                 names.add(inner if inner in sources else base)
@@ -117,10 +115,7 @@ def impurities(tree):
 def modules():
     """Name -> source of every module of the package; a folder's `__init__` goes by the folder's name."""
     paths = {path.relative_to(SRC).with_suffix(""): path for path in sorted(SRC.glob("dagger/**/*.py"))}
-    return {
-        ".".join(name.parts).removesuffix(".__init__"): path.read_text("utf-8")
-        for name, path in paths.items()
-    }
+    return {".".join(name.parts).removesuffix(".__init__"): path.read_text("utf-8") for name, path in paths.items()}
 
 
 def test_every_module_imports_only_what_its_layer_may():

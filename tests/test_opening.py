@@ -81,6 +81,14 @@ def test_the_fingerprint_tells_graph_and_inputs_apart():
     assert opening(Given({"x": 1})).fingerprint != opening(Given({"x": 1}), other).fingerprint
 
 
+def test_the_fingerprint_does_not_tell_the_order_of_keys():
+    """Equal inputs are the same run, at any depth."""
+    one, other = {"a": [{"x": 1, "y": 2}], "b": 2}, {"b": 2, "a": [{"y": 2, "x": 1}]}
+
+    assert opening(Given({"x": one})).fingerprint == opening(Given({"x": other})).fingerprint
+    assert opening(Given({"x": {"a": 1}})).fingerprint != opening(Given({"x": {"a": 1.0}})).fingerprint
+
+
 @pytest.mark.parametrize(
     ("given", "error", "text"),
     [
@@ -88,6 +96,8 @@ def test_the_fingerprint_tells_graph_and_inputs_apart():
         (Given({"x": float("nan")}), InputInvalid, "run input 'x': at \\$: nan"),
         (Given({"x": 1}, config={"max_attempt": 2}), ConfigError, "did you mean 'max_attempts'"),
         (Given({"x": 1}, tags={"n": 1}), RunError, "a run's tags are texts by name, not 'n': 1"),
+        (Given({"x": 1}, tags=["a"]), RunError, "a run's tags are texts by name, not \\['a'\\]"),
+        (Given({"x": 1}, tags="a"), RunError, "a run's tags are texts by name, not 'a'"),
         (Given({"x": 1}, {"s": 1}), InputInvalid, "section 's' of the cache must be a dict"),
     ],
 )
@@ -101,6 +111,12 @@ def test_only_specs_can_be_started():
     """A graph's name alone is none."""
     with pytest.raises(GraphError, match=r"'g' is nothing to execute: write Static\(name\)"):
         Opening("g", registry(), RunConfig(), Given({"x": 1}))
+
+
+def test_a_spec_is_an_object_and_not_its_class():
+    """`Static` without a name says nothing."""
+    with pytest.raises(GraphError, match=r"is nothing to execute: write Static\(name\)"):
+        Opening(Static, registry(), RunConfig(), Given({"x": 1}))
 
 
 def test_actions_must_be_there():

@@ -21,9 +21,7 @@ def long_ones(sources):
     """{"files": {path: lines}, "functions": {path:name: lines}} of all that pass the limits."""
     files = {path: len(source.splitlines()) for path, source in sources.items()}
     functions = {
-        f"{path}:{name}": lines
-        for path, source in sources.items()
-        for name, lines in function_sizes(ast.parse(source))
+        f"{path}:{name}": lines for path, source in sources.items() for name, lines in function_sizes(ast.parse(source))
     }
     return {
         "files": {name: lines for name, lines in files.items() if lines > FILE_LIMIT},

@@ -36,6 +36,7 @@ class Manifest(TypedDict):
     """The library as it is now. `index` is named by `fingerprint`, so it is there only if nothing has changed."""
 
     python: str
+    workdir: str
     library: str
     fingerprint: str
     files: int
@@ -64,18 +65,22 @@ def understand(text: str) -> Query:
 
 @app.action
 def collect(workdir: str, library: str) -> Manifest:
-    """List the library's files in parts of equal work, and see whether an index of exactly these is there."""
+    """List the library's files in parts of equal work, and see whether an index of exactly these is there.
+
+    All its paths are absolute: the run may be resumed in another folder.
+    """
     folder = corpus.library_folder(library)
     found = corpus.source_files(folder)
     fingerprint = corpus.fingerprint(found, index.FORMAT, question.WORDS_FILE.read_text(encoding="utf-8"))
-    work = Path(workdir, fingerprint)
+    work = Path(workdir, fingerprint).absolute()
     parts: list[Part] = []
     for number, part in enumerate(corpus.shards(found, SHARDS)):
         paths = work / f"part-{number}.files.json"
         files.write_json(paths, [file.path for file in part])
         parts.append({"list": str(paths), "result": str(work / f"part-{number}.json"), "files": len(part)})
     return {
-        "python": platform.python_version(), "library": str(folder), "fingerprint": fingerprint,
+        "python": platform.python_version(), "workdir": str(work.parent), "library": str(folder.absolute()),
+        "fingerprint": fingerprint,
         "files": len(found), "bytes": sum(file.size for file in found),
         "index": str(work / "index.sqlite"), "index_is_there": (work / "index.sqlite").is_file(),
         "parts": parts, "c_modules": str(work / "c-modules.json"),
@@ -142,7 +147,7 @@ def illustrate_answers(index: str, library: str, query: Query, ranking: Ranking)
 
 @app.action
 def write_report(
-    ctx: Context, *, workdir: str, query: Query, manifest: Manifest, index: Indexed, answers: list[Illustrated],
+    ctx: Context, *, query: Query, manifest: Manifest, index: Indexed, answers: list[Illustrated],
     considered: int, in_names: int, in_docstrings: int, in_parameters: int, in_usages: int,
 ) -> dict[str, str]:  # fmt: skip
     """Write the answer as Markdown into the work directory; gives its path and the best answer's name."""
@@ -152,6 +157,6 @@ def write_report(
         "index_was_built": index["was_built"], "considered": considered,
         "found": {"names": in_names, "docstrings": in_docstrings, "parameters": in_parameters, "usages": in_usages},
     }  # fmt: skip
-    path = Path(workdir, "answers", ctx.run_id, "answer.md")
+    path = Path(manifest["workdir"], "answers", ctx.run_id, "answer.md")
     files.write_text(path, report.markdown(query, answers, account, ctx.run_id))
     return {"path": str(path), "best": answers[0]["name"] if answers else ""}

@@ -1,23 +1,29 @@
 """Ask Python's standard library a question: `python ask.py "how do I limit how many tasks run at once?"`.
 
-Runs the flow of search.yaml durably, prints the answer, and leaves answer.md and run.svg below .stdlib_search/.
+Runs the flow of search.yaml durably, prints the answer, and leaves answer.md below .stdlib_search/, with a picture of
+the run beside it where Graphviz or graphviz-pure is there to draw it.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import shlex
+import shutil
 import sys
 from pathlib import Path
 
 from app import app
+from librarian import files
 
 from dagger import DaggerError, Report, Run, Static
 
 HERE = Path(__file__).parent
 
-WORKDIR = Path(".stdlib_search")
+WORKDIR = Path(".stdlib_search").absolute()
+"""Absolute, since `dagger resume` may be typed in another folder."""
 STORE = WORKDIR / "runs.db"
+PICTURE = "[![The steps of the run](run.svg)](run.svg)"
 QUESTION = "how do I limit how many tasks run at once?"
 
 
@@ -32,9 +38,9 @@ async def ask(question: str, count: int, run_id: str | None) -> int:
         if not report.overall_success:
             return complain(report)
         answer = Path(report.outputs["report"]["path"])
-        picture = answer.with_name("run.svg")
-        svg = (await run.tree()).to_svg()
-    show_answer(report, answer, picture, svg)
+        show_answer(report, answer)
+        await leave_picture(run, answer)
+    print(f"run      {command('show', report.run_id)}   ({len(report.node_outcomes)} steps, {report.duration:.1f} s)")
     return 0
 
 
@@ -53,23 +59,46 @@ async def show_steps(run: Run) -> None:
 def complain(report: Report) -> int:
     """One line that says why there is no answer and how to go on."""
     why = (report.error or "no reason given").splitlines()[0]
-    further = f"; mend it, then: {command('resume', report)}" if report.status == "paused" else ""
+    further = f"; mend it, then: {command('resume', report.run_id)}" if report.status == "paused" else ""
     print(f"no answer: the run is {report.status}: {why}{further}", file=sys.stderr)
     return 3 if report.status == "paused" else 1
 
 
-def show_answer(report: Report, answer: Path, picture: Path, svg: str) -> None:
-    """Draw the picture beside the answer, print the answer and where all of it is to be found."""
-    picture.write_text(svg, encoding="utf-8")
+def show_answer(report: Report, answer: Path) -> None:
+    """Print the answer and where it is to be found."""
     print(answer.read_text(encoding="utf-8"))
-    print(f"answer   {answer}")
-    print(f"picture  {picture}")
-    print(f"run      {command('show', report)}   ({len(report.node_outcomes)} steps, {report.duration:.1f} s)")
+    print(f"answer   {near(answer)}", flush=True)
 
 
-def command(word: str, report: Report) -> str:
-    """The command line that shows the run or goes on with it."""
-    return f"dagger {word} {report.run_id} --store {STORE}"
+async def leave_picture(run: Run, answer: Path) -> None:
+    """Draw the run beside the answer, and show it there; without anything to draw with, say so."""
+    picture = answer.with_name("run.svg")
+    try:
+        svg = (await run.tree()).to_svg()
+    except DaggerError as error:
+        print(f"no picture: {error}")
+        return
+    files.write_text(picture, svg)
+    text = answer.read_text(encoding="utf-8")
+    if PICTURE not in text:  # a run that is taken up again has it already
+        files.write_text(answer, f"{text}\n{PICTURE}\n")
+    print(f"picture  {near(picture)}")
+
+
+def command(word: str, *run: str) -> str:
+    """The command line that shows the run or goes on with it, as it can be typed in this folder."""
+    beside = Path(sys.executable).with_name("dagger")
+    on_path = shutil.which("dagger")
+    if not beside.exists() or (on_path and Path(on_path).samefile(beside)):
+        program = ["dagger"] if on_path else [near(Path(sys.executable)), "-m", "dagger"]
+    else:
+        program = [near(beside)]
+    return shlex.join([*program, word, *run, "--store", near(STORE)])
+
+
+def near(path: Path) -> str:
+    """The path from here where it is below, else in full."""
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def main() -> int:
@@ -81,6 +110,9 @@ def main() -> int:
     given = parser.parse_args()
     if given.count < 1:
         parser.error("--count must be at least 1")
+    if not given.question.strip():
+        print("no question: say in plain words what to look for", file=sys.stderr)
+        return 2
     WORKDIR.mkdir(exist_ok=True)
     app.use_store(STORE)
     try:
@@ -89,7 +121,7 @@ def main() -> int:
         print(f"no answer: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(f"interrupted; see `dagger runs --store {STORE}`, and `dagger resume` to go on", file=sys.stderr)
+        print(f"interrupted; `{command('runs')}` shows what there is", file=sys.stderr)
         return 130
 
 

@@ -28,7 +28,7 @@ from dagger.core.errors import (
     StoreCorrupt,
     StoreError,
 )
-from dagger.core.journal import Store
+from dagger.core.journal import Lease, Store
 from dagger.core.state import TERMINAL, IllegalEvent, State
 from dagger.engine.kernel import Kernel, Tenant
 from dagger.engine.tenure import Tenure
@@ -201,14 +201,15 @@ class Dagger(Registry):
         text = _input_text(run_id, input)
         tenure = await self._take_over(run_id)
         if tenure.state.status == "paused" or changed or text is not msgspec.UNSET:
-            resumed = events.RunResumed(at=self._clock.now_ms(), config=changed, input=text)
-            tenure.state.apply(resumed)
-            tenure.kernel.store.append(tenure.lease, resumed)
+            tenure.note(events.RunResumed(at=self._clock.now_ms(), config=changed, input=text))
+        return await self._begin(tenure)
+
+    async def _begin(self, tenure: Tenure) -> Run:
         tenure.begin(tenure.state.ready())
         await tenure.kernel.durable()
         if tenure.done.done():
             tenure.done.result()  # the store may have refused it: another process took the run over
-        return Run(run_id, self)
+        return Run(tenure.state.run_id, self)
 
     async def cancel_resting(self, run_id: str, reason: str) -> None:
         """Cancel a run that nobody executes: none of its steps runs, so its actions need not be here."""
@@ -234,21 +235,29 @@ class Dagger(Registry):
             raise InvalidState(message)
         self._taking.add(run_id)  # two claims by one process would each raise the epoch, and fence off the other
         try:
-            # everything that can refuse comes before the claim: a claimed run is this process's to finish
+            # what can refuse comes before the claim, if it can: a claimed run is this process's to finish
             state = replay(store, run_id)
             if requires_actions:
                 self.require_actions(pending.node for pending in state.pending.values())
             lease = await store.claim(run_id)
-            state = replay(store, run_id, state.seq, state)
+            try:
+                tenure = self._tenure_of(kernel, lease, replay(store, run_id, state.seq, state))
+            except BaseException:
+                store.give_up(lease)
+                raise
         finally:
             self._taking.discard(run_id)
+        return tenure
+
+    def _tenure_of(self, kernel: Kernel, lease: Lease, state: State) -> Tenure:
+        """The tenure of a run that was just claimed."""
         if state.status in TERMINAL:
-            message = f"run {run_id!r} is over ({state.status}): another process was faster"
+            message = f"run {lease.run_id!r} is over ({state.status}): another process was faster"
             raise InvalidState(message)
         tenure = Tenure(kernel, lease, state, self.actions)
-        kernel.tenures[run_id] = tenure
         if state.status == "running":
-            tenure.record(events.RunRecovered(at=self._clock.now_ms()))
+            tenure.note(events.RunRecovered(at=self._clock.now_ms()))
+        kernel.tenures[lease.run_id] = tenure
         return tenure
 
     async def recover(self) -> list[Run]:
@@ -268,6 +277,8 @@ class Dagger(Registry):
     # -- opening and closing -----------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
+        if self._recovers:
+            await self._open()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -301,10 +312,10 @@ class Dagger(Registry):
         """The run's tenure, if this application executes it now."""
         return self._kernel.tenures.get(run_id) if self._kernel else None
 
-    def report(self, state: State) -> Report:
-        """The report of a state; it stays readable after the store is closed."""
+    def report(self, state: State, status: str | None = None) -> Report:
+        """The report of a state; it stays readable after the store is closed. `status`: where the state cannot tell."""
         store, run_id, seq = self._store, state.run_id, state.seq
-        made = Report(state, lambda: store.read(run_id, limit=seq), store.blob)
+        made = Report(state, lambda: store.read(run_id, limit=seq), store.blob, status=status)
         self._reports.add(made)
         return made
 
@@ -359,8 +370,8 @@ class Dagger(Registry):
             raise RunExists(message)
         run = Run(run_id, self)
         if starting is not None:
-            await (await self._open()).durable()
-            return run
+            await (await self._open()).durable()  # or it was refused: then another process's run has this id
+            return await self._attach(run_id, fingerprint)
         return await self.resume(run_id) if run.status == "interrupted" else run
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime
 import gc
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -12,7 +13,7 @@ from typing import Any, Protocol
 from dagger.core import codec
 from dagger.core.cache import CacheView
 from dagger.core.config import RunConfig
-from dagger.core.errors import InvalidState, RunError, RunLeased, RunNotFound
+from dagger.core.errors import InvalidState, LeaseLost, RunError, RunLeased, RunNotFound
 from dagger.core.events import Recorded
 from dagger.core.journal import RunRow, Store
 from dagger.core.state import TERMINAL, State, fold
@@ -22,6 +23,8 @@ from dagger.views.tree import ExecutionTree
 
 POLL_SECONDS = 0.1
 """How often a run is looked at that another process executes."""
+LOOK_SECONDS = 0.02
+"""How often a run is looked at that this one does."""
 
 
 class Host(Protocol):
@@ -34,7 +37,7 @@ class Host(Protocol):
     def tenure(self, run_id: str) -> Tenant | None:
         """The run's tenure, if this application executes it now."""
 
-    def report(self, state: State) -> Report:
+    def report(self, state: State, status: str | None = None) -> Report:
         """The report of a state, kept readable after the store is closed."""
 
     async def resume(
@@ -53,6 +56,8 @@ class Run:
         self.id = run_id
         """What `get_run` and the command find it by."""
         self._host = host
+        self._known: State | None = None
+        """As of the last look at the journal."""
 
     @property
     def status(self) -> str:
@@ -101,26 +106,29 @@ class Run:
     async def wait(self) -> Report:
         """Wait until the run is paused or over.
 
-        Raises StoreError if the store failed, InvalidState if the run's process died.
+        The report's status is `interrupted` if the run's process died. Raises StoreError if the store failed,
+        InvalidState if the application is closed meanwhile.
         """
         while True:
             tenure = self._host.tenure(self.id)
             if tenure is not None:
-                await asyncio.shield(tenure.done)
-                return self._host.report(tenure.state)
+                with contextlib.suppress(LeaseLost):  # another process has it now: its journal is looked at
+                    await asyncio.shield(tenure.done)
+                    return self._host.report(tenure.state)
             status = self.status
-            if status == "interrupted":
-                message = f"run {self.id!r} was interrupted: its process died; resume it"
-                raise InvalidState(message)
             if status != "running":
-                return self._host.report(self._state())
+                return self._host.report(self._state(), status)
             await asyncio.sleep(POLL_SECONDS)
 
     async def report(self) -> Report:
         """The report of the run as it stands."""
         return self._host.report(self._state())
 
-    async def events(self, from_seq: int = 0, *, live: bool = True) -> AsyncIterator[Recorded]:
+    async def events(  # the two in this order are the contract
+        self,
+        from_seq: int = 0,
+        live: bool = True,  # noqa: FBT001, FBT002 - the SPEC's signature
+    ) -> AsyncIterator[Recorded]:
         """The run's events with a seq of at least `from_seq`, in order.
 
         `live`: then those to come, until the run is paused or over.
@@ -133,7 +141,11 @@ class Run:
                 yield recorded
             if is_last:
                 return
-            await asyncio.sleep(POLL_SECONDS)
+            tenure = self._host.tenure(self.id)
+            if tenure is None:
+                await asyncio.sleep(POLL_SECONDS)
+            else:  # it is executed here: look often, and at once when it is over
+                await asyncio.wait({tenure.done}, timeout=LOOK_SECONDS)
 
     async def tree(self) -> ExecutionTree:
         """The execution tree, of a run in any status."""
@@ -172,7 +184,10 @@ class Run:
         return row
 
     def _state(self) -> State:
-        return replay(self._host.store, self.id)
+        """As the durable journal tells it; what was read before is not read again."""
+        known = self._known
+        self._known = replay(self._host.store, self.id, known.seq if known else 0, known)
+        return self._known
 
     def _ended_as(self) -> str:
         status = self._row().status

@@ -151,14 +151,14 @@ def plain(text):
 def test_a_terminal_shows_counts_and_names(screen):
     """Done of total, what runs, waits, is retried, failed; tokens, time, and the first names."""
     retried = events.AttemptFailed(at=0, step="n0", attempt=1, error=ERROR, retry_at=5)
-    failed = events.StepFailed(at=0, step="n1", attempt=1, error=ERROR, policy="continue", tokens=1234)
+    failed = events.StepFailed(at=0, step="n1", attempt=1, error=ERROR, policy="continue")
     running = [events.StepStarted(at=0, step=f"n{number}", attempt=1) for number in range(2, 12)]
     asks = events.WaitOpened(at=0, step="n11", key="r", kind="review")
 
     shown = screen()
     with live.Terminal() as terminal:
         terminal.tell(failed)
-        terminal.tick(progress_of(retried, failed, *running, asks))
+        terminal.tick(progress_of(events.TokensSpent(at=0, step="n1", count=1234), retried, failed, *running, asks))
 
     shown = plain(shown.getvalue())
     assert "failed     n1: attempt 1: ValueError: no good" in shown

@@ -27,10 +27,11 @@ def told(progress):
 
 
 started = events.StepStarted(at=0, step="a", attempt=1)
-retried = events.AttemptFailed(at=0, step="a", attempt=1, error=ERROR, retry_at=9, tokens=2)
-stuck = events.StepFailed(at=0, step="a", attempt=1, error=ERROR, policy="pause", tokens=3)
+retried = events.AttemptFailed(at=0, step="a", attempt=1, error=ERROR, retry_at=9)
+stuck = events.StepFailed(at=0, step="a", attempt=1, error=ERROR, policy="pause")
 failed = events.StepFailed(at=0, step="a", attempt=1, error=ERROR, policy="continue")
-done = events.StepSucceeded(at=0, step="a", tokens=5)
+spent = events.TokensSpent(at=0, step="a", count=5)
+done = events.StepSucceeded(at=0, step="a")
 asks = events.WaitOpened(at=0, step="a", key="review:1", kind="review")
 answered = events.WaitAnswered(at=0, step="a", key="review:1")
 
@@ -40,19 +41,20 @@ answered = events.WaitAnswered(at=0, step="a", key="review:1")
     [
         ([], {}),
         ([started], {"running": ["a"]}),
-        ([started, done], {"succeeded": 1, "tokens": 5}),
-        ([done], {"succeeded": 1, "tokens": 5}),
-        ([started, retried], {"retrying": ["a"], "tokens": 2}),
-        ([started, retried, started], {"running": ["a"], "tokens": 2}),
-        ([started, retried, done], {"succeeded": 1, "tokens": 7}),
+        ([started, done], {"succeeded": 1}),
+        ([done], {"succeeded": 1}),
+        ([started, spent, spent, done], {"succeeded": 1, "tokens": 10}),
+        ([started, retried], {"retrying": ["a"]}),
+        ([started, retried, started], {"running": ["a"]}),
+        ([started, retried, done], {"succeeded": 1}),
         ([started, failed], {"failed": 1}),
-        ([stuck, events.RunPaused(at=0, reason="")], {"failed": 1, "tokens": 3}),
-        ([stuck, events.RunPaused(at=0, reason=""), events.RunResumed(at=0)], {"tokens": 3}),
+        ([stuck, events.RunPaused(at=0, reason="")], {"failed": 1}),
+        ([stuck, events.RunPaused(at=0, reason=""), events.RunResumed(at=0)], {}),
         ([failed, events.RunResumed(at=0)], {"failed": 1}),
         ([failed, events.StepSkipped(at=0, step="b", reason="")], {"failed": 1, "skipped": 1}),
         (
-            [started, events.StepCancelled(at=0, step="a", attempt=1, reason="", tokens=1)],
-            {"cancelled": 1, "tokens": 1},
+            [started, events.StepCancelled(at=0, step="a", attempt=1, reason="")],
+            {"cancelled": 1},
         ),
         ([started, asks], {"waiting": ["a"]}),
         ([started, asks, answered], {"running": ["a"]}),

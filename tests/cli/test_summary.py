@@ -6,7 +6,7 @@ import pytest
 from tests.views.journals import T, failed, journal, node, succeeded
 
 from dagger.cli import summary
-from dagger.core.events import LimitReached, RunEnded, RunPaused
+from dagger.core.events import LimitReached, RunEnded, RunPaused, TokensSpent
 from dagger.views.report import Report
 
 STORE = "/runs/it's mine.db"
@@ -33,7 +33,8 @@ def test_other_endings_are_counted():
     """And what the run spent is told."""
     report, _ = report_of(
         [node("a"), node("b")],
-        succeeded("a", 5, tokens=1200),
+        TokensSpent(at=T + 4, step="a", count=1200),
+        succeeded("a", 5),
         failed("b", 8, policy="pause"),
         paused("'b' failed"),
     )

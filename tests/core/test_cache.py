@@ -119,6 +119,14 @@ def test_caches_are_equal_by_content():
     assert one != {"s": {"k": [1, 2]}}
 
 
+def test_equal_caches_hold_values_of_the_same_types():
+    """The order of keys says nothing; true is not 1, and 1 not 1.0."""
+    assert Cache.of({"a": {"x": {"k": 1, "l": 2}, "y": 1}}) == Cache.of({"a": {"y": 1, "x": {"l": 2, "k": 1}}})
+    for other in (1, 1.0, "1"):
+        assert Cache.of({"a": {"b": True}}) != Cache.of({"a": {"b": other}})
+    assert Cache.of({"a": {"b": 1}}) != Cache.of({"a": {"b": 1.0}})
+
+
 def test_a_cache_has_no_hash():
     """It changes, so it is no key."""
     with pytest.raises(TypeError, match="unhashable type"):
@@ -196,11 +204,15 @@ def test_a_seed_becomes_a_cache_of_its_own():
         ([1], "a cache is a Cache or a dict of sections, not [1]"),
         ({"s": 1}, "section 's' of the cache must be a dict of keys, not 1"),
         ({"s": {"k": {1: 2}}}, "cache s.k: at $: the key 1 is a int, not a string"),
+        (
+            {"s": {"k": {1}}},
+            "cache s.k: at $: a set has no order and is not a JSON value; use sorted(…) or a list for it",
+        ),
         ({"s": {1: 2}}, "a cache key is a string, not 1"),
         ({1: {"k": 2}}, "a cache section is a string, not 1"),
         ({"s": {"\ud800": 2}}, "a cache key is a string, not '\\ud800'"),
     ],
-    ids=["list", "section", "value", "key", "section name", "surrogate"],
+    ids=["list", "section", "value", "set", "key", "section name", "surrogate"],
 )
 def test_a_seed_that_is_no_cache_is_refused(seed, message):
     """With the place of the fault."""

@@ -3,9 +3,11 @@
 import collections
 import dataclasses
 import datetime
+import decimal
 import enum
 import json
 import math
+import uuid
 
 import msgspec
 import pydantic
@@ -80,6 +82,23 @@ class Model(pydantic.BaseModel):
     at: list[float] = []
 
 
+class Tagged(pydantic.BaseModel):
+    tags: set[str]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Frozen:
+    x: bytes
+
+
+class Refused:
+    __not_json__ = "a Refused stands alone"
+
+
+UNORDERED = "has no order and is not a JSON value; use sorted(…) or a list for it"
+BINARY = "are no JSON value; use a text for them, e.g. base64"
+
+
 @given(VALUES)
 def test_any_json_value_comes_back_exactly(value):
     """Types, signs of zero, order of keys and every character survive."""
@@ -136,11 +155,13 @@ def test_the_longest_integer_comes_back(sign):
         (Pair([1]), {"left": [1], "right": None}),
         (Model(name="a", at=[1.0]), {"name": "a", "at": [1.0]}),
         (collections.OrderedDict(a=1), {"a": 1}),
-        ({1}, [1]),
         (datetime.date(2024, 2, 29), "2024-02-29"),
-        (b"ab", "YWI="),
+        (datetime.datetime(2024, 2, 29, tzinfo=datetime.UTC), "2024-02-29T00:00:00Z"),
+        (decimal.Decimal("1.10"), "1.10"),
+        (uuid.UUID(int=1), "00000000-0000-0000-0000-000000000001"),
+        ({"a": Colour.RED, "b": [Point(1)]}, {"a": "red", "b": [{"x": 1, "y": 0}]}),
     ],
-    ids=range(15),
+    ids=range(17),
 )
 def test_what_stands_for_a_json_value_becomes_it(value, plain):
     """Dataclasses, models, enums, tuples and subclasses are written as the value they are."""
@@ -165,15 +186,25 @@ def test_what_stands_for_a_json_value_becomes_it(value, plain):
         ({"a": ["b", "\udc00"]}, "at $.a[1]: the text has lone surrogates and is not Unicode"),
         ([{"\ud800": 1}], "at $[0]: the key '\\ud800' has lone surrogates"),
         (object(), "at $: a object is not a JSON value"),
-        ({"a": {object()}}, "at $.a: a object is not a JSON value"),
+        ({"a": {object()}}, f"at $.a: a set {UNORDERED}"),
         ([1, {"f": print}], "at $[1].f: a builtin_function_or_method is not a JSON value"),
         (Point(1, object()), "at $.y: a object is not a JSON value"),
         ([Pair("\ud800", object())], "at $[0].left: the text has lone surrogates and is not Unicode"),
         (msgspec.Raw(b"NaN"), "at $: a Raw is not a JSON value"),
         (10**5000, "at $: an integer of 16610 bits is too long for a JSON number; use a string for it"),
         ([1, -(10**4299)], "at $[1]: an integer of 14281 bits is too long for a JSON number; use a string for it"),
+        ({1}, f"at $: a set {UNORDERED}"),
+        ([1, {"a": frozenset()}], f"at $[1].a: a frozenset {UNORDERED}"),
+        (b"ab", f"at $: bytes {BINARY}"),
+        ({"a": [bytearray(b"ab")]}, f"at $.a[0]: a bytearray {BINARY}"),
+        (Point(1, [{2}]), f"at $.y[0]: a set {UNORDERED}"),
+        ([Pair({"k": b""})], f"at $[0].left.k: bytes {BINARY}"),
+        ({"m": Tagged(tags={"x"})}, f"at $.m.tags: a set {UNORDERED}"),
+        (Frozen(b"x"), f"at $.x: bytes {BINARY}"),
+        (Refused(), "at $: a Refused stands alone"),
+        ({"a": [Refused()]}, "at $.a[0]: a Refused stands alone"),
     ],
-    ids=range(22),
+    ids=range(32),
 )
 def test_what_is_no_json_is_refused_with_its_path(value, message):
     """Nothing is turned quietly into null, into text, or into what cannot be read back."""
@@ -284,3 +315,18 @@ def test_errors_are_made_readable_and_never_refused():
     """What is not Unicode is written as an escape."""
     assert codec.readable("lone \ud800 ü") == "lone \\ud800 ü"
     assert codec.readable("plain ü") == "plain ü"
+
+
+@given(VALUES)
+def test_the_canonical_text_has_sorted_keys_and_the_same_value(value):
+    """Numbers keep their kind."""
+    text = codec.canonical(codec.encode(value))
+    assert json.loads(text) == value
+    assert json.dumps(json.loads(text), sort_keys=True) == json.dumps(json.loads(text))
+
+
+def test_equal_values_have_one_canonical_text():
+    """Whatever the order of their keys; 1, 1.0 and true are three values."""
+    one, other = codec.encode({"a": {"x": 1, "y": 2}, "b": []}), codec.encode({"b": [], "a": {"y": 2, "x": 1}})
+    assert codec.canonical(one) == codec.canonical(other) == b'{"a":{"x":1,"y":2},"b":[]}'
+    assert len({codec.canonical(codec.encode(value)) for value in (1, 1.0, True)}) == 3

@@ -23,6 +23,7 @@ DEFAULTS = {
     "channel_capacity": 1000,
     "max_parallel": None,
     "durability": "sync",
+    "keep_events": "all",
 }
 GOOD = {
     "max_attempts": [1, 255],
@@ -38,6 +39,7 @@ GOOD = {
     "channel_capacity": [1],
     "max_parallel": [1, None],
     "durability": ["sync", "async"],
+    "keep_events": ["all", "30d", "12h", "90m", "45s", "2w", "All", "30D"],
 }
 BAD = {
     "max_attempts": [0, -1, 1.0, "3", True, None],
@@ -58,6 +60,7 @@ BAD = {
     "channel_capacity": [0, None],
     "max_parallel": [0, 1.5],
     "durability": ["none", None],
+    "keep_events": ["", "30", "d", "0d", "-1d", "1.5d", "30 days", "1d\n", "none", 30, None, True],
 }  # fmt: skip
 
 
@@ -183,3 +186,10 @@ def test_linear_delays_are_all_the_same_and_immediate_is_none():
     """The two others."""
     assert [Linear(3.0).delay_seconds(failures) for failures in (1, 9)] == [3.0, 3.0]
     assert Immediate().delay_seconds(1) == 0.0
+
+
+def test_how_long_events_are_kept_is_a_text():
+    """Written small; the message shows one."""
+    assert RunConfig(keep_events="30D").keep_events == "30d"
+    with pytest.raises(ConfigError, match="keep_events: 30: must be all, or a whole number of s, m, h, d or w: 30d"):
+        RunConfig(keep_events=30)

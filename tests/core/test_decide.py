@@ -25,25 +25,19 @@ def node(node_id="n", **fields):
 
 
 def failure(state, step="n", *, retryable=True, chance=0.0):
-    return decide.after_failure(
-        state, step, ERROR, retryable=retryable, now=5_000, chance=chance, duration_ms=7, tokens=2
-    )
+    return decide.after_failure(state, step, ERROR, retryable=retryable, now=5_000, chance=chance, duration_ms=7)
 
 
 def test_a_failure_with_tries_left_is_retried_after_the_strategys_delay():
     """AttemptFailed with the time of the next attempt."""
     event = failure(state_of(node(), config={"retry_strategy": {"linear": {"delay_secs": 1.5}}}))
-    assert event == events.AttemptFailed(
-        at=5_000, step="n", attempt=1, error=ERROR, duration_ms=7, retry_at=6_500, tokens=2
-    )
+    assert event == events.AttemptFailed(at=5_000, step="n", attempt=1, error=ERROR, duration_ms=7, retry_at=6_500)
 
 
 def test_the_last_try_fails_the_step():
     """StepFailed with the policy that applies."""
     event = failure(state_of(node(try_count=1)))
-    assert event == events.StepFailed(
-        at=5_000, step="n", attempt=1, error=ERROR, duration_ms=7, policy="pause", tokens=2
-    )
+    assert event == events.StepFailed(at=5_000, step="n", attempt=1, error=ERROR, duration_ms=7, policy="pause")
 
 
 @pytest.mark.parametrize(

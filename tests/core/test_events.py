@@ -39,12 +39,13 @@ EVENTS = [
     events.StepStarted(at=8, step="s", attempt=2),
     events.StepSucceeded(
         at=9, step="s", attempt=2, duration_ms=3, outputs={"o": RAW}, cache=(Write("delete", "a", "b"),), nodes=(NODE,),
-        result=RAW, tokens=4,
+        result=RAW,
     ),
-    events.AttemptFailed(at=10, step="s", attempt=1, error=ERROR, duration_ms=1, retry_at=99, tokens=1),
-    events.StepFailed(at=11, step="s", attempt=3, error=ERROR, duration_ms=1, policy="stop", tokens=1),
+    events.TokensSpent(at=10, step="s", count=4),
+    events.AttemptFailed(at=10, step="s", attempt=1, error=ERROR, duration_ms=1, retry_at=99),
+    events.StepFailed(at=11, step="s", attempt=3, error=ERROR, duration_ms=1, policy="stop"),
     events.StepSkipped(at=12, step="s", reason="'a' failed"),
-    events.StepCancelled(at=13, step="s", attempt=1, reason="x", duration_ms=1, tokens=1),
+    events.StepCancelled(at=13, step="s", attempt=1, reason="x", duration_ms=1),
     events.WaitOpened(at=14, step="s", key="sleep:1", kind="sleep", detail=RAW, wake_at=5),
     events.WaitAnswered(at=15, step="s", key="sleep:1", value=RAW, error=ERROR),
 ]  # fmt: skip

@@ -220,3 +220,24 @@ def test_what_is_no_json_is_no_literal():
     """Refused with the place and the path."""
     with pytest.raises(GraphError, match=r"node 'a': input 'x': at \$\.y: nan is not a JSON number"):
         literal({"y": float("nan")}, "node 'a': input 'x'")
+
+
+def test_a_reference_is_no_collection():
+    """Its items are whatever one asks for: going through them, or looking for one, would never end."""
+    ref = NodeRef("fetch", "fetch")
+    with pytest.raises(TypeError, match="not iterable"):
+        list(ref)
+    with pytest.raises(TypeError, match="not a container"):
+        "page" in ref  # noqa: B015 - the case
+
+
+@pytest.mark.parametrize(
+    ("value", "path"), [([NodeRef("a", "a")], "$[0]"), ({"k": [NodeRef("a", "a.b")]}, "$.k[0]")], ids=["list", "dict"]
+)
+def test_a_reference_inside_a_literal_says_that_references_stand_alone(value, path):
+    """With its place in the literal."""
+    with pytest.raises(GraphError) as refused:
+        literal(value, "node 'n': input 'x'")
+    assert str(refused.value) == (
+        f"node 'n': input 'x': at {path}: a reference stands alone: give it as an input of its own, x=ref"
+    )

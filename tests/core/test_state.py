@@ -63,7 +63,7 @@ def test_a_beginning_fills_config_inputs_and_cache():
 
 
 def test_a_success_carries_all_its_effects():
-    """Outputs, writes, result, tokens and added nodes, in one event."""
+    """Outputs, writes, result and added nodes, in one event."""
     state, _ = begun(node("a"))
     ready = state.apply(
         succeeded(
@@ -78,15 +78,23 @@ def test_a_success_carries_all_its_effects():
                 node("c", "b"),
             ),
             result=msgspec.Raw(b'"first"'),
-            tokens=5,
         )
     )
     assert ready == ["b"]
     assert state.sections["a"] == {"o": b"1"}
     assert state.sections["global"]["n"] == b"2"
-    assert (state.result, state.tokens) == (b'"first"', 5)
-    state.apply(succeeded("b", result=msgspec.Raw(b'"second"'), tokens=1))
-    assert (state.result, state.tokens) == (b'"first"', 6)
+    assert state.result == b'"first"'
+    state.apply(succeeded("b", result=msgspec.Raw(b'"second"')))
+    assert state.result == b'"first"'
+
+
+def test_tokens_count_whatever_becomes_of_the_attempt():
+    """They are events of their own, and outlive the step."""
+    state, _ = begun(node("a"), node("b"))
+    state.apply(events.TokensSpent(at=2_000, step="a", count=5))
+    state.apply(succeeded("a"))
+    state.apply(events.TokensSpent(at=2_000, step="a", count=1))
+    assert state.tokens == 6
 
 
 def test_nodes_are_added_in_their_steps_own_scope():
@@ -130,8 +138,8 @@ def test_an_added_node_may_depend_on_what_has_ended():
 def test_a_failed_attempt_keeps_the_step_pending():
     """With the number of failures and the time of the next try."""
     state, _ = begun(node("a"))
-    state.apply(events.AttemptFailed(at=2_000, step="a", attempt=1, error=ERROR, retry_at=9_000, tokens=3))
-    assert (state.pending["a"].failures, state.pending["a"].retry_at, state.tokens) == (1, 9_000, 3)
+    state.apply(events.AttemptFailed(at=2_000, step="a", attempt=1, error=ERROR, retry_at=9_000))
+    assert (state.pending["a"].failures, state.pending["a"].retry_at) == (1, 9_000)
     assert state.ready() == ["a"]
 
 
@@ -227,11 +235,11 @@ def test_no_limit_is_never_used_up():
 
 
 def test_a_cancelled_step_ends_without_consequences():
-    """Nothing follows from it: its run ends with it. Its tokens count."""
+    """Nothing follows from it: its run ends with it."""
     state, _ = begun(node("a"), node("b", "a"))
     state.apply(events.CancelRequested(at=2_000, reason="x"))
-    assert state.apply(events.StepCancelled(at=2_000, step="a", attempt=1, reason="x", tokens=4)) == []
-    assert (state.unsuccessful["a"].status, state.doomed, state.tokens) == ("cancelled", {}, 4)
+    assert state.apply(events.StepCancelled(at=2_000, step="a", attempt=1, reason="x")) == []
+    assert (state.unsuccessful["a"].status, state.doomed) == ("cancelled", {})
 
 
 def test_the_end_leaves_nothing_pending():

@@ -270,31 +270,61 @@ def test_the_retry_of_a_thread_that_outlives_its_timeout_waits_for_it():
     assert log == [("began", 1), "AttemptOver", ("ended", 1), ("began", 2), ("ended", 2)]
 
 
-def test_a_call_that_never_got_a_thread_before_its_timeout_does_not_run():
-    """What is cut off while it waits for a thread runs no code after the run's end."""
+def test_a_step_that_waits_for_a_thread_has_not_begun():
+    """Threads are slots: without one a step neither starts nor times out, and all of them run in the end."""
     clock = VirtualClock()
     began, gate = [], threading.Event()
 
     def act(ctx: Context):
         began.append(ctx.node.id)
-        if len(began) == 64:
-            clock.advance(10)
         gate.wait(30)
 
     async def main():
         async with Dagger("memory:", clock=clock) as app:
             app.register_action(act)
-            graph = Graph("g", config={"on_failure": "continue"})
+            graph = Graph("g")
             for number in range(80):
                 graph.add(act, id=f"n{number}", timeout=5, try_count=1)
             app.add_graph(graph)
+            run = await app.start(Static("g"))
+            while len(began) < 64:
+                await asyncio.sleep(0)
+            started = [each.event.step async for each in run.events(live=False) if each.type == "StepStarted"]
+            gate.set()
+            return len(started), (await run.wait()).status
+
+    assert clock.run(main()) == (64, "succeeded")
+    assert len(began) == 80
+
+
+def test_what_is_cut_while_it_waits_for_a_thread_never_runs():
+    """Under `stop` the steps without a slot are dropped: none of them begins, none is told as cancelled."""
+    clock = VirtualClock()
+    began, gate = [], threading.Event()
+
+    def act(ctx: Context):
+        began.append(ctx.node.id)
+        gate.wait(30)
+
+    async def fail():
+        while len(began) < 64:
+            await asyncio.sleep(0)
+        raise NonRetryable("stop")
+
+    async def main():
+        async with Dagger("memory:", clock=clock) as app:
+            app.register_action(act)
+            app.register_action(fail)
+            graph = Graph("g", config={"on_failure": "stop"})
+            graph.add(fail)
+            for number in range(80):
+                graph.add(act, id=f"n{number}")
+            app.add_graph(graph)
             report = await app.execute(Static("g"))
             gate.set()
-            while clock.is_held:
-                await asyncio.sleep(0.01)
             return [outcome.status for outcome in report.node_outcomes]
 
-    assert clock.run(main()) == ["failed"] * 80
+    assert sorted(clock.run(main())) == ["cancelled"] * 64 + ["failed"]
     assert len(began) == 64
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import threading
 
 import pytest
 
@@ -407,28 +408,71 @@ def test_higher_priority_first_then_the_order_of_declaration():
     assert story.began == ["n5", "n1", "n3", "n0", "n4", "n2"]
 
 
-def test_abandoned_code_is_counted():
-    """The tenure knows how much of its code could not be stopped."""
-    story = Story(config={"on_failure": "continue"})
+def test_the_next_attempt_waits_for_abandoned_code_in_a_resumed_run_too():
+    """Two bodies of one step never run at once, though a pause and a resume lie between them."""
+    clock = VirtualClock()
+    running, most = [], []
+    gate = threading.Event()
 
-    @story.app.action
-    async def deaf():
-        for _ in range(3):
-            try:
-                await asyncio.sleep(100)
-            except asyncio.CancelledError:
-                continue
-
-    story.graph.add(deaf, id="n", timeout=1, try_count=1)
-    story.graph.add("nap", id="beside", seconds=20)
+    def stubborn():
+        running.append(1)
+        most.append(len(running))
+        if len(most) == 1:
+            clock.advance(5)
+            gate.wait(30)
+        running.pop()
 
     async def main():
-        run = await story.app.start(Static("g"))
-        tenure = story.app.tenure(run.id)
-        await asyncio.sleep(10)
-        during = tenure.abandoned_count
-        await run.wait()
-        await asyncio.sleep(1000)
-        return during, tenure.abandoned_count
+        async with Dagger("memory:", clock=clock) as app:
+            app.register_action(stubborn)
+            graph = Graph("g", config={"timeout_seconds": 2})
+            graph.add(stubborn)
+            app.add_graph(graph)
+            run = await app.start(Static("g"))
+            while not most:
+                await asyncio.sleep(0)
+            first = await run.wait()
+            resumed = await app.resume(run.id, config={"timeout_seconds": 1000})
+            for _ in range(50):
+                await asyncio.sleep(0)
+            began = len(most)
+            gate.set()
+            return first.status, began, (await resumed.wait()).status
 
-    assert story.run(main) == (1, 0)
+    assert clock.run(main()) == ("paused", 1, "succeeded")
+    assert most == [1, 1]
+
+
+def test_many_dependents_of_a_failure_are_skipped_in_their_order():
+    """A thousand of them, a slice at a time, in the order of their declaration."""
+    story = Story(config={"on_failure": "continue"})
+    first = story.graph.add("spend", id="bad", tokens=0, fails=True, try_count=1)
+    names = [f"n{number}" for number in range(1000)]
+    for name in names:
+        story.graph.add("nap", id=name, seconds=0, after=[first])
+
+    async def main():
+        return await story.app.execute(Static("g"))
+
+    report = story.run(main)
+    assert [outcome.node_id for outcome in report.node_outcomes] == ["bad", *names]
+    assert {outcome.status for outcome in report.node_outcomes[1:]} == {"skipped"}
+
+
+def test_tokens_stop_a_run_at_once():
+    """The attempt that spends the last token is cut off at its next await, and what it spent is told."""
+    story = Story(config={"max_tokens": 100, "on_failure": "pause"})
+
+    @story.app.action
+    async def greedy(ctx: Context):
+        for _ in range(20):
+            ctx.spend_tokens(60)
+            await asyncio.sleep(1)
+
+    story.graph.add(greedy, id="n")
+
+    async def main():
+        return await story.app.execute(Static("g"))
+
+    report = story.run(main)
+    assert (report.status, report.tokens) == ("paused", 120)

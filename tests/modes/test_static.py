@@ -54,3 +54,10 @@ def test_a_graph_that_is_not_there_is_an_error():
 
     with pytest.raises(GraphError, match="there is no graph 'x'; loaded: none"):
         asyncio.run(Dagger("memory:").execute(Static("x")))
+
+
+@pytest.mark.parametrize("name", [5, None, ["g"], Graph("g")], ids=["number", "none", "list", "graph"])
+def test_a_graph_is_named_by_its_text(name):
+    """Refused where it is written."""
+    with pytest.raises(GraphError, match=r"Static takes the name of a registered graph, not .+"):
+        Static(name)

@@ -36,6 +36,7 @@ SETTINGS = {
     "max_tokens": st.none() | st.integers(1, 10**9),
     "retry_strategy": st.sampled_from(["immediate", {"linear": {"delay_secs": 0.5}}, {"Exponential": {"jitter": 0.1}}]),
     "durability": st.sampled_from(["sync", "async"]),
+    "keep_events": st.sampled_from(["all", "30d", "12H"]),
 }
 configs = st.fixed_dictionaries({}, optional=SETTINGS).map(lambda settings: RunConfig.of(settings).to_dict())
 

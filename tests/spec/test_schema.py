@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jsonschema_rs
 import msgspec
 import pydantic
 import pytest
@@ -12,6 +13,33 @@ from dagger.spec import schema
 
 class Model(pydantic.BaseModel):
     a: int
+
+
+class Inner(pydantic.BaseModel):
+    z: int
+
+
+class Outer(pydantic.BaseModel):
+    inner: Inner
+    more: list[Inner] = []
+
+
+class Tree(pydantic.BaseModel):
+    children: list["Tree"] = []
+
+
+class Struct(msgspec.Struct):
+    x: int
+
+
+class Even(pydantic.BaseModel):
+    v: int
+
+    @pydantic.model_validator(mode="after")
+    def is_even(self):
+        if self.v % 2:
+            raise ValueError("must be even")
+        return self
 
 
 class Alien:
@@ -43,9 +71,44 @@ def test_a_value_of_a_foreign_type_is_refused_when_it_comes():
 
 def test_schemas_follow_json_schema():
     """Models tell their own; anything is anything."""
-    assert schema.json_schema(int) == {"type": "integer"}
-    assert schema.json_schema(Any) == schema.json_schema(object) == {}
-    assert "a" in str(schema.json_schema(Model))
+    assert schema.json_schemas([int, Any, object, str]) == ([{"type": "integer"}, {}, {}, {"type": "string"}], {})
+    assert "a" in str(schema.json_schemas([Model]))
+    assert schema.json_schemas([]) == ([], {})
+
+
+def test_what_schemas_share_stands_beside_them():
+    """One definition for each type, models' own among them."""
+    (one, two, three), shared = schema.json_schemas([list[Struct], Outer, dict[str, Outer]])
+    assert one == {"type": "array", "items": {"$ref": "#/$defs/Struct"}}
+    assert two["properties"]["inner"] == {"$ref": "#/$defs/Inner"}
+    assert "$defs" not in str([one, two, three])[len("$defs") :].replace("#/$defs/", "")
+    assert set(shared) == {"Struct", "Inner"}
+
+
+def test_two_types_of_one_name_stay_two():
+    """Whoever uses which keeps its own."""
+
+    def build(kind):
+        class Inner(pydantic.BaseModel):
+            v: kind
+
+        class Outer(pydantic.BaseModel):
+            inner: Inner
+
+        return Outer
+
+    made, shared = schema.json_schemas([build(int), build(str), build(int)])
+    places = [entry["properties"]["inner"]["$ref"].removeprefix("#/$defs/") for entry in made]
+    assert [shared[place]["properties"]["v"]["type"] for place in places] == ["integer", "string", "integer"]
+    assert places[0] == places[2] != places[1]
+
+
+def test_a_model_that_contains_itself_can_be_told():
+    """It refers to its own definition."""
+    (made,), shared = schema.json_schemas([Tree])
+    validator = jsonschema_rs.validator_for({**made, "$defs": shared})
+    assert validator.is_valid({"children": [{"children": []}]})
+    assert not validator.is_valid({"children": [{"children": [5]}]})
 
 
 @pytest.mark.parametrize("parameters", [{}, {"type": "object"}, {"type": "object", "description": "x"}], ids=range(3))
@@ -85,3 +148,32 @@ def test_what_is_no_schema_is_refused():
 def test_complaints_are_put_in_words(text, words):
     """Without backticks, the path in brackets."""
     assert schema.in_words(ValueError(text)) == words
+
+
+@pytest.mark.parametrize(
+    ("annotation", "text", "words"),
+    [
+        (Inner, b'{"z":"1"}', "z: Input should be a valid integer"),
+        (Outer, b'{"inner":{"z":"1"},"more":[{"z":1},{}]}',
+         "inner.z: Input should be a valid integer; more[1].z: Field required"),
+        (list[Inner], b'[{"z":1},{}]', "z: Field required (at $[1])"),
+        (Even, b'{"v":1}', "Value error, must be even"),
+        (dict[str, list[Inner]], b'{"q":[{"z":1}],"r":[{"z":1},{}]}', "z: Field required (at $.r[1])"),
+        (dict[str, int], b'{"a":1,"b":"x","c":2}', "expected int, got str (at $.b)"),
+        (dict[str, dict[str, Struct]], b'{"a":{"b":{"x":1}},"c":{"d":{"x":"s"},"e":{"x":1}}}',
+         "expected int, got str (at $.c.d.x)"),
+        (list[dict[str, int]], b'[{},{"a":1,"b":null}]', "expected int, got null (at $[1].b)"),
+        (dict[str, int], b'{"a":"x","b":"y"}', "expected int, got str (at $.a)"),
+        (dict[str, int], b'{"a b":"x"}', 'expected int, got str (at $["a b"])'),
+        (dict[int, int], b'{"1":"x"}', "expected int, got str (at $.1)"),
+        (dict[int, int], b'{"a":1}', "expected int, got str (at key in $)"),
+        (int, b"nul", "JSON is malformed: invalid character (byte 3)"),
+    ],
+    ids=range(13),
+)  # fmt: skip
+def test_a_complaint_says_where_on_one_line(annotation, text, words):
+    """Models' complaints without addresses of pages, values of dicts with their keys."""
+    decode = schema.decoder(annotation)
+    with pytest.raises(ValueError) as refused:  # noqa: PT011 - msgspec's errors and models' are ValueErrors
+        decode(text)
+    assert schema.complaint(refused.value, text, decode) == words

@@ -7,7 +7,7 @@ import pytest
 from tests.views.journals import T, attempt_failed, ended, failed, journal, json, node, skipped, started, succeeded
 
 from dagger.core import codec, events
-from dagger.core.events import CancelRequested, LimitReached, RunPaused, RunResumed, StepCancelled
+from dagger.core.events import CancelRequested, LimitReached, RunPaused, RunResumed, StepCancelled, TokensSpent
 from dagger.core.state import State
 from dagger.views.report import Report
 
@@ -37,7 +37,8 @@ def test_a_run_that_succeeded():
     """Status, outputs by node and name, result, tokens, active seconds, outcomes."""
     report = report_of(
         [node("add"), node("square", after=["add"])],
-        succeeded("add", 10, outputs={"sum": 30.0}, tokens=7),
+        TokensSpent(at=T + 9, step="add", count=7),
+        succeeded("add", 10, outputs={"sum": 30.0}),
         succeeded("square", 20, outputs={"root": 5, "list": [1]}, result=json({"done": True})),
         ended(1500),
     )

@@ -7,14 +7,13 @@ import inspect
 import re
 import sys
 import sysconfig
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from librarian.docstrings import cleaned, mentions, one_line, without_call_lines
-from librarian.sources import Module, Symbol
+from librarian.sources import Module, Symbol, alone_and_quiet
 
 NEVER_IMPORTED = ("_test", "_xx", "xx", "readline", "_tkinter", "_curses_panel", "nis", "_crypt", "ossaudiodev")
 """Beginnings of names: CPython's own test modules, and those that touch the terminal, a display or the network."""
@@ -32,9 +31,13 @@ def names_of_c_modules() -> list[str]:
 
 def describe_c_modules(names: list[str]) -> list[Module]:
     """The modules that could be imported, described like parsed ones, with `(built-in)` as their path."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Some of them say at import that they are deprecated.
-        return [described for name in names if (described := _describe(name))]
+    found = []
+    for name in names:
+        with alone_and_quiet():  # Some of them say at import that they are deprecated.
+            described = _describe(name)
+        if described:
+            found.append(described)
+    return found
 
 
 def _describe(name: str) -> Module | None:

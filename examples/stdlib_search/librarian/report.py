@@ -9,9 +9,6 @@ from librarian.illustrate import Illustrated
 from librarian.question import Query, Topic
 
 NOTHING = "Nothing in the standard library's sources matches. Try other words, or fewer."
-PICTURE = """The run was `{run_id}`; this is its picture (`dagger graph {run_id} --format svg --store …` draws it):
-
-[![The steps of the run](run.svg)](run.svg)"""
 
 
 class Account(TypedDict):
@@ -29,10 +26,10 @@ class Account(TypedDict):
 
 
 def markdown(query: Query, answers: list[Illustrated], account: Account, run_id: str) -> str:
-    """The whole report. Places are `file:line` below the library's folder; `run.svg` is expected beside it."""
+    """The whole report. Places are `file:line` below the library's folder."""
     parts = [f"# {query['question']}", _headline(answers)]
     parts += [_answer(number, answer) for number, answer in enumerate(answers, 1)]
-    parts += ["## How this was found", _how(query, account), PICTURE.format(run_id=run_id)]
+    parts += ["## How this was found", _how(query, account), f"The run was `{run_id}`."]
     return "\n\n".join(parts) + "\n"
 
 

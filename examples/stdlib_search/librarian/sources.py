@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import re
+import threading
+import warnings
 from collections.abc import Iterator
 from typing import TypedDict
 
@@ -17,6 +20,22 @@ _OBSOLETE = re.compile(
 )
 
 Function = (ast.FunctionDef, ast.AsyncFunctionDef)
+
+_PARSING = threading.Lock()
+
+
+@contextlib.contextmanager
+def alone_and_quiet() -> Iterator[None]:
+    """Let one thread at a time parse, without warnings.
+
+    CPython 3.11 counts the depth of its syntax tree once for all threads: where one is switched while it makes a tree
+    (a collection of garbage is enough), another one's `ast.parse` raises `SystemError: AST constructor recursion
+    depth mismatch`. `inspect.signature` parses too, for functions written in C. The filters of warnings are also one
+    for all threads: two that changed them at the same time would leave them changed.
+    """
+    with _PARSING, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what a parser says of other people's code (an invalid escape) helps nobody
+        yield
 
 
 class Symbol(TypedDict):
@@ -52,7 +71,8 @@ class Module(TypedDict):
 def parse_module(name: str, path: str, text: str) -> Module | None:
     """The module's facts, or None when it is not valid Python (some files of the library are so on purpose)."""
     try:
-        tree = ast.parse(text)
+        with alone_and_quiet():
+            tree = ast.parse(text)
     except (SyntaxError, ValueError):
         return None
     reader = _Reader(name, text, is_package=path.endswith("__init__.py"))

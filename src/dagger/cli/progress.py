@@ -64,19 +64,20 @@ def _step_succeeded(progress: Progress, event: events.StepSucceeded) -> None:
     progress.leave(event.step)
     progress.succeeded += 1
     progress.total += len(event.nodes)
-    progress.tokens += event.tokens
+
+
+def _tokens_spent(progress: Progress, event: events.TokensSpent) -> None:
+    progress.tokens += event.count
 
 
 def _attempt_failed(progress: Progress, event: events.AttemptFailed) -> None:
     progress.leave(event.step)
     progress.retrying[event.step] = None
-    progress.tokens += event.tokens
 
 
 def _step_failed(progress: Progress, event: events.StepFailed) -> None:
     progress.leave(event.step)
     progress.failed += 1
-    progress.tokens += event.tokens
     if event.policy == "pause":
         progress.stuck += 1
 
@@ -89,7 +90,6 @@ def _step_skipped(progress: Progress, event: events.StepSkipped) -> None:
 def _step_cancelled(progress: Progress, event: events.StepCancelled) -> None:
     progress.leave(event.step)
     progress.cancelled += 1
-    progress.tokens += event.tokens
 
 
 def _wait_opened(progress: Progress, event: events.WaitOpened) -> None:
@@ -121,6 +121,7 @@ _APPLY: dict[type[events.Event], _Apply] = {
     events.RunStarted: _run_started,
     events.StepStarted: _step_started,
     events.StepSucceeded: _step_succeeded,
+    events.TokensSpent: _tokens_spent,
     events.AttemptFailed: _attempt_failed,
     events.StepFailed: _step_failed,
     events.StepSkipped: _step_skipped,

@@ -59,7 +59,7 @@ def trouble(report: Report, reason: str, store: str) -> Iterator[str]:
     for line in errors[:ERRORS_SHOWN]:
         yield f"  {cut(line, ERROR_CHARACTERS)}"
     if errors[ERRORS_SHOWN:]:
-        yield f"  and {len(errors) - ERRORS_SHOWN} more lines"
+        yield f"  and {count(len(errors) - ERRORS_SHOWN, 'more line')}"
     if store == "memory:":
         yield "  it was kept in memory only: name a file with --store, so that a run can be looked at and resumed"
     elif report.status == "paused":

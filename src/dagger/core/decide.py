@@ -21,7 +21,6 @@ def after_failure(
     now: int,
     chance: float,
     duration_ms: int = 0,
-    tokens: int = 0,
 ) -> events.AttemptFailed | events.StepFailed:
     """What follows a failed attempt: another one after the strategy's delay, or the step's failure.
 
@@ -39,17 +38,14 @@ def after_failure(
             error=error,
             duration_ms=duration_ms,
             retry_at=now + round(delay_seconds * 1000),
-            tokens=tokens,
         )
     policy = pending.node.on_failure or state.config.on_failure
-    return events.StepFailed(
-        at=now, step=step, attempt=attempt, error=error, duration_ms=duration_ms, policy=policy, tokens=tokens
-    )
+    return events.StepFailed(at=now, step=step, attempt=attempt, error=error, duration_ms=duration_ms, policy=policy)
 
 
 def skip(state: State, now: int) -> events.StepSkipped | None:
     """The next step that has to be skipped, or None."""
-    for step, reason in state.doomed.items():
+    for step, reason in reversed(state.doomed.items()):  # from the end: a dict that loses its first is slow
         return events.StepSkipped(at=now, step=step, reason=reason)
     return None
 

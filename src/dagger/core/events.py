@@ -143,7 +143,13 @@ class StepSucceeded(Event, frozen=True, kw_only=True, tag=True):
     """Nodes that the step added, in its own scope."""
     result: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     """What the step gave to `ctx.finish`."""
-    tokens: int = 0
+
+
+class TokensSpent(Event, frozen=True, kw_only=True, tag=True):
+    """A step's code spent tokens, whatever becomes of its attempt."""
+
+    step: str
+    count: int
 
 
 class AttemptFailed(Event, frozen=True, kw_only=True, tag=True):
@@ -155,7 +161,6 @@ class AttemptFailed(Event, frozen=True, kw_only=True, tag=True):
     duration_ms: int = 0
     retry_at: int
     """When the next attempt is due."""
-    tokens: int = 0
 
 
 class StepFailed(Event, frozen=True, kw_only=True, tag=True):
@@ -167,7 +172,6 @@ class StepFailed(Event, frozen=True, kw_only=True, tag=True):
     duration_ms: int = 0
     policy: str
     """What becomes of the run: `stop`, `continue` or `pause`."""
-    tokens: int = 0
 
 
 class StepSkipped(Event, frozen=True, kw_only=True, tag=True):
@@ -184,7 +188,6 @@ class StepCancelled(Event, frozen=True, kw_only=True, tag=True):
     attempt: int
     reason: str
     duration_ms: int = 0
-    tokens: int = 0
 
 
 class WaitOpened(Event, frozen=True, kw_only=True, tag=True):
@@ -220,6 +223,7 @@ AnyEvent: TypeAlias = (
     | RunEnded
     | StepStarted
     | StepSucceeded
+    | TokensSpent
     | AttemptFailed
     | StepFailed
     | StepSkipped

@@ -163,6 +163,9 @@ class Store(Protocol):
         Raises RunNotFound, and RunLeased if its owner lives.
         """
 
+    def give_up(self, lease: Lease) -> None:
+        """Leave a run that was claimed without an owner, as it was."""
+
     def ownership(self, run_id: str) -> Ownership:
         """Who owns the run."""
 

@@ -234,7 +234,7 @@ def _step_succeeded(state: State, event: events.StepSucceeded) -> list[str]:
         waiting.unmet -= 1
         if not waiting.unmet:
             ready.append(dependent)
-    if event.cache or event.nodes or event.tokens or event.result is not msgspec.UNSET:
+    if event.cache or event.nodes or event.result is not msgspec.UNSET:
         ready += _more_effects(state, event)
     return ready
 
@@ -242,23 +242,26 @@ def _step_succeeded(state: State, event: events.StepSucceeded) -> list[str]:
 def _more_effects(state: State, event: events.StepSucceeded) -> list[str]:
     for write in event.cache:
         cache.apply(state.sections, write)
-    state.tokens += event.tokens
     if state.result is None and event.result is not msgspec.UNSET:
         state.result = bytes(event.result)
     return _add_nodes(state, events.scope_of(event.step), event.nodes) if event.nodes else []
+
+
+def _tokens_spent(state: State, event: events.TokensSpent) -> list[str]:
+    _require_running(state, event)
+    state.tokens += event.count
+    return _passed(state, event)
 
 
 def _attempt_failed(state: State, event: events.AttemptFailed) -> list[str]:
     pending = _require_pending(state, event, event.step)
     pending.failures = event.attempt
     pending.retry_at = event.retry_at
-    state.tokens += event.tokens
     return _passed(state, event)
 
 
 def _step_failed(state: State, event: events.StepFailed) -> list[str]:
     pending = _require_pending(state, event, event.step)
-    state.tokens += event.tokens
     if len(state.errors) < ERRORS_KEPT:
         state.errors.append(f"{event.step}: {event.error}")
     if event.policy == "pause":
@@ -280,7 +283,6 @@ def _step_skipped(state: State, event: events.StepSkipped) -> list[str]:
 
 def _step_cancelled(state: State, event: events.StepCancelled) -> list[str]:
     _require_pending(state, event, event.step)
-    state.tokens += event.tokens
     # a cancelled step ends with its run: nothing follows from it, so nothing is skipped for it
     state.unsuccessful[event.step] = Ended("cancelled", event.reason)
     del state.pending[event.step]
@@ -311,7 +313,7 @@ def _end_badly(state: State, step: str, ended: Ended, reason: str) -> list[str]:
     state.waits.pop(step, None)
     state.unsuccessful[step] = ended
     ready = []
-    for dependent in state.dependents.pop(step, ()):
+    for dependent in reversed(state.dependents.pop(step, ())):  # the doomed are taken from the end
         waiting = state.pending.get(dependent)
         if waiting is None:
             continue
@@ -321,7 +323,7 @@ def _end_badly(state: State, step: str, ended: Ended, reason: str) -> list[str]:
                 ready.append(dependent)
         else:
             state.doomed.setdefault(dependent, reason)
-    return ready
+    return ready[::-1]
 
 
 def _add_nodes(state: State, scope: str, nodes: Iterable[Node]) -> list[str]:
@@ -390,6 +392,7 @@ _APPLY: dict[type[events.Event], _Apply] = {
     events.RunEnded: _run_ended,
     events.StepStarted: _step_started,
     events.StepSucceeded: _step_succeeded,
+    events.TokensSpent: _tokens_spent,
     events.AttemptFailed: _attempt_failed,
     events.StepFailed: _step_failed,
     events.StepSkipped: _step_skipped,

@@ -27,8 +27,6 @@ GRACE_SECONDS = 5.0
 """How long a cancelled coroutine may take to clean up before it is given up, as a thread is at once."""
 
 _NEVER_RETRIED = (NonRetryable, InputInvalid, OutputInvalid)
-_PROCESS_ERRORS = (KeyboardInterrupt, GeneratorExit)
-"""What is the process's or the event loop's. All else that comes out of user code fails its attempt."""
 
 
 class Machine(Protocol):
@@ -39,6 +37,9 @@ class Machine(Protocol):
 
     def call_soon_threadsafe(self, call: Callable[[], None]) -> None:
         """Have the event loop call `call`."""
+
+    def on_loop(self, call: Callable[[], None]) -> None:
+        """Call it now on the event loop's thread, soon on another."""
 
     def is_stopping(self) -> bool:
         """Whether the event loop is shutting down."""
@@ -62,6 +63,7 @@ class OwnedRun(Protocol):
     def cut_off(self, attempt: Attempt) -> None: ...
     def abandoned(self, attempt: Attempt) -> None: ...
     def released(self, attempt: Attempt) -> None: ...
+    def spent(self, attempt: Attempt, count: int) -> None: ...
 
 
 class Attempt:
@@ -94,8 +96,8 @@ class Attempt:
         self.on_released: Callable[[], None] | None = None
         """What waits for abandoned code to end."""
 
-    def begin(self) -> bool:
-        """Start the action. True: its code is suspended, and `proceed` must be awaited."""
+    def begin(self, task: asyncio.Task[None]) -> bool:
+        """Start the action in a worker's task. True: its code is suspended, and `proceed` must be awaited."""
         tenure = self.tenure
         self.started_ms = tenure.now_ms()
         try:
@@ -110,19 +112,24 @@ class Attempt:
             coroutine = action.function(**keywords) if action.is_async else _call(action.function, keywords)
             if type(coroutine) is not types.CoroutineType:
                 coroutine = _returned(coroutine)
-            # until the code first suspends it costs no task; most of the time it never does
-            self.yielded = self.context.run(coroutine.send, None)
-        except StopIteration as stop:
-            self.succeed(stop.value)
-            return False
+            try:
+                # until the code first suspends it costs no task; most of the time it never does
+                self.yielded = self.context.run(coroutine.send, None)
+            except StopIteration as stop:  # the coroutine's own: it has returned
+                result = stop.value
+            else:
+                self.coroutine, self.task = coroutine, task
+                tenure.suspended(self)
+                if tenure.state.halt:  # its own doing: it has spent the last token
+                    self.cut("halt")
+                return True
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 - user code raises anything
             self.fail(error)
             return False
-        self.coroutine = coroutine
-        tenure.suspended(self)
-        return True
+        self.succeed(result)
+        return False
 
     async def proceed(self) -> None:
         """Run the suspended code to its end, in the worker's own task."""
@@ -130,7 +137,7 @@ class Attempt:
         assert coroutine is not None
         try:
             result = await _drive(self.context, coroutine, self.yielded)
-        except _PROCESS_ERRORS:
+        except (KeyboardInterrupt, _Closed):
             raise
         except BaseException as error:  # noqa: BLE001 - user code raises anything
             self._ended(error, None)
@@ -264,10 +271,9 @@ class Attempt:
             self.timer.cancel()
         return self.tenure.now_ms()
 
-    @property
-    def tokens(self) -> int:
-        """Tokens that the attempt spent."""
-        return 0 if self.ctx is None else self.ctx.tokens
+    def spend(self, count: int) -> None:
+        """Count tokens, at once; from whichever thread."""
+        self.tenure.kernel.on_loop(lambda: self.tenure.spent(self, count))
 
     def deadline_ms(self) -> int:
         """When the attempt times out, in milliseconds since 1970: its node's timeout, or the run's remaining time."""
@@ -285,16 +291,25 @@ def _drive(context: contextvars.Context, coroutine: Coroutine[Any, Any, Any], yi
     while True:
         try:
             sent = yield yielded
+        except GeneratorExit:
+            coroutine.close()
+            raise _Closed from None
         except BaseException as error:  # noqa: BLE001 - it belongs to the coroutine
-            try:
-                yielded = context.run(coroutine.throw, error)
-            except StopIteration as stop:
-                return stop.value
+            resume: Callable[[Any], Any] = coroutine.throw
+            sent = error
         else:
-            try:
-                yielded = context.run(coroutine.send, sent)
-            except StopIteration as stop:
-                return stop.value
+            resume = coroutine.send
+        try:
+            yielded = context.run(resume, sent)
+        except StopIteration as stop:
+            return stop.value
+        except GeneratorExit as error:
+            message = "the action raised GeneratorExit"
+            raise RuntimeError(message) from error
+
+
+class _Closed(GeneratorExit):
+    """The event loop has let go of the worker: told apart from what user code raises."""
 
 
 def _message(error: BaseException) -> str:

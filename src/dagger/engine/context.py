@@ -38,6 +38,9 @@ class Tried(Protocol):
     def deadline_ms(self) -> int:
         """When the attempt times out, in milliseconds since 1970."""
 
+    def spend(self, count: int) -> None:
+        """Count tokens, at once."""
+
 
 class AttemptContext(Context):
     """One attempt's context. It is closed when the attempt is over: what came later would be lost."""
@@ -49,11 +52,11 @@ class AttemptContext(Context):
         self.run_id = state.run_id
         self.graph = state.spec.name
         self.node = attempt.node
+        self.message = None
         self.attempt = attempt.number
         self.idempotency_key = f"{state.run_id}/{attempt.step}"
         self.cache: AttemptCache = AttemptCache(state.sections, load, self)
         self.result: bytes | None = None
-        self.tokens = 0
         self._is_over = False
 
     @property
@@ -100,7 +103,8 @@ class AttemptContext(Context):
         if isinstance(count, bool) or not isinstance(count, int) or count < 0:
             message = f"node {self.node.id!r}: tokens are a whole number of at least 0, not {count!r}"
             raise OutputInvalid(message)
-        self.tokens += count
+        if count:
+            self._attempt.spend(count)
 
     def with_effects(self, event: events.StepSucceeded, blobs: list[codec.Blob]) -> events.StepSucceeded:
         """The attempt's success with all that it collected; large values go to `blobs`."""
@@ -111,7 +115,6 @@ class AttemptContext(Context):
                 for write in self.cache.collected
             ),
             result=msgspec.UNSET if self.result is None else codec.sealed(self.result, blobs),
-            tokens=self.tokens,
         )
 
     def close(self) -> None:
@@ -141,6 +144,9 @@ class AttemptCache(cache.Cache):
 
     def _apply(self, op: str, section: str, key: str, value: object) -> None:
         self._context.require_open()
+        if section == "inputs":
+            message = f"node {self._context.node.id!r}: the section 'inputs' of the cache is the run's: it is read-only"
+            raise OutputInvalid(message)
         write = cache.collect(op, section, key, value, self._stored(section, key), self._load)
         self.collected.append(write)
         self._own.setdefault(section, {}).setdefault(key, []).append(write)

@@ -15,11 +15,12 @@ from collections.abc import Callable
 from typing import Protocol
 
 from dagger.core import events
+from dagger.core.errors import DaggerError
 from dagger.core.journal import Lease, Store
 from dagger.engine.attempt import GRACE_SECONDS, Attempt, OwnedRun
 from dagger.engine.context import LOGGER
-from dagger.engine.pools import ReadyQueue
-from dagger.engine.threads import Threads
+from dagger.engine.pools import Pool, ReadyQueue
+from dagger.engine.threads import THREADS, Threads
 from dagger.engine.timers import Clock, Timers
 
 SLICE_SECONDS = 0.0015
@@ -50,6 +51,12 @@ class Kernel:
         self.loop = loop
         self.timers = Timers(loop)
         self.threads = Threads()
+        self.thread_slots = Pool(THREADS)
+        """What every step takes one of whose action runs in a thread."""
+        self.abandoned: dict[tuple[str, str], Attempt] = {}
+        """By run and step: the attempt whose code could not be stopped and still runs."""
+        self._failure: BaseException | None = None
+        """Why the store takes nothing more."""
         self.ready = ReadyQueue()
         self.tenures: dict[str, Tenant] = {}
         self._thread = threading.get_ident()
@@ -93,8 +100,7 @@ class Kernel:
                     continue
                 if not self._is_coming:
                     self.wake()
-                if attempt.begin():
-                    attempt.task = task
+                if attempt.begin(task):
                     await attempt.proceed()
                     if task.cancelling():
                         return
@@ -117,8 +123,9 @@ class Kernel:
         if not worker.cancelled() and (error := worker.exception()) is not None:
             # a bug of ours: no run may hang for it
             LOGGER.critical("a worker failed; its runs are let go", exc_info=error)
+            told = DaggerError(f"a bug in Dagger, please report it: {type(error).__name__}: {error}")
             for tenure in list(self.tenures.values()):
-                self.let_go(tenure, error)
+                self.let_go(tenure, told)
         if not self.is_stopping():
             self._is_coming = False
             self.wake()
@@ -133,7 +140,9 @@ class Kernel:
         """Done when all that was appended until now is durable."""
         future = self.loop.create_future()
         last = self.store.flush()
-        if last <= self._committed:
+        if self._failure is not None:
+            future.set_exception(self._failure)
+        elif last <= self._committed:
             future.set_result(None)
         else:
             self._waiters.append((last, future))
@@ -159,6 +168,7 @@ class Kernel:
 
     def broken(self, error: Exception) -> None:
         """See Listener: what the disk did not take has not happened, so the runs' states are forgotten."""
+        self._failure = error
         for tenure in list(self.tenures.values()):
             self.let_go(tenure, error)
         while self._waiters:
@@ -211,6 +221,13 @@ class Kernel:
     def is_stopping(self) -> bool:
         """Whether the event loop is shutting down: then a cancel is nobody's failure."""
         return bool(self._keeper.done() or self._keeper.cancelling())
+
+    def on_loop(self, call: Callable[[], None]) -> None:
+        """Call it now on the loop's own thread, soon on another."""
+        if threading.get_ident() == self._thread:
+            call()
+        else:
+            self.call_soon_threadsafe(call)
 
     def call_soon_threadsafe(self, call: Callable[[], None]) -> None:
         """Have the loop call `call`; where the loop is gone nobody is left to tell."""

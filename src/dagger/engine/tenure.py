@@ -12,12 +12,15 @@ from dagger.core.codec import Blob
 from dagger.core.errors import ActionNotRegistered, StoreError, nearest
 from dagger.core.graph import Node
 from dagger.core.journal import Lease
-from dagger.core.state import TERMINAL, State
+from dagger.core.state import TERMINAL, Pending, State
 from dagger.engine.attempt import Attempt
 from dagger.engine.kernel import Kernel
 from dagger.engine.pools import Pool
 from dagger.engine.timers import Timer
 from dagger.spec.action import Action
+
+SKIPS_AT_ONCE = 250
+"""About a millisecond: so long others wait at most while a failure's many dependents are skipped."""
 
 
 class Tenure:
@@ -40,19 +43,13 @@ class Tenure:
         """Attempts whose code is suspended or in a thread."""
         self._delayed: dict[str, Timer] = {}
         """Steps that wait for their next attempt."""
-        self._abandoned: dict[str, Attempt] = {}
-        """The last attempt of a step, if its code could not be stopped."""
         self._chances = random.Random(state.run_id)
         self._deadline: Timer | None = None
         self._is_settled = False
         self._pools: tuple[Pool, ...] = ()
+        self._thread_pools: tuple[Pool, ...] = ()
         self._is_gated = False
         self._has_priorities = False
-
-    @property
-    def abandoned_count(self) -> int:
-        """Attempts whose code could not be stopped and still runs."""
-        return len(self._abandoned)
 
     @property
     def is_settled(self) -> bool:
@@ -64,6 +61,7 @@ class Tenure:
         state = self.state
         slots = state.config.max_parallel
         self._pools = (Pool(slots),) if slots else ()
+        self._thread_pools = (*self._pools, self.kernel.thread_slots)
         self._has_priorities = any(pending.node.priority for pending in state.pending.values())
         self._is_gated = not self.kernel.store.is_immediate
         self.submit(ready)
@@ -110,13 +108,18 @@ class Tenure:
             waiting = pending.get(step)
             if waiting is None or self._is_settled or self.state.halt:
                 self._open -= 1
-            elif waiting.retry_at:
+            elif waiting.retry_at or (self.kernel.abandoned and (self.state.run_id, step) in self.kernel.abandoned):
                 self._delay(step, waiting.retry_at)
             else:
-                queue.add(Attempt(self, step, waiting.node, waiting.failures + 1, self._pools))
+                queue.add(self._attempt(step, waiting))
         self.kernel.wake()
         if not self._open:
             self._step_over()  # none of them is to start, and nothing else is on its way
+
+    def _attempt(self, step: str, waiting: Pending) -> Attempt:
+        action = self._actions.get(waiting.node.action)
+        pools = self._pools if action is None or action.runs_in != "thread" else self._thread_pools
+        return Attempt(self, step, waiting.node, waiting.failures + 1, pools)
 
     def action(self, node: Node) -> Action:
         """The registered action of a node. Raises ActionNotRegistered."""
@@ -148,7 +151,7 @@ class Tenure:
             self._running.discard(attempt)
         if not self._is_settled:
             self.record(event, blobs)
-        if attempt.pools or event.tokens or self._open == 1:
+        if attempt.pools or self._open == 1:
             self._leave(attempt)
         else:
             self._open -= 1  # nothing can follow but what `record` has sent on its way
@@ -167,7 +170,6 @@ class Tenure:
             now=now,
             chance=self._chances.random(),
             duration_ms=duration_ms,
-            tokens=attempt.tokens,
         )
         self.kernel.log_failure(self.state.run_id, event)
         self.record(event)
@@ -189,23 +191,29 @@ class Tenure:
                 attempt=attempt.number,
                 reason=self.state.halt_reason or "the run was cancelled",
                 duration_ms=now - attempt.started_ms,
-                tokens=attempt.tokens,
             )
             self.record(event)
         self._leave(attempt)
 
     def abandoned(self, attempt: Attempt) -> None:
         """An attempt's code cannot be stopped; the step's next attempt waits for it."""
-        self._abandoned[attempt.step] = attempt
-        if attempt.task is None:
-            self.kernel.threads.abandon()
+        self.kernel.abandoned[self.state.run_id, attempt.step] = attempt
         self.kernel.log_abandoned(self.state.run_id, attempt)
 
     def released(self, attempt: Attempt) -> None:
         """Abandoned code has ended."""
-        self._abandoned.pop(attempt.step, None)
-        if attempt.task is None:
-            self.kernel.threads.reclaim()
+        self.kernel.abandoned.pop((self.state.run_id, attempt.step), None)
+
+    def spent(self, attempt: Attempt, count: int) -> None:
+        """An attempt's code spent tokens: they count whatever becomes of it."""
+        if not self._is_settled:
+            self.record(events.TokensSpent(at=self.now_ms(), step=attempt.step, count=count))
+            self._check_limits()
+
+    def note(self, event: events.Event) -> None:
+        """Record an event from before anything is on its way."""
+        self.state.apply(event)
+        self.kernel.store.append(self.lease, event)
 
     def cancel(self, reason: str) -> None:
         """Cancel the run: nothing new starts, what runs is cancelled, then the run ends."""
@@ -244,14 +252,13 @@ class Tenure:
         def due() -> None:
             if self._delayed.pop(step, None) is None:
                 return  # forgotten meanwhile
-            stuck = self._abandoned.get(step)
+            stuck = self.kernel.abandoned.get((self.state.run_id, step))
             if stuck is not None:
                 # at most until the run's own timeout, which forgets it like any other delay
                 stuck.on_released = due
                 self._delayed[step] = self.kernel.timers.never(due)
                 return
-            waiting = self.state.pending[step]
-            self.kernel.ready.add(Attempt(self, step, waiting.node, waiting.failures + 1, self._pools))
+            self.kernel.ready.add(self._attempt(step, self.state.pending[step]))
             self.kernel.wake()
 
         self._delayed[step] = self.kernel.timers.after((retry_at - self.now_ms()) / 1000, due)
@@ -268,13 +275,14 @@ class Tenure:
         if self._is_settled:
             return
         state = self.state
-        while state.doomed and not state.halt:
-            skipped = decide.skip(state, self.now_ms())
+        for _ in range(SKIPS_AT_ONCE):
+            skipped = None if state.halt else decide.skip(state, self.now_ms())
             if skipped is None:
                 break
             self.record(skipped)
-        if state.tokens and state.config.max_tokens is not None:
-            self._check_limits()
+        else:
+            self.kernel.loop.call_soon(self._step_over)
+            return
         if not self._open and not self._is_settled:
             self._settle()
 

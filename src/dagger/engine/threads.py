@@ -1,4 +1,4 @@
-"""Daemon threads for plain functions: a pool that never keeps a process from ending."""
+"""Daemon threads for plain functions: they never keep a process from ending."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ THREADS = 64
 
 
 class Threads:
-    """Runs calls, each in one of at most `limit` threads, which are started when needed and kept."""
+    """Runs each call in a thread at once: an idle one, or a new one. How many there may be is a pool's to say."""
 
-    def __init__(self, limit: int = THREADS) -> None:
-        self._limit = limit
+    def __init__(self) -> None:
         self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._started = 0
@@ -23,28 +22,18 @@ class Threads:
 
     @property
     def is_busy(self) -> bool:
-        """Whether a call is waiting or running."""
+        """Whether a call is running."""
         return self._pending > 0
 
     def submit(self, call: Callable[[], None]) -> None:
         """Run `call`, which must not raise, in a thread."""
         with self._lock:
             self._pending += 1
-            is_short = self._pending > self._started and self._started < self._limit
+            is_short = self._pending > self._started
             self._started += is_short
         if is_short:
             threading.Thread(target=self._work, name=f"dagger-action-{self._started}", daemon=True).start()
         self._calls.put(call)
-
-    def abandon(self) -> None:
-        """Give up on a call that cannot be stopped: another thread may be started in place of its."""
-        with self._lock:
-            self._limit += 1
-
-    def reclaim(self) -> None:
-        """An abandoned call has ended after all."""
-        with self._lock:
-            self._limit -= 1
 
     def close(self) -> None:
         """Let idle threads end; those at work end after their call."""

@@ -42,6 +42,8 @@ class Context(abc.ABC):
     graph: str
     """The graph's name."""
     node: Node
+    message: None
+    """The message that an agent handles; None in an action."""
     attempt: int
     """Starts at 1."""
     idempotency_key: str

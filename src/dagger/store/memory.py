@@ -93,6 +93,12 @@ class MemoryStore:
         run.epoch += 1
         return Lease(run_id, 0, run.epoch, run.row)
 
+    def give_up(self, lease: Lease) -> None:
+        """See Store."""
+        run = self._run(lease.run_id)
+        if run.epoch == lease.epoch:
+            run.owner = None
+
     def ownership(self, run_id: str) -> Ownership:
         """See Store. A closed store is a dead owner."""
         owner = self._run(run_id).owner

@@ -30,6 +30,19 @@ def lock_path(path: str, owner: int) -> str:
     return f"{path}-owner-{owner}"
 
 
+_held: set[int] = set()
+"""The descriptors of our locks: a forked child shares them, and would hold them when we are dead."""
+
+
+def _forget_in_child() -> None:
+    while _held:
+        os.close(_held.pop())
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_in_child)
+
+
 class OwnerLock:
     """Held as long as the process lives, or until `release`: the system lets go of it after a kill -9 too."""
 
@@ -38,6 +51,7 @@ class OwnerLock:
         try:
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
             _lock(self._file, alone=True)
+            _held.add(self._file)
         except OSError as error:
             message = f"{self._path} cannot be made and locked ({error}); its directory must allow both"
             raise StoreError(message) from error
@@ -45,7 +59,9 @@ class OwnerLock:
     def release(self) -> None:
         """Let go of it, and remove the file. Releasing twice does nothing."""
         if self._file >= 0:
-            os.close(self._file)
+            if self._file in _held:
+                _held.remove(self._file)
+                os.close(self._file)
             self._file = -1
             remove_lock(self._path)
 

@@ -139,6 +139,17 @@ class SqliteStore:
         self._hand_over()  # a run that paused a moment ago can be claimed
         return await self._ask(writer, lambda: writer.claim(run_id), unwanted=writer.give_up)
 
+    def give_up(self, lease: Lease) -> None:
+        """See Store."""
+        assert isinstance(lease, FileLease)
+        writer = self._usable_writer()
+
+        def leave() -> None:
+            with contextlib.suppress(StoreError):  # told by _tell_failure
+                writer.give_up(lease)
+
+        writer.post(leave)
+
     def ownership(self, run_id: str) -> Ownership:
         """See Store."""
         owner, beat = self._usable_reader().owned(run_id)

@@ -16,11 +16,20 @@ from dagger.views.outcome import NodeOutcomes
 class Report:
     """What became of a run, as of the moment the report was made: what happens later does not change it."""
 
-    def __init__(self, state: State, read: Callable[[], Iterable[Recorded]], load: Callable[[str], bytes]) -> None:
-        """`read` gives the run's journal from its beginning, `load` a blob's content by its hash."""
+    def __init__(
+        self,
+        state: State,
+        read: Callable[[], Iterable[Recorded]],
+        load: Callable[[str], bytes],
+        status: str | None = None,
+    ) -> None:
+        """`read` gives the run's journal from its beginning, `load` a blob's content by its hash.
+
+        `status`: what the state alone cannot tell: `interrupted`.
+        """
         self.run_id = state.run_id
-        self.status = state.status
-        """`running`, `waiting`, `paused`, `succeeded`, `failed` or `cancelled`."""
+        self.status = status or state.status
+        """`running`, `paused`, `succeeded`, `failed`, `cancelled`, or `interrupted`: its process died."""
         self.overall_success = state.status == "succeeded"
         """Nothing finally failed, and the run is over."""
         self.result: Any = None if state.result is None else codec.decode(codec.resolve(state.result, load))
