@@ -38,7 +38,7 @@ async def ask(question: str, count: int, run_id: str | None) -> int:
         if not report.overall_success:
             return complain(report)
         answer = Path(report.outputs["report"]["path"])
-        show_answer(report, answer)
+        show_answer(answer)
         await leave_picture(run, answer)
     print(f"run      {command('show', report.run_id)}   ({len(report.node_outcomes)} steps, {report.duration:.1f} s)")
     return 0
@@ -64,7 +64,7 @@ def complain(report: Report) -> int:
     return 3 if report.status == "paused" else 1
 
 
-def show_answer(report: Report, answer: Path) -> None:
+def show_answer(answer: Path) -> None:
     """Print the answer and where it is to be found."""
     print(answer.read_text(encoding="utf-8"))
     print(f"answer   {near(answer)}", flush=True)
@@ -79,10 +79,15 @@ async def leave_picture(run: Run, answer: Path) -> None:
         print(f"no picture: {error}")
         return
     files.write_text(picture, svg)
-    text = answer.read_text(encoding="utf-8")
-    if PICTURE not in text:  # a run that is taken up again has it already
-        files.write_text(answer, f"{text}\n{PICTURE}\n")
+    show_picture(answer)
     print(f"picture  {near(picture)}")
+
+
+def show_picture(answer: Path) -> None:
+    """Let the answer show the picture; that of a run which was taken up again may do so already."""
+    text = answer.read_text(encoding="utf-8")
+    if PICTURE not in text:
+        files.write_text(answer, f"{text}\n{PICTURE}\n")
 
 
 def command(word: str, *run: str) -> str:

@@ -37,7 +37,7 @@ class Opening:
     """
 
     def __init__(self, spec: WorkflowSpec, registry: Registry, config: RunConfig, given: Given) -> None:
-        if not hasattr(spec, "opening"):
+        if isinstance(spec, type) or not hasattr(spec, "opening"):
             message = f"{spec!r:.80} is nothing to execute: write Static(name), or load the file first"
             raise GraphError(message)
         self._spec, self._definition = spec.opening(lambda name: registry.graph(name).definition)
@@ -79,11 +79,14 @@ def _fingerprint(spec: events.Spec, definition: Definition, inputs: Mapping[str,
     # a node's own hash stands for it: encoding 100,000 nodes anew would take longer than starting them
     nodes = "".join([f"{node.id}={node.hash}\n" for node in definition.nodes])
     head = msgspec.structs.replace(definition, nodes=())
-    whole = msgspec.json.encode([spec, head, nodes, {name: inputs[name].decode() for name in sorted(inputs)}])
+    whole = msgspec.json.encode([spec, head, nodes, {name: codec.canonical(inputs[name]).decode() for name in sorted(inputs)}])
     return hashlib.blake2b(whole, digest_size=16).hexdigest()
 
 
 def _tags(tags: Mapping[str, str] | None) -> dict[str, str]:
+    if tags is not None and not isinstance(tags, Mapping):
+        message = f"a run's tags are texts by name, not {tags!r:.80}"
+        raise RunError(message)
     chosen = dict(tags or {})
     for key, value in chosen.items():
         if not codec.is_text(key) or not codec.is_text(value):

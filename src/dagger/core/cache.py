@@ -101,7 +101,8 @@ class CacheView:
         return any(section == name for name in self)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, CacheView) and codec.decode(self.to_json().encode()) == codec.decode(
+        # by text: to Python, true is 1, and 1 is 1.0
+        return isinstance(other, CacheView) and codec.canonical(self.to_json().encode()) == codec.canonical(
             other.to_json().encode()
         )
 

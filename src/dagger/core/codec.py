@@ -30,8 +30,13 @@ _GUARD = b" "
 _MAY_NEED_A_BLOB = _GUARD + b"{"
 _CONTAINERS = frozenset((dict, list, tuple))
 _EXACT = frozenset((str, bool, type(None)))
+_PLAIN = frozenset((*_CONTAINERS, *_EXACT, int, float))
+"""Types whose values are written as they are."""
+_BINARY = (bytes, bytearray, memoryview)
+_UNORDERED = (set, frozenset)
 
 _write = msgspec.json.Encoder().encode
+_write_sorted = msgspec.json.Encoder(order="sorted").encode
 _read = msgspec.json.Decoder().decode
 
 
@@ -59,10 +64,10 @@ _read_reference = msgspec.json.Decoder(BlobReference).decode
 
 
 def encode(value: object) -> bytes:
-    """The value as JSON text. Dataclasses, models, enums and tuples become JSON values.
+    """The value as JSON text. Dataclasses, models, enums and tuples become JSON values; dates, Decimals, UUIDs texts.
 
-    Raises NotJson, naming the path, for NaN, infinities, keys that are no strings, unknown types, and what is
-    too deep or too long to be read back.
+    Raises NotJson, naming the path, for NaN, infinities, keys that are no strings, bytes, sets, unknown types,
+    and what is too deep or too long to be read back.
     """
     kind = type(value)
     try:
@@ -72,8 +77,13 @@ def encode(value: object) -> bytes:
             or (kind is float and math.isfinite(value))  # type: ignore[arg-type]
         ):
             return _write(value)
+        if _is_exact(value):
+            return _write(value)
+        if _hides_its_kind(value):
+            raise NotJson(_locate(value))
         plain = msgspec.to_builtins(value, enc_hook=_plain)
-        _refuse_inexact(plain)
+        if not _is_exact(plain):
+            raise NotJson(_locate(plain))
         return _write(plain)
     except RecursionError:
         message = f"at $: nested deeper than {MAX_DEPTH} levels, or it contains itself"
@@ -87,6 +97,11 @@ def encode(value: object) -> bytes:
 def decode(data: bytes | msgspec.Raw) -> Any:
     """The value that `data` is the JSON text of; blobs must be resolved before."""
     return _read(data)
+
+
+def canonical(data: bytes) -> bytes:
+    """The same value's JSON text with sorted keys: equal values have equal texts."""
+    return _write_sorted(_read(data))
 
 
 def is_blob(data: bytes) -> bool:
@@ -131,37 +146,69 @@ def _plain(value: object) -> object:
     """For msgspec: what an object of a type unknown to it stands for."""
     dump = getattr(value, "model_dump", None)
     if dump is not None:
-        return dump(mode="python")
+        dumped = dump(mode="python")
+        if _hides_its_kind(dumped):
+            raise TypeError  # `_locate` says what it is, and where
+        return dumped
     for base in (bool, str, int, float):
         if isinstance(value, base):
             return base(value)
-    message = f"a {type(value).__qualname__} is not a JSON value"
+    message = getattr(type(value), "__not_json__", f"a {type(value).__qualname__} is not a JSON value")
     raise TypeError(message)
 
 
-def _refuse_inexact(plain: object) -> None:
-    """Raise NotJson for what msgspec would write as something else: NaN as null, the key 1 as "1"."""
-    open_values: list[tuple[Any, int]] = [(plain, 1)] if type(plain) in _CONTAINERS else []
-    if (isinstance(plain, float) and not math.isfinite(plain)) or (isinstance(plain, int) and _is_long(plain)):
-        raise NotJson(_locate(plain))
+def _is_exact(value: object) -> bool:
+    """Whether msgspec writes just this: not NaN as null, nor the key 1 as "1", nor an object as its fields."""
+    open_values: list[tuple[Any, int]] = [([value], 0)]
     while open_values:
         container, depth = open_values.pop()
         if depth > MAX_DEPTH:
-            message = f"at $: nested deeper than {MAX_DEPTH} levels"
-            raise NotJson(message)
+            return False
         values = container
         if type(container) is dict:
             values = container.values()
             if set(map(type, container)) - {str}:
-                raise NotJson(_locate(plain))
+                return False
         # sets of types are made at C speed: a list of a million numbers costs no loop of ours
         kinds = set(map(type, values))
+        if not kinds <= _PLAIN:
+            return False
         if float in kinds and not all(map(math.isfinite, (v for v in values if type(v) is float))):
-            raise NotJson(_locate(plain))
+            return False
         if int in kinds and any(map(_is_long, (v for v in values if type(v) is int))):
-            raise NotJson(_locate(plain))
+            return False
         if not kinds.isdisjoint(_CONTAINERS):
             open_values.extend((v, depth + 1) for v in values if type(v) in _CONTAINERS)
+    return True
+
+
+def _hides_its_kind(value: object) -> bool:
+    """Whether it has bytes or sets in it, which msgspec would quietly write as texts and lists."""
+    open_values: list[tuple[Any, int]] = [([value], 0)]
+    while open_values:
+        container, depth = open_values.pop()
+        if depth > MAX_DEPTH:
+            return False  # refused for that anyway
+        values = container.values() if isinstance(container, dict) else container
+        if set(map(type, values)) <= _EXACT | {int, float}:
+            continue
+        for inner in values:
+            if isinstance(inner, (*_BINARY, *_UNORDERED)):
+                return True
+            if isinstance(inner, (dict, list, tuple)):
+                open_values.append((inner, depth + 1))
+            elif type(inner) not in _PLAIN and (fields := _fields(inner)):
+                open_values.append((fields, depth + 1))
+    return False
+
+
+def _fields(value: object) -> dict[str, Any] | None:
+    """The fields of a Struct, a dataclass or an attrs class, by name; None of anything else."""
+    kind = type(value)
+    names = getattr(kind, "__struct_fields__", None) or getattr(kind, "__dataclass_fields__", None)
+    if names is None:
+        names = [field.name for field in getattr(kind, "__attrs_attrs__", ())]
+    return {name: getattr(value, name) for name in names if hasattr(value, name)} or None
 
 
 def _is_long(number: int) -> bool:
@@ -170,16 +217,16 @@ def _is_long(number: int) -> bool:
 
 def _locate(value: object, path: str = "$", depth: int = 0) -> str:
     """`at $.items[3]: NaN …` for the first thing in `value` that is not JSON; empty where all of it is."""
-    if isinstance(value, (int, float, str)) and not isinstance(value, enum.Enum):
+    if isinstance(value, (int, float, str, *_BINARY, *_UNORDERED)) and not isinstance(value, enum.Enum):
         wrong = _wrong_with(value)
         return f"at {path}: {wrong}" if wrong else ""
-    try:
-        shallow = msgspec.to_builtins(value, enc_hook=_plain) if type(value) not in _CONTAINERS else value
-    except (TypeError, ValueError) as error:
-        fields = getattr(value, "__dict__", None) or {
-            name: getattr(value, name, None) for name in getattr(value, "__struct_fields__", ())
-        }
-        return _locate(fields, path, depth) if fields else f"at {path}: {error}"
+    shallow: object = value if isinstance(value, (dict, list, tuple)) else _fields(value)
+    if shallow is None:
+        try:
+            dump = getattr(value, "model_dump", None)
+            shallow = dump(mode="python") if dump is not None else msgspec.to_builtins(value, enc_hook=_plain)
+        except (TypeError, ValueError) as error:
+            return f"at {path}: {error}"
     if isinstance(shallow, (dict, list, tuple)) and depth >= MAX_DEPTH:
         return f"at $: nested deeper than {MAX_DEPTH} levels"
     if isinstance(shallow, dict):
@@ -196,7 +243,12 @@ def _locate(value: object, path: str = "$", depth: int = 0) -> str:
     return ""
 
 
-def _wrong_with(value: float | str) -> str:
+def _wrong_with(value: object) -> str:
+    if isinstance(value, _UNORDERED):
+        return f"a {type(value).__name__} has no order and is not a JSON value; use sorted(…) or a list for it"
+    if isinstance(value, _BINARY):
+        what = "bytes" if isinstance(value, bytes) else f"a {type(value).__name__}"
+        return f"{what} are no JSON value; use a text for them, e.g. base64"
     if isinstance(value, str):
         return "" if is_text(value) else "the text has lone surrogates and is not Unicode"
     if isinstance(value, int):

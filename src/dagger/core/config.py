@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
@@ -70,12 +71,18 @@ class _Rule(msgspec.Struct, frozen=True):
     high: float | None = None
     optional: bool = False
     choices: tuple[str, ...] = ()
+    pattern: str = ""
+    """Of a whole text, written small."""
+    words: str = ""
+    """The pattern in words."""
 
     def problem(self, value: object) -> str:
         """Why `value` will not do, or nothing."""
         if value is None:
             return "" if self.optional else f"must be {self.wanted()}"
         if type(value) not in self.types or (self.choices and value not in self.choices):
+            return f"must be {self.wanted()}"
+        if self.pattern and not re.fullmatch(self.pattern, str(value)):
             return f"must be {self.wanted()}"
         if self.low is not None and not (self.low <= value <= (self.high or float("inf"))):  # type: ignore[operator]
             return f"must be {self.wanted()}"
@@ -85,6 +92,8 @@ class _Rule(msgspec.Struct, frozen=True):
         """The rule in words."""
         if self.choices:
             return "one of " + ", ".join(self.choices)
+        if self.words:
+            return self.words
         kind = "a number" if float in self.types else "a whole number"
         limits = f" from {self.low:g} to {self.high:g}" if self.high is not None else f" of at least {self.low:g}"
         return kind + limits + (", or none" if self.optional else "")
@@ -129,6 +138,10 @@ class RunConfig:
     """Steps running at once in one run; None: no limit."""
     durability: Literal["sync", "async"] = _setting("sync", str, choices=("sync", "async"))
     """`sync`: a step starts only when what made it ready is on disk. `async`: written in the background."""
+    keep_events: str = _setting(
+        "all", str, pattern="all|[1-9][0-9]*[smhdw]", words="all, or a whole number of s, m, h, d or w: 30d"
+    )
+    """How long events below a checkpoint are kept: `all`, or e.g. `30d`. Checked and kept; it takes effect later."""
 
     def __post_init__(self) -> None:
         chosen = set()
@@ -144,7 +157,7 @@ class RunConfig:
                 value, problem = _strategy(value)
             else:
                 # the original's files write Pause and Stop
-                value = value.lower() if rule.choices and isinstance(value, str) else value
+                value = value.lower() if (rule.choices or rule.pattern) and isinstance(value, str) else value
                 problem = rule.problem(value)
             object.__setattr__(self, field.name, value)
             if problem:

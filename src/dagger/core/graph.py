@@ -194,6 +194,10 @@ class NodeRef:
     """What `Graph.add` and `Graph.input` return: stands for a value that a later node takes."""
 
     __slots__ = ("_names", "node", "reference")
+    __iter__ = None  # it gives an item for every index: going through them would never end
+    __contains__ = None
+    __not_json__ = "a reference stands alone: give it as an input of its own, x=ref"
+    """What `codec.encode` says of one inside another value."""
 
     def __init__(self, node: str, reference: str, names: tuple[str, ...] = ()) -> None:
         self.node = node

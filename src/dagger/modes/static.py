@@ -7,6 +7,7 @@ from typing import Protocol, TypeAlias
 
 import msgspec
 
+from dagger.core.errors import GraphError
 from dagger.core.events import Spec
 from dagger.core.graph import Definition
 
@@ -24,6 +25,11 @@ class Static(msgspec.Struct, frozen=True):
     """Execute a registered graph as it is."""
 
     name: str
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str):
+            message = f"Static takes the name of a registered graph, not {self.name!r:.80}"
+            raise GraphError(message)
 
     def opening(self, find: FindGraph) -> tuple[Spec, Definition]:
         """See WorkflowSpec. Raises GraphError where there is no such graph."""

@@ -215,6 +215,7 @@ _SETTINGS = {
     "channel_capacity": "Undelivered payloads per agent that are kept in memory.",
     "max_parallel": "Steps running at once in one run; null: no limit.",
     "durability": "sync: a step starts only when what made it ready is on disk; async: written in the background.",
+    "keep_events": "How long events below a checkpoint are kept: all, or a number of s, m, h, d or w, as 30d.",
 }
 
 
@@ -234,6 +235,14 @@ def _setting(rule: Any, description: str) -> _Schema:
     null: list[_Schema] = [{"type": "null"}]
     if rule.choices:
         return _choice(rule.choices, description, default=rule.default, or_=null)
+    if rule.pattern:
+        any_case = "".join(f"[{c}{c.upper()}]" if c in "al" else c for c in rule.pattern.replace("smhdw", "smhdwSMHDW"))
+        return {
+            "type": ["string", "null"],
+            "pattern": f"^({any_case})$",
+            "default": rule.default,
+            "description": description,
+        }
     number = "number" if float in rule.types else "integer"
     limits = {"minimum": rule.low, "maximum": rule.high}
     return {
