@@ -646,10 +646,11 @@ def test_ctrl_c_cancels_the_run_and_the_journal_says_so(tmp_path):
     script.write_text(
         textwrap.dedent(
             """
-            import asyncio, sys
+            import asyncio, signal, sys
             from dagger import Dagger, Graph
 
             app = Dagger(sys.argv[1])
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be inherited as ignored
 
             @app.action
             async def wait():

@@ -130,14 +130,12 @@ def test_references_are_dependencies():
         (
             {"dependencies": ["a"]},
             GraphError,
-            "node 'n': dependencies= is no input: nodes to wait for are given as after=…; "
-            "an input of that name goes into inputs={'dependencies': …}",
+            "node 'n': dependencies= is no input: nodes to wait for are given as after=…; an input of that name goes",
         ),
         (
             {"when": 1, "cache": 2},
             GraphError,
-            "node 'n': when= is a field of nodes that is not there yet; "
-            "an input of that name goes into inputs={'when': …}",
+            "node 'n': when= is a field of nodes that is not there yet; an input of that name goes into inputs={'when'",
         ),
     ],
     ids=range(32),

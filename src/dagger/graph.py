@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, get_args
 
 import msgspec
@@ -27,6 +27,13 @@ from dagger.spec import graph_file
 from dagger.spec.action import NodeAction, action_of
 from dagger.spec.schema import in_words
 from dagger.views import draw
+
+_NO_INPUTS = {
+    "dependencies": "is no input: nodes to wait for are given as after=…",
+    "reference": "is no input: a reference is given as the input itself, x=ref",
+    **dict.fromkeys(("when", "map", "graph", "cache"), "is a field of nodes that is not there yet"),
+}
+"""Keywords of `Graph.add` that would be taken for fields of the node."""
 
 
 class Graph(GraphBuilder):
@@ -58,8 +65,8 @@ class Graph(GraphBuilder):
             author=author,
             version=version,
             signature=signature,
-            tags=tuple(tags),
-            instructions=tuple(instructions),
+            tags=_texts(f"graph {name!r}: tags", tags),
+            instructions=_texts(f"graph {name!r}: instructions", instructions),
             config=RunConfig.of(config).to_dict(),
             inputs=declared,
         )
@@ -90,10 +97,11 @@ class Graph(GraphBuilder):
         action: str | Callable[..., Any] | NodeAction | type[NodeAction],
         *,
         id: str | None = None,
-        after: Iterable[NodeRef | str] = (),
+        after: NodeRef | str | Iterable[NodeRef | str] = (),
         outputs: Iterable[str] = (),
         timeout: float | None = None,
         try_count: int | None = None,
+        onfailure: bool | None = None,
         on_failure: OnFailure | None = None,
         failure: str | Callable[..., Any] | None = None,
         run_when: RunWhen = "succeeded",
@@ -106,31 +114,33 @@ class Graph(GraphBuilder):
         """Add a node that calls `action`, and return a reference to what it gives.
 
         Inputs are references or literals; those whose name is one of this method's own go into `inputs`.
-        `after`: nodes to wait for besides those referred to. `timeout` in seconds. Raises GraphError.
+        `after`: what to wait for besides what is referred to. `timeout` in seconds. `onfailure` False: one try.
+        Raises GraphError.
         """
         name = _action_name(action)
         node_id = id if id is not None else self.fresh_id(name)
-        given = [_input(node_id, key, value) for key, value in {**(inputs or {}), **more_inputs}.items()]
-        named = tuple(outputs)
+        where = f"node {node_id!r}"
+        given = _inputs(where, inputs or {}, more_inputs)
+        named = _texts(f"{where}: outputs", outputs)
         node = Node(
             id=node_id,
             action=name,
-            dependencies=depended([ref.node if isinstance(ref, NodeRef) else ref for ref in after], given),
-            inputs=tuple(given),
+            dependencies=depended(_waited_for(where, after), given),
+            inputs=given,
             outputs=tuple(Output(output) for output in named),
             failure=_action_name(failure) if failure else "",
             on_failure=on_failure or "",
             description=description,
-            timeout=_above_zero(node_id, timeout),
-            try_count=_at_least_one(node_id, try_count),
+            timeout=_above_zero(where, timeout),
+            try_count=_tries(where, try_count, onfailure),
             run_when=run_when,
             priority=priority,
-            instructions=tuple(instructions),
+            instructions=_texts(f"{where}: instructions", instructions),
         )
         if node.on_failure not in {"", *get_args(OnFailure)}:
-            message = f"node {node_id!r}: on_failure {on_failure!r} must be one of {', '.join(get_args(OnFailure))}"
+            message = f"{where}: on_failure {on_failure!r} must be one of {', '.join(get_args(OnFailure))}"
             raise GraphError(message)
-        _require_types(node, f"node {node_id!r}")
+        _require_types(node, where)
         self.insert(node)
         return NodeRef(node_id, node_id, named)
 
@@ -189,23 +199,61 @@ def _action_name(action: object) -> str:
     return name
 
 
-def _input(node_id: str, name: str, value: object) -> Input:
+def _inputs(where: str, inputs: Mapping[str, Any], more: Mapping[str, Any]) -> tuple[Input, ...]:
+    if not isinstance(inputs, Mapping):
+        message = f"{where}: inputs are a dict of names, not {inputs!r:.80}"
+        raise GraphError(message)
+    for name in more:
+        if name in _NO_INPUTS:
+            message = f"{where}: {name}= {_NO_INPUTS[name]}; an input of that name goes into inputs={{{name!r}: …}}"
+            raise GraphError(message)
+    return tuple(_input(where, name, value) for name, value in {**inputs, **more}.items())
+
+
+def _input(where: str, name: str, value: object) -> Input:
     if isinstance(value, NodeRef):
         return Input(name, value.reference)
-    return Input(name, value=literal(value, f"node {node_id!r}: input {name!r}"))
+    return Input(name, value=literal(value, f"{where}: input {name!r}"))
 
 
-def _above_zero(node_id: str, seconds: float | None) -> float:
+def _waited_for(where: str, after: object) -> Iterator[str]:
+    """The ids of one node or several."""
+    for one in (after,) if isinstance(after, NodeRef | str) or not isinstance(after, Iterable) else after:
+        if not isinstance(one, NodeRef | str):
+            message = f"{where}: after takes references and node ids, not {one!r:.80}"
+            raise GraphError(message)
+        yield one.node if isinstance(one, NodeRef) else one
+
+
+def _texts(where: str, given: Iterable[str]) -> tuple[str, ...]:
+    """One text or several; what is no text among them is found by `_require_types`."""
+    if isinstance(given, str):
+        return (given,)
+    if not isinstance(given, Iterable):
+        message = f"{where} takes texts, not {given!r:.80}"
+        raise GraphError(message)
+    return tuple(given)
+
+
+def _above_zero(where: str, seconds: float | None) -> float:
     if seconds is None:
         return DEFAULT_TIMEOUT_SECONDS
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < float("inf"):
-        message = f"node {node_id!r}: timeout {seconds!r} must be a number of seconds above 0"
+        message = f"{where}: timeout {seconds!r} must be a number of seconds above 0"
         raise GraphError(message)
     return float(seconds)
 
 
-def _at_least_one(node_id: str, tries: int | None) -> int | None:
+def _tries(where: str, tries: int | None, onfailure: bool | None) -> int | None:  # noqa: FBT001 - as in a file
     if tries is not None and (isinstance(tries, bool) or not isinstance(tries, int) or tries < 1):
-        message = f"node {node_id!r}: try_count {tries!r} must be a whole number of at least 1"
+        message = f"{where}: try_count {tries!r} must be a whole number of at least 1"
         raise GraphError(message)
-    return tries
+    if not isinstance(onfailure, bool | None):
+        message = f"{where}: onfailure {onfailure!r} must be True or False"
+        raise GraphError(message)
+    if onfailure is not False:
+        return tries
+    if tries not in (None, 1):
+        message = f"{where}: onfailure=False is try_count=1, not {tries}"
+        raise GraphError(message)
+    return 1

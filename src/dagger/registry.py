@@ -12,7 +12,7 @@ from dagger.core.errors import ActionNotRegistered, GraphError, RegistryError, n
 from dagger.core.graph import Definition, Node
 from dagger.graph import Graph
 from dagger.spec import graph_file
-from dagger.spec.action import Action, NodeAction, RunsIn, action_of
+from dagger.spec.action import Action, NodeAction, RunsIn, action_of, refuse_options
 from dagger.spec.action import action as mark_action
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -32,9 +32,16 @@ class Registry:
         self, function: str | None = None, /, *, name: str | None = None, runs_in: RunsIn | None = None
     ) -> Callable[[Function], Function]: ...
     def action(
-        self, function: Function | str | None = None, /, *, name: str | None = None, runs_in: RunsIn | None = None
+        self,
+        function: Function | str | None = None,
+        /,
+        *,
+        name: str | None = None,
+        runs_in: RunsIn | None = None,
+        **later: object,
     ) -> Function | Callable[[Function], Function]:
         """Register a function as an action; it stays callable as plain Python. See `dagger.action`."""
+        refuse_options(later)
 
         def register(decorated: Function) -> Function:
             self.register_action(mark_action(chosen, runs_in=runs_in)(decorated))

@@ -48,7 +48,27 @@ def test_a_folder_stands_for_its_files(shell, home):
 
     assert shell("validate", "all").err.startswith("all/one.yaml:4: node 'a'")
     (home / "all/one.yaml").unlink()
-    assert shell("validate", "all").out == "all: graph 'sums' of 2 nodes is fine\n"
+    assert shell("validate", "all").out == "all/two.yml: graph 'sums' of 2 nodes is fine\n"
+
+
+def test_with_an_application_the_nodes_inputs_are_compared_with_the_actions_parameters(shell, home):
+    """Names that nobody takes, and those that are missing; whoever has the context may take anything."""
+    (home / "bad.yaml").write_text(
+        "name: bad\nnodes:\n"
+        "  - {id: one, action: add, inputs: {a: inputs.x, bb: {value: 1}}}\n"
+        "  - {id: two, action: fragile, inputs: {zebra: {value: 1}}}\n"
+        "  - {id: three, action: sleepy, inputs: {seconds: {value: 1}, more: {value: 1}}}\n"
+    )
+
+    typed = shell("validate", "bad.yaml", "--app", "flows.py")
+
+    assert (typed.code, typed.out) == (2, "")
+    assert typed.err.splitlines() == [
+        "bad.yaml:3: node 'one': action 'add' has no parameter 'bb'; did you mean 'b'?",
+        "bad.yaml:3: node 'one': action 'add' needs 'b'; the node gives: a, bb",
+        "bad.yaml:4: node 'two': action 'fragile' has no parameter 'zebra'; it takes: nothing",
+    ]
+    assert shell("validate", "bad.yaml").code == 0
 
 
 def test_problems_come_as_json(shell, home):
@@ -116,12 +136,12 @@ def test_plans_and_runs_are_drawn_in_each_format(shell, format, start):
 
 
 def test_a_picture_goes_to_a_file_in_the_format_of_its_name(shell, home):
-    """--format wins where both are given."""
+    """A name without an ending leaves it to --format."""
     shell("graph", "sums.yaml", "-o", "plan.svg")
-    shell("graph", "sums.yaml", "-o", "plan.json", "--format", "dot")
+    shell("graph", "sums.yaml", "-o", "plan", "--format", "json")
 
     assert (home / "plan.svg").read_text().startswith("<svg")
-    assert (home / "plan.json").read_text().startswith("digraph")
+    assert (home / "plan").read_text().startswith("{")
 
 
 @pytest.mark.parametrize(
@@ -132,6 +152,8 @@ def test_a_picture_goes_to_a_file_in_the_format_of_its_name(shell, home):
         (["nothing", "--app", "flows.py"], "error: there is no run 'nothing' in dagger.db"),
         (["nothing", "--store", "other.db"], "error: there is no store other.db"),
         (["sums.yaml", "-o", "nowhere/plan.dot"], "error: nowhere/plan.dot cannot be written: No such file"),
+        (["sums.yaml", "-o", "x.png"], "error: -o x.png: .png is no format of pictures here; names end in .dot, "),
+        (["sums.yaml", "-o", "x.json", "--format", "dot"], "error: -o x.json --format dot: the name says json; "),
         (["sums.yaml", "--format", "png"], "error: Invalid value for '--format': 'png' is not one of 'dot'"),
     ],
 )

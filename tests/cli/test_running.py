@@ -390,8 +390,11 @@ def test_a_second_ctrl_c_leaves_at_once(shell, home, begin):
     while running.poll() is None:
         running.send_signal(signal.SIGINT)
 
-    assert finish(running).code == 130
-    assert shell("runs", "--json").json[0]["status"] == "interrupted"
+    done = finish(running)
+    (row,) = shell("runs", "--json").json
+    assert done.code == 130
+    assert f"left run {row['run_id']} at once" in done.err
+    assert row["status"] == "interrupted"
 
 
 def test_ctrl_c_leaves_a_run_alone_that_another_process_executes(shell, home, begin):

@@ -1,5 +1,7 @@
 """dagger.cli.values: words of the command line, and the values that they stand for."""
 
+import shlex
+
 import pytest
 
 from dagger.cli.exits import UsageError
@@ -82,3 +84,32 @@ def test_a_config_is_checked():
 def test_tags_are_texts():
     """Whatever they look like."""
     assert tags_of(["a=1", "b="]) == {"a": "1", "b": ""}
+
+
+@pytest.mark.parametrize("text", ["[1, 2", "{a: 1}", '"open', "[a]"])
+def test_an_input_that_begins_like_json_and_is_none_is_refused(text):
+    """As a string it would go unnoticed until an action fails; said is how to quote it."""
+    with pytest.raises(UsageError) as caught:
+        inputs_of([f"k={text}"])
+
+    assert str(caught.value).startswith(f"-i k={text}: begins like JSON and is none: ")
+    (advice,) = str(caught.value).splitlines()[1:]
+    assert inputs_of([shlex.split(advice.rpartition(" -i ")[2])[0]]) == {"k": text}
+    assert inputs_of([f"k={text}"], ["k"]) == {"k": text}
+
+
+def test_one_input_may_come_from_a_file(tmp_path):
+    """Any JSON value; a file that is not there or no JSON is named."""
+    (tmp_path / "list.json").write_text("[1, 2]")
+    (tmp_path / "bad.json").write_text("[1")
+
+    assert inputs_of([f"k=@{tmp_path}/list.json"], ["k"]) == {"k": [1, 2]}
+    with pytest.raises(UsageError, match=r"-i k=@nowhere.json: No such file"):
+        inputs_of(["k=@nowhere.json"])
+    with pytest.raises(UsageError, match=r"-i k=@.*bad.json: not JSON: "):
+        inputs_of([f"k=@{tmp_path}/bad.json"])
+
+
+def test_an_input_that_is_declared_a_string_takes_what_is_typed():
+    """No JSON is looked for in it."""
+    assert inputs_of(["n=5", "m=5"], ["n"]) == {"n": "5", "m": 5}

@@ -96,7 +96,7 @@ class Refused:
 
 
 UNORDERED = "has no order and is not a JSON value; use sorted(…) or a list for it"
-BINARY = "are no JSON value; use a text for them, e.g. base64"
+BINARY = "is not a JSON value; use a text for it, e.g. base64"
 
 
 @given(VALUES)
@@ -195,12 +195,12 @@ def test_what_stands_for_a_json_value_becomes_it(value, plain):
         ([1, -(10**4299)], "at $[1]: an integer of 14281 bits is too long for a JSON number; use a string for it"),
         ({1}, f"at $: a set {UNORDERED}"),
         ([1, {"a": frozenset()}], f"at $[1].a: a frozenset {UNORDERED}"),
-        (b"ab", f"at $: bytes {BINARY}"),
+        (b"ab", f"at $: a bytes {BINARY}"),
         ({"a": [bytearray(b"ab")]}, f"at $.a[0]: a bytearray {BINARY}"),
         (Point(1, [{2}]), f"at $.y[0]: a set {UNORDERED}"),
-        ([Pair({"k": b""})], f"at $[0].left.k: bytes {BINARY}"),
+        ([Pair({"k": b""})], f"at $[0].left.k: a bytes {BINARY}"),
         ({"m": Tagged(tags={"x"})}, f"at $.m.tags: a set {UNORDERED}"),
-        (Frozen(b"x"), f"at $.x: bytes {BINARY}"),
+        (Frozen(b"x"), f"at $.x: a bytes {BINARY}"),
         (Refused(), "at $: a Refused stands alone"),
         ({"a": [Refused()]}, "at $.a[0]: a Refused stands alone"),
     ],

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
+import gc
 import importlib.util
 import os
 import shutil
 import sys
 import sysconfig
+import time
 from pathlib import Path
 
 import pytest
@@ -372,6 +375,15 @@ def test_a_name_in_the_question_is_the_first_answer(lamp_index, thesaurus):
     assert answers_to(lamp_index, "shine softly with lamps.screw", thesaurus)[0]["name"] == "lamps.screw"
 
 
+def test_a_class_that_the_question_spells_out_comes_before_what_speaks_of_it(tmp_path, thesaurus):
+    """`TemporaryDirectory` says it itself; NamedTemporaryFile only tells that it is deleted automatically."""
+    library = Path(sysconfig.get_path("stdlib"))
+    files.write_json(tmp_path / "all.json", shard.read_shard(library, ["tempfile.py", "shutil.py"]))
+    index.build(tmp_path / "index.sqlite", [tmp_path / "all.json"], thesaurus.abbreviations, "run-1")
+    answer = answers_to(tmp_path / "index.sqlite", "temporary directory deleted automatically", thesaurus)[0]
+    assert answer["name"] == "tempfile.TemporaryDirectory"
+
+
 def test_an_answer_is_illustrated(lamp_index, library, thesaurus):
     """With the sentence that decides, and code with its file and line."""
     query = question.understand("which colour to shine in", thesaurus)
@@ -404,6 +416,37 @@ def test_a_report_without_answers_says_so(thesaurus):
     assert "taken over from an earlier run" in text
     assert text.endswith("The run was `run-1`.\n")
     assert "run.svg" not in text, "only ask.py draws it, and says so"
+
+
+def test_a_poor_answer_is_called_so(lamp_index, library, thesaurus):
+    """Who asks for what the library has not is not misled."""
+    query = question.understand("glow colour", thesaurus)
+    (answer,) = illustrate.illustrate(lamp_index, library, query, answers_to(lamp_index, "glow colour", thesaurus, 1))
+    account: report.Account = {
+        "python": "3.11", "files": 2, "bytes": 10, "modules": 1, "symbols": 1, "usages": 0,
+        "index_was_built": True, "found": {"names": 1}, "considered": 1,
+    }  # fmt: skip
+    assert report.NOT_SURE in report.markdown(query, [answer | {"score": report.SURE - 1}], account, "run-1")
+    assert report.NOT_SURE not in report.markdown(query, [answer | {"score": report.SURE}], account, "run-1")
+
+
+def test_many_threads_read_at_once():
+    """CPython 3.11 counts the depth of syntax trees once for all threads; warnings of what is read stay silent."""
+    text = 'X = "\\d"\n' + "def f(a, b=(1, [2, {3: 4}])):\n    return [a for a in (b, b)]\n" * 30
+    threshold = gc.get_threshold()
+
+    def switch_threads(*_: object) -> None:  # at a collection inside the parser
+        time.sleep(0.0001)
+
+    gc.callbacks.append(switch_threads)
+    gc.set_threshold(50)
+    try:
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            found = list(pool.map(lambda _: sources.parse_module("m", "m.py", text), range(24)))
+    finally:
+        gc.set_threshold(*threshold)
+        gc.callbacks.remove(switch_threads)
+    assert all(module is not None for module in found)
 
 
 # -- the flow ------------------------------------------------------------------------------------------------
@@ -487,3 +530,27 @@ def test_a_flow_whose_index_failed_goes_on_without_reading_again(tmp_path, libra
     assert done.overall_success
     assert done.outputs["report"]["best"] == "lamps.glow"
     assert sorted(read) == sorted(file.path for file in corpus.source_files(library))
+
+
+def test_a_run_that_was_started_in_another_folder_goes_on_there(tmp_path, library, monkeypatch):
+    """A relative workdir means that of the start: no later step looks for it in the folder it is resumed in."""
+    build = index.build
+
+    def fail(*_: object) -> None:
+        raise dagger.NonRetryable("no space left on device")
+
+    async def main() -> dagger.Report:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(index, "build", fail)
+        inputs = {"question": "shine softly", "workdir": "work", "library": "library"}
+        async with flow(tmp_path) as made:
+            paused = await made.execute(dagger.Static("stdlib_search"), inputs=inputs)
+        monkeypatch.setattr(index, "build", build)
+        (tmp_path / "elsewhere").mkdir()
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        async with flow(tmp_path) as made:
+            return await (await made.resume(paused.run_id)).wait()
+
+    done = asyncio.run(main())
+    assert done.outputs["report"]["path"] == str(tmp_path / "work" / "answers" / done.run_id / "answer.md")
+    assert list((tmp_path / "elsewhere").iterdir()) == []

@@ -46,7 +46,7 @@ class Model(pydantic.BaseModel):
 
 class Nested(pydantic.BaseModel):
     inner: Model
-    list: list[Model] = []
+    more: list[Model] = []
 
 
 def bound(annotation, text):
@@ -391,7 +391,7 @@ def rich(point: Point, book: Book, model: Nested, many: list[Struct], maybe: Poi
 RICH = {
     "point": {"x": 1},
     "book": {"title": "t", "pages": 3},
-    "model": {"inner": {"a": 1}, "list": [{"a": 2}]},
+    "model": {"inner": {"a": 1}, "more": [{"a": 2}]},
     "many": [{"p": {"x": 1, "y": 2}}],
 }
 
@@ -406,7 +406,7 @@ def test_its_schema_is_valid_and_tells_good_inputs_from_bad():
     assert validator.is_valid({**RICH, "maybe": None})
     for bad in (
         {"point": {}}, {"point": {"x": "1"}}, {"book": {"title": "t"}}, {"model": {"inner": {}}},
-        {"model": {"inner": {"a": 1}, "list": [{"a": "x"}]}}, {"many": [{"p": {"x": 1.5}}]}, {"maybe": {}}, {"no": 1},
+        {"model": {"inner": {"a": 1}, "more": [{"a": "x"}]}}, {"many": [{"p": {"x": 1.5}}]}, {"maybe": {}}, {"no": 1},
     ):  # fmt: skip
         assert not validator.is_valid({**RICH, **bad})
     returns = jsonschema_rs.validator_for(made["returns"])

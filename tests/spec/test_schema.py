@@ -32,6 +32,10 @@ class Struct(msgspec.Struct):
     x: int
 
 
+class Odd(msgspec.Struct):
+    x: int = msgspec.field(name="b.c")
+
+
 class Even(pydantic.BaseModel):
     v: int
 
@@ -167,9 +171,10 @@ def test_complaints_are_put_in_words(text, words):
         (dict[str, int], b'{"a b":"x"}', 'expected int, got str (at $["a b"])'),
         (dict[int, int], b'{"1":"x"}', "expected int, got str (at $.1)"),
         (dict[int, int], b'{"a":1}', "expected int, got str (at key in $)"),
-        (int, b"nul", "JSON is malformed: invalid character (byte 3)"),
+        (int, b"nul", "input data was truncated"),
+        (dict[str, Odd], b'{"a":{"b.c":"x"}}', "expected int, got str (at $[...].b.c)"),
     ],
-    ids=range(13),
+    ids=range(14),
 )  # fmt: skip
 def test_a_complaint_says_where_on_one_line(annotation, text, words):
     """Models' complaints without addresses of pages, values of dicts with their keys."""

@@ -45,6 +45,7 @@ class Illustrated(TypedDict):
     says: list[str]
     usage: Usage | None
     matched: dict[str, list[str]]
+    score: float
 
 
 class _Place(NamedTuple):
@@ -82,6 +83,7 @@ def _illustrated(connection: sqlite3.Connection, library: Path, words: Words, an
         "name": row["name"], "kind": row["kind"], "signature": _with_owner(row["signature"], row["name"]),
         "path": row["path"], "line": row["line"], "says": deciding_sentences(row["doc"], words),
         "usage": _best_usage(connection, library, row, words), "matched": answer["matched"],
+        "score": answer["score"],
     }  # fmt: skip
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypedDict
 
+from librarian.names import words_of
 from librarian.question import Query
 from librarian.search import Hits, open_index
 
@@ -30,6 +32,9 @@ KINDS: Mapping[str, float] = {
     "constant": 0.8,
 }
 MEMBERS = ("method", "async method", "property")
+NAMED_SO = 1.35
+"""A name of several words that all stand in the question (`TemporaryDirectory`) is worth so much more."""
+
 PER_OWNER = 2
 """Answers from one class at most: the fourth method of Semaphore is no answer to a question that wants Semaphore."""
 
@@ -113,7 +118,14 @@ def _score(query: Query, found: Mapping[str, list[float]], row: sqlite3.Row) -> 
             covered += topic["weight"] * min(1.0, points / COVERED)
     coverage = covered / asked if asked else 0.0
     # A little is left without coverage: a long question may have one word that says it all.
-    return total * (0.2 + 0.8 * math.pow(coverage, 1.25)) * prior(row)
+    likely = prior(row) * (NAMED_SO if _is_said(row, query["question"]) else 1.0)
+    return total * (0.2 + 0.8 * math.pow(coverage, 1.25)) * likely
+
+
+def _is_said(row: sqlite3.Row, question: str) -> bool:
+    """Whether the last part of the name is several words, all of which the question has; a member's say too little."""
+    words = words_of(row["name"].rpartition(".")[2])
+    return len(words) > 1 and row["kind"] not in MEMBERS and set(words) <= set(re.findall(r"[a-z]+", question.lower()))
 
 
 def prior(row: sqlite3.Row) -> float:

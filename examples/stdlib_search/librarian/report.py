@@ -9,6 +9,9 @@ from librarian.illustrate import Illustrated
 from librarian.question import Query, Topic
 
 NOTHING = "Nothing in the standard library's sources matches. Try other words, or fewer."
+NOT_SURE = "Not sure: nothing fits all of the question; these come nearest."
+SURE = 16.0
+"""A best answer that scores less speaks of a part of the question only, as a rule."""
 
 
 class Account(TypedDict):
@@ -37,9 +40,10 @@ def _headline(answers: list[Illustrated]) -> str:
     if not answers:
         return NOTHING
     best, *others = answers
+    unsure = f"{NOT_SURE}\n\n" if best["score"] < SURE else ""
     said = f" — {best['says'][-1]}" if best["says"] else ""
     also = ", ".join(f"`{other['name']}`" for other in others[:2])
-    return f"**`{best['name']}`**{said}" + (f"\n\nSee also {also}." if also else "")
+    return f"{unsure}**`{best['name']}`**{said}" + (f"\n\nSee also {also}." if also else "")
 
 
 def _answer(number: int, answer: Illustrated) -> str:

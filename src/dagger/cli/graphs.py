@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,9 +14,11 @@ import typer
 from dagger.cli import options, output
 from dagger.cli.exits import REFUSED, SUCCESS, UsageError
 from dagger.cli.loading import find_run, is_graph_file, load_app, open_store
-from dagger.core.errors import GraphError, Problem
+from dagger.core.errors import GraphError, Problem, nearest
+from dagger.core.graph import Definition, Node
 from dagger.graph import Graph
 from dagger.spec import graph_file
+from dagger.spec.action import Action
 from dagger.views.tree import ExecutionTree
 
 Format = Literal["dot", "mermaid", "svg", "json"]
@@ -29,18 +33,22 @@ def validate(
 ) -> int:
     """Check graph files, and name every problem with its line.
 
-    With --app also whether the application has the actions.
+    With --app also whether the application has the actions, and whether they take the nodes' inputs.
     """
     actions = None if app is None else load_app(app).actions
     problems: list[Problem] = []
     for file in files:
         try:
-            found = graph_file.read_dir(file, actions) if Path(file).is_dir() else [graph_file.read_file(file, actions)]
+            found = _read(file, actions)
         except GraphError as error:
             problems += error.problems
             continue
-        for definition in () if json else found:
-            output.write(f"{file}: graph {definition.name!r} of {output.count(len(definition.nodes), 'node')} is fine")
+        for path, definition in found:
+            misfits = list(_misfits(path, definition, actions or {}))
+            problems += misfits
+            if not json and not misfits:
+                nodes = output.count(len(definition.nodes), "node")
+                output.write(f"{path}: graph {definition.name!r} of {nodes} is fine")
     if json:
         output.write_json(problems)
     for problem in () if json else problems:
@@ -93,7 +101,7 @@ def graph(
     store: options.Store = None,
 ) -> int:
     """Draw a run, or the plan of a graph."""
-    chosen = format or _SUFFIXES.get(Path(out or "").suffix.lower(), "dot")
+    chosen = _format_of(out, format)
     text = _drawn(_found(target, app, store), chosen)
     if out is None:
         output.write_raw(text)
@@ -109,6 +117,57 @@ def schema() -> int:
     """Print the JSON Schema of graph files, for editors."""
     output.write_json(graph_file.json_schema())
     return SUCCESS
+
+
+def _read(file: str, actions: Mapping[str, Action] | None) -> list[tuple[str, Definition]]:
+    """The graphs of a file or a folder, each with its file. Raises GraphError."""
+    if not Path(file).is_dir():
+        return [(file, graph_file.read_file(file, actions))]
+    found = graph_file.read_dir(file, actions)  # which refuses two graphs of one name
+    paths = sorted(path for path in Path(file).iterdir() if path.suffix in {".yaml", ".yml"})
+    files = {graph_file.read_file(path, None).name: str(path) for path in paths}
+    return [(files.get(definition.name, file), definition) for definition in found]
+
+
+def _misfits(file: str, definition: Definition, actions: Mapping[str, Action]) -> Iterator[Problem]:
+    """Inputs that a node's action has no parameter for, and parameters that get none and have no default."""
+    for node in definition.nodes:
+        action = actions.get(node.action)
+        if action is None:
+            continue
+        given = [one.name for one in node.inputs]
+        takes = ", ".join(action.decoders) or "nothing"
+        for name in given:
+            if not action.is_open and name not in action.decoders:
+                near = nearest(name, action.decoders) or f"; it takes: {takes}"
+                yield _problem(file, node, f"action {node.action!r} has no parameter {name!r}{near}")
+        for name in action.required:
+            if name not in given:
+                yield _problem(
+                    file,
+                    node,
+                    f"action {node.action!r} needs {name!r}; the node gives: {', '.join(given) or 'nothing'}",
+                )
+
+
+def _problem(file: str, node: Node, message: str) -> Problem:
+    written = re.compile(rf"""\bid["']?\s*:\s*["']?{re.escape(node.id)}(?![\w-])""")
+    lines = Path(file).read_text("utf-8").splitlines()
+    line = next((number for number, text in enumerate(lines, 1) if written.search(text)), None)
+    return Problem(f"node {node.id!r}: {message}", file=file, line=line)
+
+
+def _format_of(out: str | None, format: Format | None) -> Format:
+    """The format that is asked for, and that the file's name does not contradict. Raises UsageError."""
+    suffix = Path(out or "").suffix.lower()
+    if out is None or not suffix:
+        return format or "dot"
+    meant = _SUFFIXES.get(suffix)
+    if meant is None:
+        raise UsageError(f"-o {out}: {suffix} is no format of pictures here; names end in {', '.join(_SUFFIXES)}")
+    if format is not None and format != meant:
+        raise UsageError(f"-o {out} --format {format}: the name says {meant}; leave one of the two out")
+    return meant
 
 
 def _found(target: str, app: str | None, store: str | None) -> Graph | ExecutionTree:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
@@ -20,6 +21,8 @@ class Interrupts:
 
     def __init__(self, loop: AbstractEventLoop, on_first: Callable[[], None]) -> None:
         self.happened = False
+        self.farewell = ""
+        """What the second one says when it leaves."""
         self._loop = loop
         self._on_first = on_first
         self._before: object = None
@@ -36,8 +39,8 @@ class Interrupts:
 
     def _interrupted(self, _: int, __: FrameType | None) -> None:
         if self.happened:
-            if os.isatty(2):
-                os.write(2, _SHOW_CURSOR)
+            with contextlib.suppress(OSError):  # nobody may be there to read it
+                os.write(2, (_SHOW_CURSOR if os.isatty(2) else b"") + self.farewell.encode())
             os._exit(INTERRUPTED)  # no clean-up may hold it up; the journal is as after a kill -9
         self.happened = True
         self._loop.call_soon_threadsafe(self._on_first)

@@ -13,7 +13,10 @@ App: TypeAlias = Annotated[
 Inputs: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(
-        "--input", "-i", metavar="KEY=VALUE", help="An input, JSON or else a string; or @file.json. May be repeated."
+        "--input",
+        "-i",
+        metavar="KEY=VALUE",
+        help="An input, JSON or else a string; KEY=@file.json, or @file.json. May be repeated.",
     ),
 ]
 Store: TypeAlias = Annotated[

@@ -73,9 +73,10 @@ def run(
 ) -> int:
     """Run a graph until it is over, or paused.
 
-    Ctrl-C cancels the run; a second Ctrl-C leaves at once, and `dagger resume` takes the run up again.
+    Ctrl-C cancels the run. A second Ctrl-C leaves at once, without waiting for what runs; `dagger resume` then ends
+    the run as cancelled, or goes on with it if the first Ctrl-C had not been recorded.
     """
-    given, settings, tags = inputs_of(inputs or ()), config_of(config or ()), tags_of(tag or ())
+    settings, tags = config_of(config or ()), tags_of(tag or ())
 
     def load() -> Dagger:
         if app is None:
@@ -83,7 +84,9 @@ def run(
         return load_app(app, store)
 
     async def begin(application: Dagger) -> tuple[Run, Progress]:
-        spec = Static(_name_of(application, target))
+        name = _name_of(application, target)
+        spec = Static(name)
+        given = inputs_of(inputs or (), _texts(application.graph(name).definition))
         try:
             started = await application.start(spec, inputs=given, config=settings, run_id=run_id, tags=tags)
         except InputInvalid as error:
@@ -156,6 +159,11 @@ def _name_of(application: Dagger, target: str) -> str:
     return str(graph.name)
 
 
+def _texts(graph: Definition) -> list[str]:
+    """The inputs that are declared to be strings: `5` is a text there."""
+    return [name for name, declared in (graph.inputs or {}).items() if declared.type == "string"]
+
+
 def _app_of(text: str, store: str | None) -> Dagger:
     """The application that started the run, on the store that the run is in."""
     reader = open_store(store)
@@ -182,6 +190,9 @@ async def _execute(application: Dagger, begin: Begin, manner: Manner) -> Ended:
         async with application:
             url = application.store.url
             run, progress = await begin(application)
+            interrupts.farewell = (
+                f"left run {run.id} at once; resumed, it ends as cancelled, if that was recorded in time\n"
+            )
             display = display_of(run.id, manner.log, is_quiet=manner.quiet)
             try:
                 report = await follow(run, application.store.read, display, progress, stop)

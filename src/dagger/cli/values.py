@@ -1,8 +1,9 @@
-"""Words of the command line as values: `key=value`, `@file.json`, JSON or else a string."""
+"""Words of the command line as values: `key=value`, `key=@file.json`, `@file.json`, JSON or else a string."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import shlex
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +22,22 @@ def value_of(text: str) -> Any:
         return text
 
 
-def inputs_of(words: Iterable[str]) -> dict[str, Any]:
-    """The inputs of `key=value` and `@file.json`; of two for one key the later stands."""
+def inputs_of(words: Iterable[str], texts: Collection[str] = ()) -> dict[str, Any]:
+    """The inputs of `key=value`, `key=@file.json` and `@file.json`; of two for one key the later stands.
+
+    `texts` are the inputs that take what is typed as it stands. Raises UsageError for what was meant as JSON and is
+    none: as a string it would go unnoticed.
+    """
     inputs: dict[str, Any] = {}
     for word in words:
         if word.startswith("@"):
             inputs.update(_object_in(Path(word[1:])))
+            continue
+        key, text = _pair(word, "-i", "key=value or @file.json")
+        if text.startswith("@"):
+            inputs[key] = _json_in(Path(text[1:]), f"-i {key}={text}")
         else:
-            key, text = _pair(word, "-i", "key=value or @file.json")
-            inputs[key] = value_of(text)
+            inputs[key] = text if key in texts else _input_of(key, text)
     return inputs
 
 
@@ -58,13 +66,30 @@ def _pair(word: str, option: str, form: str) -> tuple[str, str]:
     return key, text
 
 
-def _object_in(path: Path) -> Mapping[str, Any]:
+def _input_of(key: str, text: str) -> Any:
+    if text.startswith(("[", "{", '"')):
+        try:
+            return msgspec.json.decode(text.encode())
+        except (msgspec.DecodeError, UnicodeEncodeError) as error:
+            as_text = shlex.quote(f"{key}={msgspec.json.encode(text).decode()}") if text.isprintable() else f"{key}=…"
+            raise UsageError(
+                f"-i {key}={text}: begins like JSON and is none: {error}\n"
+                f"  as JSON, quote all of it for the shell: -i '{key}={{\"a\": [1, 2]}}'; as a text: -i {as_text}"
+            ) from None
+    return value_of(text)
+
+
+def _json_in(path: Path, where: str) -> Any:
     try:
-        found = msgspec.json.decode(path.read_bytes())
+        return msgspec.json.decode(path.read_bytes())
     except OSError as error:
-        raise UsageError(f"-i @{path}: {error.strerror or error}") from None
+        raise UsageError(f"{where}: {error.strerror or error}") from None
     except msgspec.DecodeError as error:
-        raise UsageError(f"-i @{path}: not JSON: {error}") from None
+        raise UsageError(f"{where}: not JSON: {error}") from None
+
+
+def _object_in(path: Path) -> Mapping[str, Any]:
+    found = _json_in(path, f"-i @{path}")
     if not isinstance(found, dict):
         raise UsageError(f"-i @{path}: a JSON object of inputs by name is wanted, not a {type(found).__name__}")
     return found

@@ -243,12 +243,11 @@ def _locate(value: object, path: str = "$", depth: int = 0) -> str:
     return ""
 
 
-def _wrong_with(value: object) -> str:
+def _wrong_with(value: Any) -> str:
     if isinstance(value, _UNORDERED):
         return f"a {type(value).__name__} has no order and is not a JSON value; use sorted(…) or a list for it"
     if isinstance(value, _BINARY):
-        what = "bytes" if isinstance(value, bytes) else f"a {type(value).__name__}"
-        return f"{what} are no JSON value; use a text for them, e.g. base64"
+        return f"a {type(value).__name__} is not a JSON value; use a text for it, e.g. base64"
     if isinstance(value, str):
         return "" if is_text(value) else "the text has lone surrogates and is not Unicode"
     if isinstance(value, int):

@@ -72,7 +72,7 @@ class _Rule(msgspec.Struct, frozen=True):
     optional: bool = False
     choices: tuple[str, ...] = ()
     pattern: str = ""
-    """Of a whole text, written small."""
+    """Of a whole text; it is kept written small."""
     words: str = ""
     """The pattern in words."""
 
@@ -139,7 +139,10 @@ class RunConfig:
     durability: Literal["sync", "async"] = _setting("sync", str, choices=("sync", "async"))
     """`sync`: a step starts only when what made it ready is on disk. `async`: written in the background."""
     keep_events: str = _setting(
-        "all", str, pattern="all|[1-9][0-9]*[smhdw]", words="all, or a whole number of s, m, h, d or w: 30d"
+        "all",
+        str,
+        pattern="[aA][lL][lL]|[1-9][0-9]*[smhdwSMHDW]",
+        words="all, or a whole number of s, m, h, d or w: 30d",
     )
     """How long events below a checkpoint are kept: `all`, or e.g. `30d`. Checked and kept; it takes effect later."""
 

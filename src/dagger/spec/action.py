@@ -6,7 +6,7 @@ import functools
 import inspect
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, TypeAlias, TypeVar, overload
 
 import msgspec
@@ -22,6 +22,8 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 _MARK = "__dagger_action__"
 DEFAULT_OUTPUT = "output"
 """Where a result goes that is no dict, of a node that declares no outputs."""
+_OPTIONS = ("name", "runs_in")
+_LATER_OPTIONS = frozenset(("effect", "probe", "compensate", "concurrency", "pool", "rate", "cache", "version"))
 _ITEMLESS = frozenset((str, int, float, bool, list, tuple))
 """Types of results that surely have no items by name: asking whether others do costs twice their encoding."""
 
@@ -135,20 +137,33 @@ class Action:
         if self.explicit_schema is not None:
             return self.explicit_schema
         hints = _type_hints(self.function, self.name)
-        parameters: dict[str, Any] = {
-            "type": "object",
-            "properties": {name: schema.json_schema(hints.get(name, Any)) for name in self.decoders},
-            "required": list(self.required),
-        }
+        made, shared = schema.json_schemas([hints.get(name, Any) for name in self.decoders])
+        properties = dict(zip(self.decoders, made, strict=True))
+        for name, default in self._defaults():
+            properties[name]["default"] = default
+        parameters: dict[str, Any] = {"type": "object", "properties": properties, "required": list(self.required)}
         if not self.is_open:
             parameters["additionalProperties"] = False
-        returns = {} if self._returns is Any else schema.json_schema(self._returns)
-        return {
-            "name": self.name,
-            "description": self.description,
-            "parameters": parameters,
-            "returns": returns,
-        }
+        if shared:
+            parameters["$defs"] = shared
+        (returns,), shared = schema.json_schemas([self._returns])
+        if shared:
+            returns["$defs"] = shared
+        return {"name": self.name, "description": self.description, "parameters": parameters, "returns": returns}
+
+    def _defaults(self) -> Iterator[tuple[str, Any]]:
+        """The parameters' defaults as JSON values: those that an input could be."""
+        parameters = _signature(self.function, self.name).parameters
+        for name, decode in self.decoders.items():
+            default = parameters[name].default
+            if default is inspect.Parameter.empty:
+                continue
+            try:
+                text = codec.encode(default)
+                decode(text)
+            except ValueError:  # codec's, msgspec's and models' errors are ValueErrors
+                continue
+            yield name, codec.decode(text)
 
     def __repr__(self) -> str:
         return f"<action {self.name}>"
@@ -165,7 +180,7 @@ def argument(action: Action, node: Node, name: str, text: bytes | msgspec.Raw) -
     try:
         return decode(text)
     except (msgspec.DecodeError, ValueError) as error:
-        message = f"node {node.id!r}: input {name!r}: {schema.in_words(error)}"
+        message = f"node {node.id!r}: input {name!r}: {schema.complaint(error, bytes(text), decode)}"
         raise InputInvalid(message) from None
 
 
@@ -262,17 +277,33 @@ def action(
     function: str | None = None, /, *, name: str | None = None, runs_in: RunsIn | None = None
 ) -> Callable[[Function], Function]: ...
 def action(
-    function: Function | str | None = None, /, *, name: str | None = None, runs_in: RunsIn | None = None
+    function: Function | str | None = None,
+    /,
+    *,
+    name: str | None = None,
+    runs_in: RunsIn | None = None,
+    **later: object,
 ) -> Function | Callable[[Function], Function]:
     """Make a function an action that an application can register; it stays callable as plain Python.
 
     `name`: what nodes call it by; default: the function's name. `runs_in`: `loop` (the default of an async
     function) or `thread` (of a plain one). Raises RegistryError for a signature that inputs cannot fill.
     """
+    refuse_options(later)
     if function is not None and not isinstance(function, str):
         return _marked(function, name, runs_in)
     chosen = function or name
     return lambda decorated: _marked(decorated, chosen, runs_in)
+
+
+def refuse_options(given: Mapping[str, object]) -> None:
+    """Raise RegistryError for keywords of `@action` that it does not take, or not yet."""
+    for name in given:
+        takes = ", ".join(_OPTIONS)
+        message = f"@action has no option {name!r}{nearest(name, _OPTIONS) or f'; it takes: {takes}'}"
+        if name in _LATER_OPTIONS:
+            message = f"@action({name}=…) is not there yet; it takes: {takes}"
+        raise RegistryError(message)
 
 
 def _marked(function: Function, name: str | None, runs_in: RunsIn | None) -> Function:

@@ -236,13 +236,8 @@ def _setting(rule: Any, description: str) -> _Schema:
     if rule.choices:
         return _choice(rule.choices, description, default=rule.default, or_=null)
     if rule.pattern:
-        any_case = "".join(f"[{c}{c.upper()}]" if c in "al" else c for c in rule.pattern.replace("smhdw", "smhdwSMHDW"))
-        return {
-            "type": ["string", "null"],
-            "pattern": f"^({any_case})$",
-            "default": rule.default,
-            "description": description,
-        }
+        pattern = f"^({rule.pattern})$"
+        return {"type": ["string", "null"], "pattern": pattern, "default": rule.default, "description": description}
     number = "number" if float in rule.types else "integer"
     limits = {"minimum": rule.low, "maximum": rule.high}
     return {

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -13,6 +14,10 @@ from dagger.core.errors import RegistryError
 Decode = Callable[[bytes], Any]
 """JSON text -> a value of the type. Raises msgspec.ValidationError."""
 _ANYTHING: tuple[Any, ...] = (Any, object)
+_REF = "#/$defs/"
+_STEP = re.compile(r"\[\.\.\.\]|\[\d+\]|\.[^.\[]+")
+"""Of a path in msgspec's complaints."""
+_BARE = re.compile(r"[^.\[\]\s'\"]+")
 
 
 def decoder(annotation: Any) -> Decode:
@@ -27,9 +32,42 @@ def decoder(annotation: Any) -> Decode:
     return decode
 
 
-def json_schema(annotation: Any) -> dict[str, Any]:
-    """The type's JSON Schema (2020-12)."""
-    return {} if annotation in _ANYTHING else msgspec.json.schema(annotation, schema_hook=_model_schema)
+def json_schemas(annotations: Sequence[Any]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """The types' JSON Schemas (2020-12), and what they share: the `$defs` of the schema that they will stand in."""
+    told = [annotation for annotation in annotations if annotation not in _ANYTHING]
+    found, shared = msgspec.json.schema_components(told, schema_hook=_model_schema, ref_template=_REF + "{name}")
+    for each in (*found, *list(shared.values())):
+        _hoist(each, shared)
+    made = iter(found)
+    return [{} if annotation in _ANYTHING else next(made) for annotation in annotations], shared
+
+
+def _hoist(part: Any, shared: dict[str, Any]) -> None:
+    """Move the definitions that stand inside a schema, as models bring them along, to the shared ones."""
+    for inner in [*part.values()] if isinstance(part, dict) else part if isinstance(part, list) else ():
+        _hoist(inner, shared)
+    own = part.pop("$defs", None) if isinstance(part, dict) else None
+    if not isinstance(own, dict):
+        return
+    suffix, moved = "", own
+    for number in itertools.count(2):
+        if all(shared.get(name, entry) == entry for name, entry in moved.items()):
+            break
+        # two types of one name: the definitions of one model refer to one another, so all of them are renamed
+        suffix = f"_{number}"
+        moved = {name + suffix: _renamed(entry, own, suffix) for name, entry in own.items()}
+    shared.update(moved)
+    part.update(_renamed(part, own, suffix))
+
+
+def _renamed(part: Any, names: Collection[str], suffix: str) -> Any:
+    """The schema with references to some definitions changed."""
+    if isinstance(part, dict):
+        return {key: _renamed(inner, names, suffix) for key, inner in part.items()}
+    if isinstance(part, list):
+        return [_renamed(inner, names, suffix) for inner in part]
+    is_one = isinstance(part, str) and part.startswith(_REF) and part.removeprefix(_REF) in names
+    return part + suffix if is_one else part
 
 
 def refusal(parameters: dict[str, Any], where: str) -> Callable[[Mapping[str, Any]], str] | None:
@@ -58,11 +96,69 @@ def refusal(parameters: dict[str, Any], where: str) -> Callable[[Mapping[str, An
 
 
 def in_words(error: Exception) -> str:
-    """msgspec's complaint as `expected int, got str (at $.items[0])`."""
-    text = str(error).replace("`", "")
-    text = re.sub(r" - at \$$", "", text)
-    text = re.sub(r" - at (.+)$", r" (at \1)", text)
-    return text[:1].lower() + text[1:]
+    """msgspec's complaint, or a model's, on one line: `expected int, got str (at $.items[0])`."""
+    text, _, where = (
+        str(error).replace("`", "").rpartition(" - at ") if " - at `" in str(error) else (str(error), "", "")
+    )
+    of_model = getattr(error.__cause__, "errors", None)
+    if of_model is not None:
+        text = "; ".join(_of_field(each["loc"], each["msg"]) for each in of_model(include_url=False))
+    else:
+        text = text.replace("`", "")
+        text = text[:1].lower() + text[1:]
+    return text if where in {"", "$"} else f"{text} (at {where})"
+
+
+def _of_field(place: Iterable[str | int], message: str) -> str:
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).removeprefix(".")
+    return f"{path}: {message}" if path else message
+
+
+def complaint(error: Exception, text: bytes, decode: Decode) -> str:
+    """`in_words` of what `decode` said of a text; msgspec's `[...]`, some value of a dict, is told by its key."""
+    words = in_words(error)
+    before, is_at, where = words.removesuffix(")").rpartition(" (at $")
+    if not is_at or "[...]" not in where:
+        return words
+    try:
+        return f"{before} (at {_with_keys(where, text, lambda whole: _complains(decode, whole, words))})"
+    except (LookupError, TypeError, ValueError):
+        return words  # a path that cannot be followed, such as one through a field called "a.b"
+
+
+def _with_keys(where: str, text: bytes, complains: Callable[[object], bool]) -> str:
+    whole = inner = msgspec.json.decode(text)
+    path = "$"
+    for step in _STEP.findall(where):
+        if step == "[...]":
+            key = _culprit(inner, lambda: complains(whole))
+            inner = inner[key]
+            path += f".{key}" if _BARE.fullmatch(key) else f'["{key}"]'
+        else:
+            inner = inner[int(step[1:-1])] if step[0] == "[" else inner[step[1:]]
+            path += step
+    return path
+
+
+def _culprit(inner: dict[str, Any], complains: Callable[[], bool]) -> str:
+    """The first key whose value is complained about; halving the dict costs few tries. The others are removed."""
+    entries = list(inner.items())
+    while len(entries) > 1:
+        half = len(entries) // 2
+        inner.clear()
+        inner.update(entries[:half])
+        entries = entries[:half] if complains() else entries[half:]
+    inner.clear()
+    inner.update(entries)
+    return entries[0][0]
+
+
+def _complains(decode: Decode, whole: object, words: str) -> bool:
+    try:
+        decode(msgspec.json.encode(whole))
+    except ValueError as error:
+        return in_words(error) == words
+    return False
 
 
 def _from_model(kind: type, value: object) -> object:
