@@ -7,8 +7,9 @@ import pytest
 from tests.shapes import INPUTS, SHAPES, Ledger, application
 
 from dagger import MemoryStore, Static
+from dagger.core.errors import IllegalEvent
 from dagger.core.events import decode_event, encode_event
-from dagger.core.state import TERMINAL, IllegalEvent, State, fold
+from dagger.core.state import TERMINAL, State, fold
 from dagger.store.memory import Memory
 from dagger.store.sqlite import SqliteStore
 from dagger.testing import VirtualClock

@@ -19,7 +19,7 @@ from dagger.core.config import RunConfig
 from dagger.core.errors import (
     ActionNotRegistered,
     DaggerError,
-    InputInvalid,
+    IllegalEvent,
     InvalidState,
     RunError,
     RunExists,
@@ -29,13 +29,13 @@ from dagger.core.errors import (
     StoreError,
 )
 from dagger.core.journal import Lease, Store
-from dagger.core.state import TERMINAL, IllegalEvent, State
+from dagger.core.state import TERMINAL, State
 from dagger.engine.kernel import Kernel, Tenant
 from dagger.engine.tenure import Tenure
 from dagger.engine.timers import Clock, SystemClock
 from dagger.graph import Graph
 from dagger.modes.static import Static, WorkflowSpec
-from dagger.opening import Config, Given, Opening, Seed
+from dagger.opening import Config, Given, Opening, Seed, input_text
 from dagger.registry import Registry
 from dagger.run import Run, replay
 from dagger.store.memory import MemoryStore
@@ -198,7 +198,7 @@ class Dagger(Registry):
         InvalidState if the run is over or goes on here, RunLeased if it goes on elsewhere, ActionNotRegistered.
         """
         changed = RunConfig.of(config).to_dict()
-        text = _input_text(run_id, input)
+        text = input_text(run_id, input)
         tenure = await self._take_over(run_id)
         if tenure.state.status == "paused" or changed or text is not msgspec.UNSET:
             tenure.note(events.RunResumed(at=self._clock.now_ms(), config=changed, input=text))
@@ -394,13 +394,3 @@ def _store_of(store: str | Path | Store) -> Store:
     from dagger.store.sqlite import SqliteStore
 
     return SqliteStore(store)
-
-
-def _input_text(run_id: str, value: object) -> msgspec.Raw | msgspec.UnsetType:
-    if value is None:
-        return msgspec.UNSET
-    try:
-        return msgspec.Raw(codec.encode(value))
-    except codec.NotJson as error:
-        message = f"run {run_id!r}: input {error}"
-        raise InputInvalid(message) from None

@@ -11,7 +11,7 @@ import msgspec
 from dagger.core import codec, events
 from dagger.core.cache import Cache, CacheView
 from dagger.core.config import RunConfig
-from dagger.core.errors import GraphError, RunError
+from dagger.core.errors import GraphError, InputInvalid, RunError
 from dagger.core.graph import Definition
 from dagger.modes.static import WorkflowSpec
 from dagger.registry import Registry
@@ -95,3 +95,14 @@ def _tags(tags: Mapping[str, str] | None) -> dict[str, str]:
             message = f"a run's tags are texts by name, not {key!r}: {value!r}"
             raise RunError(message)
     return chosen
+
+
+def input_text(run_id: str, value: object) -> msgspec.Raw | msgspec.UnsetType:
+    """What a resume gives as input, as JSON text; None: nothing. Raises InputInvalid."""
+    if value is None:
+        return msgspec.UNSET
+    try:
+        return msgspec.Raw(codec.encode(value))
+    except codec.NotJson as error:
+        message = f"run {run_id!r}: input {error}"
+        raise InputInvalid(message) from None

@@ -195,6 +195,10 @@ MAX_LISTED = 30
 """Names that a message lists: all keys of a node, not all of a large application's actions."""
 
 
+class IllegalEvent(AssertionError):
+    """An event that cannot follow the ones before it. A bug in Dagger or a damaged journal: please report it."""
+
+
 def nearest(name: str, valid: Iterable[str], *, label: str = "did you mean") -> str:
     """`; did you mean 'fetch'?` for the valid name most like `name`, or nothing where none is like it."""
     if len(name) > MAX_HINTED_LENGTH:

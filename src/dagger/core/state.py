@@ -13,6 +13,7 @@ import msgspec
 
 from dagger.core import cache, events
 from dagger.core.config import RunConfig
+from dagger.core.errors import IllegalEvent
 from dagger.core.graph import Node
 
 ERRORS_KEPT = 20
@@ -116,10 +117,6 @@ class State(msgspec.Struct):
         if limit is None:
             return None
         return int(limit * 1000) - self.active_ms - (now - self.active_since)
-
-
-class IllegalEvent(AssertionError):
-    """An event that cannot follow the ones before it. A bug in Dagger or a damaged journal: please report it."""
 
 
 def fold(journal: Iterable[events.Event]) -> State:
