@@ -184,9 +184,7 @@ async def loading(sizes: Sizes) -> Rows:
         return
     with fresh_file() as path:
         path.write_text(layers(10, sizes.yaml // 10).to_yaml(), "utf-8")
-        figure, floor = await in_turn(
-            sizes.repeat, lambda: _load(path), lambda: floors.parse_yaml(path)
-        )
+        figure, floor = await in_turn(sizes.repeat, lambda: _load(path), lambda: floors.parse_yaml(path))
     yield Row(case, "ms", _scaled(figure, 1e3), Target(3.0), _scaled(floor, 1e3), "PyYAML's C loader on the same file")
 
 

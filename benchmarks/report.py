@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - the page it writes has lines of its own length
 """The table, in the terminal and as a page with a plot."""
 
 from __future__ import annotations
@@ -88,11 +89,11 @@ def as_page(rows: Sequence[Row | LeftOut], repeat: int, seconds: float, plot: st
 
 def draw(rows: Sequence[Row | LeftOut], path: Path) -> None:
     """How much of what its target allows each case uses up, as a picture."""
-    import matplotlib as mpl  # noqa: PLC0415 - only the page needs it
+    import matplotlib as mpl
 
     mpl.use("svg")
     mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "dagger", "font.family": "sans-serif", "font.size": 9})
-    from matplotlib import pyplot as plt  # noqa: PLC0415
+    from matplotlib import pyplot as plt
 
     measured = [row for row in rows if isinstance(row, Row)]
     figure, axes = plt.subplots(figsize=(9, 0.6 + 0.3 * len(measured)))
@@ -157,7 +158,7 @@ def _verdict(rows: Sequence[Row | LeftOut]) -> str:
 
 def _limit(target: Target, unit: str) -> str:
     sign = "≥" if target.at_least else "≤"
-    return f"{sign} {_number(target.limit)} {'×' if target.of == 'ratio' else unit.split()[0]}"
+    return f"{sign} {_number(target.limit)} {'×' if target.of == 'ratio' else unit.split(maxsplit=1)[0]}"
 
 
 def _spread(samples: Samples) -> str:

@@ -1,8 +1,8 @@
 """What has to be measured in a process of its own: memory, and a run that is taken up after `kill -9`.
 
-    python subject.py memory SHAPE PATH     {"held": bytes, "peak": bytes, "values": bytes} of a run before its last node
-    python subject.py leave COUNT PATH      runs a chain of COUNT nodes and kills itself before one more
-    python subject.py resume PATH           seconds from `resume` until that last node begins
+- `python subject.py memory SHAPE PATH`: {"held": bytes, "peak": bytes, "values": bytes} before a run's last node
+- `python subject.py leave COUNT PATH`: runs a chain of COUNT nodes and kills itself before one more
+- `python subject.py resume PATH`: seconds from `resume` until that last node begins
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 
 from flows import Holder, application, chain, layers, warm_up
 
-from dagger import Dagger, Graph, Static
+from dagger import Graph, Static
 
 RUN_ID = "left"
 
@@ -47,7 +47,7 @@ async def memory(shape: str, path: str) -> None:
 
 def _layers(count: int) -> Graph:
     graph = layers(count // 100, 100)
-    last = [ref for ref in list(graph.nodes)[-3:]]
+    last = list(list(graph.nodes)[-3:])
     graph.add("hold", value=0, after=last)
     return graph
 
