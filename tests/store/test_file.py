@@ -5,6 +5,8 @@ import os
 import re
 import shutil
 import sqlite3
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -213,3 +215,23 @@ def test_every_query_has_a_name():
     assert file.query("append").startswith("INSERT INTO events")
     assert file.query("page").endswith("LIMIT ?3;")
     assert "-- name" not in file.query("rows")
+
+
+def test_a_file_that_is_being_made_is_seen_whole_or_not_at_all(tmp_path, monkeypatch):
+    """Another process that makes the tables between two looks of ours is not taken for another program."""
+    path = tmp_path / "runs.db"
+    code = f"import time; from dagger.store import file; file.connect({str(path)!r}, monotonic=time.monotonic)"
+    others = []
+
+    class Interrupted(apsw.Connection):
+        def pragma(self, name, *values, **options):
+            found = super().pragma(name, *values, **options)
+            if name == "application_id" and not others:
+                others.append(subprocess.Popen([sys.executable, "-c", code]))
+                with contextlib.suppress(subprocess.TimeoutExpired):  # it may have to wait for us
+                    others[0].wait(timeout=2)
+            return found
+
+    monkeypatch.setattr(apsw, "Connection", Interrupted)
+    connect(path).close()
+    assert others[0].wait(timeout=30) == 0

@@ -95,7 +95,8 @@ def _check_place(path: Path) -> None:
 def _prepare(connection: apsw.Connection, path: str, monotonic: Callable[[], float]) -> None:
     if connection.readonly("main"):
         raise StoreError(f"{path} is read-only; make the file writable, or name another one")
-    is_new = _is_empty(connection, path)  # looked at before anything is changed
+    with one_view(connection):
+        is_new = _is_empty(connection, path)  # looked at before anything is changed
     _use_wal(connection, monotonic)
     connection.execute("PRAGMA synchronous = FULL")
     connection.wal_autocheckpoint(0)  # inside a commit it takes 12 to 50 ms: the writer does it when idle
@@ -138,6 +139,16 @@ def _use_wal(connection: apsw.Connection, monotonic: Callable[[], float]) -> Non
             message = "this file system lacks the shared memory of SQLite's WAL mode; name another place"
             raise StoreError(f"{connection.filename} cannot be used: {message}")
         return
+
+
+@contextlib.contextmanager
+def one_view(connection: apsw.Connection) -> Iterator[None]:
+    """All that is read inside is of one moment: what another process commits meanwhile is not seen by halves."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        connection.execute("COMMIT")
 
 
 @contextlib.contextmanager
