@@ -7,7 +7,6 @@ import functools
 import gc
 import importlib
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -22,7 +21,16 @@ from measure import US, LeftOut, Row, Samples, Target, fresh_file, in_turn
 
 from dagger import Dagger, Graph, Static
 
-TASKS = "a gathered asyncio task per node"
+FLOORS = {
+    "tasks": "one asyncio task per node, all gathered, each awaiting the same action on one input",
+    "appends": "an event appended by hand through the same store, and awaited until it is durable, one after another",
+    "commits": "such an event committed straight through apsw, one after another: no other thread, no waiting",
+    "reading": "reading every event of the file and decoding it, and keeping none",
+    "by hand": "the same events appended by hand through the same store, awaited as often, without the kernel",
+    "parsing": "PyYAML's C loader on the same file: no checks, no positions",
+    "bare": "Python from start to exit, with nothing to do",
+}
+"""What stands beside the figures."""
 SUBJECT = Path(__file__).with_name("subject.py")
 
 
@@ -85,8 +93,8 @@ async def serial(sizes: Sizes) -> Rows:
         lambda: _on_file(floors.raw_commits, count),
     )
     case = f"SQLite, sync: chain, {count:,} nodes"
-    yield Row(case, "µs a node", per_node, Target(1.25), append, "an awaited append through the same store")
-    yield Row(case, "µs a node", per_node, Target(1.6), commit, "a commit of such an event, straight through apsw")
+    yield Row(case, "µs a node", per_node, Target(1.25), append, "appends")
+    yield Row(case, "µs a node", per_node, Target(1.6), commit, "commits")
 
 
 async def growth(sizes: Sizes) -> Rows:
@@ -100,9 +108,8 @@ async def growth(sizes: Sizes) -> Rows:
             tasks = [functools.partial(_task, small), functools.partial(_task, large)]
             few_us, many_us, few_tasks, many_tasks = await in_turn(sizes.repeat, *measured, *tasks)
             case = f"growth {place}: {shape.__name__}, {large:,} nodes against {small:,}"
-            beside = "the same of gathered tasks"
             grown, floor = many_us.over(few_us), many_tasks.over(few_tasks)
-            yield Row(case, "×", grown, Target(limit, "figure"), floor, beside)
+            yield Row(case, "×", grown, Target(limit, "figure"), floor, "tasks")
 
 
 async def memory(sizes: Sizes) -> Rows:
@@ -148,7 +155,7 @@ async def resume(sizes: Sizes) -> Rows:
 
         figure, floor = await in_turn(sizes.repeat, taken_up, lambda: floors.read_journal(path))
     case = f"resume: {sizes.large:,} nodes have ended, until the next begins"
-    yield Row(case, "s", figure, Target(1.2, "figure"), floor, "reading and decoding its journal, keeping nothing")
+    yield Row(case, "s", figure, Target(1.2, "figure"), floor, "reading")
 
 
 async def many_runs(sizes: Sizes) -> Rows:
@@ -160,8 +167,7 @@ async def many_runs(sizes: Sizes) -> Rows:
         lambda: _with_file(functools.partial(_hand_runs_a_second, count)),
     )
     case = f"SQLite, sync: {count:,} concurrent runs of 3 nodes"
-    beside = "their events appended by hand through the same store, as often awaited"
-    yield Row(case, "runs/s", figure, Target(3000, "figure", at_least=True), floor, beside)
+    yield Row(case, "runs/s", figure, Target(3000, "figure", at_least=True), floor, "by hand")
 
 
 async def first_step(sizes: Sizes) -> Rows:
@@ -172,8 +178,7 @@ async def first_step(sizes: Sizes) -> Rows:
         lambda: _with_file(functools.partial(_p99_of_appends, sizes.paced)),
     )
     case = f"SQLite, sync: start to first step, p99 of {sizes.paced} at 100 runs/s"
-    beside = "p99 of a run's first append, awaited, at the same pace"
-    yield Row(case, "ms", figure, Target(50, "figure"), floor, beside)
+    yield Row(case, "ms", figure, Target(50, "figure"), floor, "by hand")
 
 
 async def loading(sizes: Sizes) -> Rows:
@@ -185,20 +190,19 @@ async def loading(sizes: Sizes) -> Rows:
     with fresh_file() as path:
         path.write_text(layers(10, sizes.yaml // 10).to_yaml(), "utf-8")
         figure, floor = await in_turn(sizes.repeat, lambda: _load(path), lambda: floors.parse_yaml(path))
-    yield Row(case, "ms", _scaled(figure, 1e3), Target(3.0), _scaled(floor, 1e3), "PyYAML's C loader on the same file")
+    yield Row(case, "ms", _scaled(figure, 1e3), Target(3.0), _scaled(floor, 1e3), "parsing")
 
 
 async def starting(sizes: Sizes) -> Rows:
     """Python processes from start to exit."""
-    bare = floors.python("-c", "pass")
-    commands = {"`import dagger`": (("-c", "import dagger"), 8.0)}
-    if not _is_there("dagger.cli", "main"):
-        yield LeftOut("`dagger --help`", "the command is not there yet")
+    commands = [("`import dagger`", ["-c", "import dagger"], 8.0)]
+    if _is_there("dagger.cli", "main"):
+        commands.append(("`dagger --help`", ["-c", "from dagger.cli import main; main()", "--help"], 20.0))
     else:
-        commands["`dagger --help`"] = (("-c", "from dagger.cli import main; main()", "--help"), 20.0)
-    for case, (arguments, limit) in commands.items():
-        figure, floor = await in_turn(sizes.repeat, _awaited(floors.python(*arguments)), _awaited(bare))
-        yield Row(case, "ms", _scaled(figure, 1e3), Target(limit), _scaled(floor, 1e3), "a bare Python start")
+        yield LeftOut("`dagger --help`", "the command is not there")
+    for case, arguments, limit in commands:
+        figure, floor = await in_turn(sizes.repeat, floors.python(*arguments), floors.python("-c", "pass"))
+        yield Row(case, "ms", _scaled(figure, 1e3), Target(limit), _scaled(floor, 1e3), "bare")
 
 
 async def later(sizes: Sizes) -> Rows:
@@ -230,7 +234,7 @@ CASES: dict[str, Callable[[Sizes], Rows]] = {
 async def _against_tasks(case: str, graph: Graph, target: Target, repeat: int, durability: str) -> Row:
     runs = _in_memory(graph) if case.startswith("in memory") else lambda: _per_node(graph, durability=durability)
     figure, floor = await in_turn(repeat, runs, functools.partial(_task, len(graph.nodes)))
-    return Row(case, "µs a node", figure, target, floor, TASKS)
+    return Row(case, "µs a node", figure, target, floor, "tasks")
 
 
 async def _task(count: int) -> float:
@@ -353,13 +357,6 @@ async def _load(path: Path) -> float:
     return time.perf_counter() - began
 
 
-def _awaited(call: Callable[[], float]) -> Callable[[], Awaitable[float]]:
-    async def run() -> float:
-        return call()
-
-    return run
-
-
 def _scaled(samples: Samples, factor: float) -> Samples:
     return Samples(tuple(value * factor for value in samples.values))
 
@@ -372,6 +369,5 @@ def _is_there(module: str, name: str) -> bool:
 
 
 def _subject(*arguments: str) -> str:
-    environment = {**os.environ, "PYTHONHASHSEED": "0"}
     command = [sys.executable, str(SUBJECT), *arguments]
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout

@@ -6,12 +6,10 @@ import gc
 import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 ROOT = Path(__file__).resolve().parent.parent
 US = 1e6
@@ -65,7 +63,7 @@ class Row:
     target: Target
     floor: Samples | None = None
     beside: str = ""
-    """What the floor is."""
+    """The floor's name in cases.FLOORS."""
     note: str = ""
 
     @property
@@ -113,20 +111,6 @@ def fresh_file() -> Iterator[Path]:
     place.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="bench-", dir=place) as folder:
         yield Path(folder) / "bench.db"
-
-
-class Stopwatch:
-    """Seconds spent inside `with`; garbage of what came before is collected first."""
-
-    seconds = 0.0
-
-    def __enter__(self) -> Self:
-        gc.collect()
-        self._began = time.perf_counter()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.seconds = time.perf_counter() - self._began
 
 
 def say(text: str) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
+from cases import FLOORS
 from measure import LeftOut, Row, Samples, Target
 
 HEADINGS = ("case", "unit", "Dagger", "floor", "ratio", "target", "met")
@@ -26,7 +27,7 @@ def cells(row: Row) -> tuple[str, ...]:
         row.case,
         row.unit,
         _spread(row.figure),
-        "–" if row.floor is None else _spread(row.floor),
+        "–" if row.floor is None else f"{row.beside} {_spread(row.floor)}",
         "–" if row.ratio is None or row.target.of == "figure" else _spread(row.ratio),
         _limit(row.target, row.unit),
         "yes" if row.is_met else "no",
@@ -49,16 +50,16 @@ def as_page(rows: Sequence[Row | LeftOut], repeat: int, seconds: float, plot: st
         "",
         "Written whole by `make bench`; figures are measured, targets are the project's own.",
         "",
-        f"{_machine()}; {repeat} turns, {seconds / 60:.0f} minutes. {_verdict(rows)}",
+        f"{_machine()}; {repeat} turns in {seconds / 60:.1f} minutes. {_verdict(rows)}",
         "",
         f"![How much of its target each case uses up]({plot})",
         "",
-        _markdown((*HEADINGS[:3], "floor", *HEADINGS[4:]), lines(rows)),
+        _markdown(HEADINGS, lines(rows)),
         "",
         "Each cell gives the median, then the lowest and the highest of all turns. A ratio is taken within each turn, so a",
         "slow moment of the machine slows both sides; a target with × is for the ratio, any other for the figure itself.",
         "",
-        "## What stands beside what",
+        "## The floors",
         "",
         *_floors(rows),
         "",
@@ -120,11 +121,8 @@ def _label(row: Row) -> str:
 
 
 def _floors(rows: Sequence[Row | LeftOut]) -> list[str]:
-    cases: dict[str, list[str]] = {}
-    for row in rows:
-        if isinstance(row, Row) and row.beside:
-            cases.setdefault(row.beside, []).append(row.case)
-    return [f"- {beside}: {'; '.join(dict.fromkeys(named))}" for beside, named in cases.items()]
+    named = {row.beside for row in rows if isinstance(row, Row)}
+    return [f"- *{name}*: {told}." for name, told in FLOORS.items() if name in named]
 
 
 def _left_out(rows: Sequence[Row | LeftOut]) -> list[str]:

@@ -14,8 +14,9 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 from flows import Holder, application, chain, layers, warm_up
 
@@ -88,7 +89,7 @@ def _peak() -> int:
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
 
 
-SUBJECTS: dict[str, Callable[..., Awaitable[None]]] = {"memory": memory, "leave": leave, "resume": resume}
+SUBJECTS: dict[str, Callable[..., Coroutine[Any, Any, None]]] = {"memory": memory, "leave": leave, "resume": resume}
 
 if __name__ == "__main__":
     asyncio.run(SUBJECTS[sys.argv[1]](*sys.argv[2:]))
