@@ -77,7 +77,7 @@ def _fresh_run_id() -> str:
 
 def _fingerprint(spec: events.Spec, definition: Definition, inputs: Mapping[str, bytes]) -> str:
     # a node's own hash stands for it: encoding 100,000 nodes anew would take longer than starting them
-    nodes = "".join([f"{node.id}={node.hash}\n" for node in definition.nodes])
+    nodes = "".join([node.hash for node in definition.nodes])
     head = msgspec.structs.replace(definition, nodes=())
     whole = msgspec.json.encode(
         [spec, head, nodes, {name: codec.canonical(inputs[name]).decode() for name in sorted(inputs)}]

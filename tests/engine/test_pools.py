@@ -13,17 +13,20 @@ class Step:
     name: str
     pools: tuple = ()
     priority: int = 0
-    order: int = 0
 
     def __lt__(self, other):
         raise AssertionError("steps are never compared")
+
+
+def add(queue, step):
+    queue.add((step, step.name), step.priority, step.pools)
 
 
 def taken(queue):
     """The names of all that could start now, in that order."""
     names = []
     while queue:
-        names.append(queue.pop().name)
+        names.append(queue.pop()[1])
     return names
 
 
@@ -31,7 +34,7 @@ def test_equal_priorities_start_in_the_order_of_becoming_ready():
     """First come, first served."""
     queue = ReadyQueue()
     for name in "abc":
-        queue.add(Step(name))
+        add(queue, Step(name))
     assert (len(queue), taken(queue)) == (3, ["a", "b", "c"])
 
 
@@ -39,7 +42,7 @@ def test_higher_priorities_come_first_and_lower_ones_last():
     """Above 0 before the plain ones, below 0 after them, ties in order."""
     queue = ReadyQueue()
     for name, priority in [("plain", 0), ("low", -1), ("high", 2), ("higher", 9), ("plain2", 0), ("high2", 2)]:
-        queue.add(Step(name, priority=priority))
+        add(queue, Step(name, priority=priority))
     assert taken(queue) == ["higher", "high", "high2", "plain", "plain2", "low"]
 
 
@@ -47,15 +50,15 @@ def test_a_pool_hands_its_slots_to_the_best_that_waits():
     """Released slots go by priority, then by the order of becoming ready."""
     queue, pool = ReadyQueue(), Pool(1)
     first = Step("first", (pool,))
-    queue.add(first)
+    add(queue, first)
     for name, priority in [("a", 0), ("b", 1), ("c", 0)]:
-        queue.add(Step(name, (pool,), priority))
+        add(queue, Step(name, (pool,), priority))
     order = []
     while queue:
-        step = queue.pop()
+        step, _ = queue.pop()
         order.append(step.name)
         assert not queue
-        queue.release(step)
+        queue.release(step.pools)
     assert order == ["first", "b", "a", "c"]
     assert (pool.free, pool.waiting) == (1, [])
 
@@ -64,15 +67,15 @@ def test_a_step_takes_all_of_its_slots_or_none():
     """Waiting for one pool it holds no slot of another."""
     queue, one, two = ReadyQueue(), Pool(1), Pool(1)
     holder, both, other = Step("holder", (two,)), Step("both", (one, two)), Step("other", (one,))
-    queue.add(holder)
-    queue.add(both)
-    queue.add(other)
-    assert [queue.pop().name, queue.pop().name] == ["holder", "other"]
+    add(queue, holder)
+    add(queue, both)
+    add(queue, other)
+    assert [queue.pop()[1], queue.pop()[1]] == ["holder", "other"]
     assert not queue
-    queue.release(holder)
+    queue.release(holder.pools)
     assert not queue
-    queue.release(other)
-    assert queue.pop() is both
+    queue.release(other.pools)
+    assert queue.pop()[0] is both
 
 
 @given(
@@ -90,11 +93,11 @@ def test_pools_are_never_overdrawn_and_nobody_is_forgotten(plan, sizes, draw):
     while waiting or queue or running:
         move = draw.choice([*(["add"] if waiting else []), *(["pop"] if queue else []), *(["end"] if running else [])])
         if move == "add":
-            queue.add(waiting.pop(0))
+            add(queue, waiting.pop(0))
         elif move == "pop":
-            running.append(queue.pop())
+            running.append(queue.pop()[0])
         else:
-            queue.release(running.pop(draw.randrange(len(running))))
+            queue.release(running.pop(draw.randrange(len(running))).pools)
             done += 1
         for pool, size in zip(pools, sizes, strict=True):
             assert 0 <= pool.free <= size

@@ -10,7 +10,7 @@ from tests.store.contract import started, succeeded
 
 from dagger.core.errors import RunNotFound, StoreError
 from dagger.core.journal import projected
-from dagger.store import writer
+from dagger.store import tables, writer
 from dagger.store.tables import FileLease, Part
 from dagger.store.writer import Writer
 
@@ -116,6 +116,7 @@ def test_the_log_is_copied_into_the_file_when_nothing_else_is_to_be_done(tmp_pat
 def test_the_log_stays_small_under_constant_load(tmp_path, monkeypatch):
     """A checkpoint comes after so many pages, and the log begins anew in its old blocks."""
     monkeypatch.setattr(writer, "CHECKPOINT_ANYWAY_FRAMES", 20)
+    monkeypatch.setattr(tables, "LOG_BYTES", 1)
     path = tmp_path / "dagger.db"
     with working(path) as one:
         lease = new_lease()

@@ -18,7 +18,6 @@ from dagger.core.graph import Node
 from dagger.core.state import State
 from dagger.engine.binding import bind
 from dagger.engine.context import AttemptContext
-from dagger.engine.pools import Pool
 from dagger.engine.threads import Threads
 from dagger.engine.timers import Timer, Timers
 from dagger.spec.action import Action, outputs
@@ -34,6 +33,10 @@ class Machine(Protocol):
 
     threads: Threads
     timers: Timers
+    now_ms: int
+
+    def tick(self) -> int:
+        """Read the clock."""
 
     def call_soon_threadsafe(self, call: Callable[[], None]) -> None:
         """Have the event loop call `call`."""
@@ -56,9 +59,10 @@ class OwnedRun(Protocol):
     @property
     def kernel(self) -> Machine: ...
     def action(self, node: Node) -> Action: ...
-    def take(self, attempt: Attempt) -> bool: ...
     def suspended(self, attempt: Attempt) -> None: ...
-    def ended(self, attempt: Attempt, event: events.StepSucceeded, blobs: Sequence[codec.Blob]) -> None: ...
+    def ended(
+        self, node: Node, event: events.StepSucceeded, blobs: Sequence[codec.Blob], attempt: Attempt | None = None
+    ) -> None: ...
     def failed(self, attempt: Attempt, error: events.Error, *, retryable: bool, now: int, duration_ms: int) -> None: ...
     def cut_off(self, attempt: Attempt) -> None: ...
     def abandoned(self, attempt: Attempt) -> None: ...
@@ -66,27 +70,78 @@ class OwnedRun(Protocol):
     def spent(self, attempt: Attempt, count: int) -> None: ...
 
 
+def begin(run: OwnedRun, step: str, node: Node, number: int, task: asyncio.Task[None]) -> Attempt | None:
+    """Start a step's action in a worker's task. Gives the attempt if its code is suspended: `proceed` is to be awaited.
+
+    Most code ends at once, and no Attempt is made for it: that would cost as much as to call and record a no-op.
+    """
+    started_ms = run.kernel.now_ms
+    context = run.context.copy()
+    attempt: Attempt | None = None
+    try:
+        action = run.action(node)
+        keywords = bind(run.state, step, node, action, run.load)
+        if not action.is_simple:
+            attempt = Attempt(run, step, node, number, started_ms, context)
+            if action.context_name is not None:
+                attempt.ctx = keywords[action.context_name] = AttemptContext(attempt, run.state, run.load)
+            if action.runs_in == "thread":
+                attempt.begin_in_thread(action, keywords)
+                return None
+        coroutine = action.function(**keywords) if action.is_async else _call(action.function, keywords)
+        if type(coroutine) is not types.CoroutineType:
+            coroutine = _returned(coroutine)
+        try:
+            yielded = context.run(coroutine.send, None)  # until the code first suspends it costs no task
+        except StopIteration as stop:  # the coroutine's own: it has returned
+            result = stop.value
+        else:
+            attempt = attempt or Attempt(run, step, node, number, started_ms, context)
+            attempt.suspend(coroutine, yielded, task)
+            return attempt
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - user code raises anything
+        (attempt or Attempt(run, step, node, number, started_ms, context)).fail(error)
+        return None
+    if attempt is not None:
+        attempt.succeed(result)
+        return None
+    blobs: list[codec.Blob] = []
+    try:
+        made = outputs(node, result, blobs)
+    except Exception as error:  # noqa: BLE001 - a user's type may raise anything while it is encoded
+        Attempt(run, step, node, number, started_ms, context).fail(error)
+        return None
+    now = run.kernel.tick()
+    event = events.StepSucceeded(at=now, step=step, attempt=number, duration_ms=now - started_ms, outputs=made)
+    run.ended(node, event, blobs)
+    return None
+
+
 class Attempt:
-    """One try of a step, from its place in the queue to its end."""
+    """One try of a step that sees its context, or whose code did not end at once."""
 
     __slots__ = ("context", "coroutine", "ctx", "cut_reason", "is_abandoned", "is_over", "node", "number",
-                 "on_released", "order", "pools", "priority", "started_ms", "step", "task", "tenure", "timer",
-                 "yielded")  # fmt: skip
+                 "on_released", "started_ms", "step", "task", "tenure", "timer", "yielded")  # fmt: skip
 
-    def __init__(self, tenure: OwnedRun, step: str, node: Node, number: int, pools: tuple[Pool, ...]) -> None:
+    def __init__(  # noqa: PLR0917 - made in `begin` only
+        self, tenure: OwnedRun, step: str, node: Node, number: int, started_ms: int, context: contextvars.Context
+    ) -> None:
         self.tenure = tenure
         self.step = step
         self.node = node
         self.number = number
         """Starts at 1."""
-        self.pools = pools
-        self.priority = node.priority
-        self.order = 0
+        self.started_ms = started_ms
+        self.context = context
         self.ctx: AttemptContext | None = None
         self.timer: Timer | None = None
         self.task: asyncio.Task[None] | None = None
         """The worker that runs it, while its code is suspended."""
         self.coroutine: Coroutine[Any, Any, Any] | None = None
+        self.yielded: Any = None
+        """What its code first waits for."""
         self.cut_reason = ""
         """Why the kernel cancelled it: it is to end, however it ends."""
         self.is_over = False
@@ -96,40 +151,12 @@ class Attempt:
         self.on_released: Callable[[], None] | None = None
         """What waits for abandoned code to end."""
 
-    def begin(self, task: asyncio.Task[None]) -> bool:
-        """Start the action in a worker's task. True: its code is suspended, and `proceed` must be awaited."""
-        tenure = self.tenure
-        self.started_ms = tenure.now_ms()
-        try:
-            action = tenure.action(self.node)
-            keywords = bind(tenure.state, self.step, self.node, action, tenure.load)
-            if action.context_name is not None:
-                self.ctx = keywords[action.context_name] = AttemptContext(self, tenure.state, tenure.load)
-            self.context = tenure.context.copy()
-            if action.runs_in == "thread":
-                self._begin_in_thread(action, keywords)
-                return False
-            coroutine = action.function(**keywords) if action.is_async else _call(action.function, keywords)
-            if type(coroutine) is not types.CoroutineType:
-                coroutine = _returned(coroutine)
-            try:
-                # until the code first suspends it costs no task; most of the time it never does
-                self.yielded = self.context.run(coroutine.send, None)
-            except StopIteration as stop:  # the coroutine's own: it has returned
-                result = stop.value
-            else:
-                self.coroutine, self.task = coroutine, task
-                tenure.suspended(self)
-                if tenure.state.halt:  # its own doing: it has spent the last token
-                    self.cut("halt")
-                return True
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # noqa: BLE001 - user code raises anything
-            self.fail(error)
-            return False
-        self.succeed(result)
-        return False
+    def suspend(self, coroutine: Coroutine[Any, Any, Any], yielded: Any, task: asyncio.Task[None]) -> None:
+        """Note that the code waits for something."""
+        self.coroutine, self.yielded, self.task = coroutine, yielded, task
+        self.tenure.suspended(self)
+        if self.tenure.state.halt:  # its own doing: it has spent the last token
+            self.cut("halt")
 
     async def proceed(self) -> None:
         """Run the suspended code to its end, in the worker's own task."""
@@ -144,7 +171,7 @@ class Attempt:
         else:
             self._ended(None, result)
 
-    def _begin_in_thread(self, action: Action, keywords: dict[str, Any]) -> None:
+    def begin_in_thread(self, action: Action, keywords: dict[str, Any]) -> None:
         tenure = self.tenure
         tenure.suspended(self)
 
@@ -247,7 +274,7 @@ class Attempt:
         )
         if self.ctx is not None:
             event = self.ctx.with_effects(event, blobs)
-        self.tenure.ended(self, event, blobs)
+        self.tenure.ended(self.node, event, blobs, self)
 
     def fail(self, error: BaseException) -> None:
         """Record the failure: decided elsewhere whether another attempt follows."""
@@ -269,7 +296,7 @@ class Attempt:
             self.ctx.close()
         if self.timer is not None:
             self.timer.cancel()
-        return self.tenure.now_ms()
+        return self.tenure.kernel.tick()
 
     def spend(self, count: int) -> None:
         """Count tokens, at once; from whichever thread."""

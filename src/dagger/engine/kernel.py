@@ -23,8 +23,9 @@ from dagger.engine.pools import Pool, ReadyQueue
 from dagger.engine.threads import THREADS, Threads
 from dagger.engine.timers import Clock, Timers
 
-SLICE_SECONDS = 0.0015
-"""How long a worker goes on before it lets the event loop turn: timers, I/O and other tasks wait no longer."""
+SLICE_MS, SLICE_STEPS = 2, 500
+"""How long, and how far, a worker goes on before it lets the event loop turn: timers, I/O and other tasks wait no
+longer. It is the engine's clock that counts, as it is read anyhow; a virtual one stands still meanwhile."""
 IDLE_WORKERS = 64
 """Workers kept for the next steps that suspend; more retire."""
 
@@ -58,6 +59,8 @@ class Kernel:
         self._failure: BaseException | None = None
         """Why the store takes nothing more."""
         self.ready = ReadyQueue()
+        self.now_ms = 0
+        """The clock as it was last read: the time, until the event loop turns."""
         self.tenures: dict[str, Tenant] = {}
         self._thread = threading.get_ident()
         self._gated: deque[tuple[int, Tenant, list[str]]] = deque()
@@ -86,31 +89,35 @@ class Kernel:
         self._workers.add(worker)
         worker.add_done_callback(self._retired)
 
+    def tick(self) -> int:
+        """Read the clock."""
+        self.now_ms = now_ms = self.clock.now_ms()
+        return now_ms
+
     async def _work(self) -> None:
         """Take and attempt steps until there are none, or until a late cancel might hit the next one."""
         task = asyncio.current_task()
         assert task is not None
-        ready, time = self.ready, self.loop.time
+        ready = self.ready
         while True:
             self._is_coming = False
-            until = time() + SLICE_SECONDS
-            attempt: Attempt | None
-            while (attempt := ready.pop()) is not None:  # type: ignore[assignment]
-                if not attempt.tenure.take(attempt):
-                    continue
+            until, left = self.tick() + SLICE_MS, SLICE_STEPS
+            while (due := ready.pop()) is not None:
+                left -= 1
                 if not self._is_coming:
                     self.wake()
-                if attempt.begin(task):
+                start, step = due
+                if (attempt := start(step, task)) is not None:
                     await attempt.proceed()
                     if task.cancelling():
                         return
-                    until = time() + SLICE_SECONDS
+                    until, left = self.tick() + SLICE_MS, SLICE_STEPS
                 elif task.cancelling():
                     return  # its code cancelled the task that it ran in
-                elif time() >= until:
+                elif not left or self.now_ms >= until:
                     self.store.flush()
                     await asyncio.sleep(0)
-                    until = time() + SLICE_SECONDS
+                    until, left = self.tick() + SLICE_MS, SLICE_STEPS
             self.store.flush()
             if len(self._idle) >= IDLE_WORKERS:
                 return

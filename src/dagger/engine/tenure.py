@@ -12,8 +12,8 @@ from dagger.core.codec import Blob
 from dagger.core.errors import ActionNotRegistered, StoreError, nearest
 from dagger.core.graph import Node
 from dagger.core.journal import Lease
-from dagger.core.state import TERMINAL, Pending, State
-from dagger.engine.attempt import Attempt
+from dagger.core.state import TERMINAL, State
+from dagger.engine.attempt import Attempt, begin
 from dagger.engine.kernel import Kernel
 from dagger.engine.pools import Pool
 from dagger.engine.timers import Timer
@@ -111,15 +111,22 @@ class Tenure:
             elif waiting.retry_at or (self.kernel.abandoned and (self.state.run_id, step) in self.kernel.abandoned):
                 self._delay(step, waiting.retry_at)
             else:
-                queue.add(self._attempt(step, waiting))
+                queue.add((self.start, step), waiting.node.priority, self._pools_of(waiting.node))
         self.kernel.wake()
         if not self._open:
             self._step_over()  # none of them is to start, and nothing else is on its way
 
-    def _attempt(self, step: str, waiting: Pending) -> Attempt:
-        action = self._actions.get(waiting.node.action)
-        pools = self._pools if action is None or action.runs_in != "thread" else self._thread_pools
-        return Attempt(self, step, waiting.node, waiting.failures + 1, pools)
+    def start(self, step: str, task: asyncio.Task[None]) -> Attempt | None:
+        """Begin a step's next attempt, unless the run halts. Gives it if its code is suspended: see attempt.begin."""
+        waiting = self.state.pending[step]
+        if self.state.halt or self._is_settled:
+            self._leave(waiting.node)
+            return None
+        return begin(self, step, waiting.node, waiting.failures + 1, task)
+
+    def _pools_of(self, node: Node) -> tuple[Pool, ...]:
+        action = self._actions.get(node.action)
+        return self._pools if action is None or action.runs_in != "thread" else self._thread_pools
 
     def action(self, node: Node) -> Action:
         """The registered action of a node. Raises ActionNotRegistered."""
@@ -130,13 +137,6 @@ class Tenure:
             message = f"node {node.id!r}: action {node.action!r} is not registered{near}"
             raise ActionNotRegistered(message) from None
 
-    def take(self, attempt: Attempt) -> bool:
-        """Whether an attempt whose turn has come may begin; a halting run begins nothing."""
-        if self.state.halt or self._is_settled:
-            self._leave(attempt)
-            return False
-        return True
-
     def suspended(self, attempt: Attempt) -> None:
         """The attempt's code did not return at once: it is journalled, and its deadline watched."""
         self._running.add(attempt)
@@ -145,14 +145,16 @@ class Tenure:
         # where the run has less time left, its own deadline cuts the attempt off
         attempt.timer = self.kernel.timers.after(attempt.node.timeout, lambda: attempt.cut("timeout"))
 
-    def ended(self, attempt: Attempt, event: events.StepSucceeded, blobs: Sequence[Blob]) -> None:
-        """An attempt succeeded."""
-        if attempt.task is not None or self._running:
+    def ended(
+        self, node: Node, event: events.StepSucceeded, blobs: Sequence[Blob], attempt: Attempt | None = None
+    ) -> None:
+        """A step succeeded; with its attempt, where one was made."""
+        if attempt is not None:
             self._running.discard(attempt)
         if not self._is_settled:
             self.record(event, blobs)
-        if attempt.pools or self._open == 1:
-            self._leave(attempt)
+        if attempt is not None or self._pools or self._open == 1:
+            self._leave(node)
         else:
             self._open -= 1  # nothing can follow but what `record` has sent on its way
 
@@ -160,7 +162,7 @@ class Tenure:
         """An attempt failed: another one follows, or the step has failed."""
         self._running.discard(attempt)
         if self._is_settled:
-            self._leave(attempt)
+            self._leave(attempt.node)
             return
         event = decide.after_failure(
             self.state,
@@ -178,7 +180,7 @@ class Tenure:
         elif isinstance(event, events.AttemptFailed):
             self._open += 1
             self._delay(attempt.step, event.retry_at)
-        self._leave(attempt)
+        self._leave(attempt.node)
 
     def cut_off(self, attempt: Attempt) -> None:
         """An attempt was cancelled because the run halts. Under a pause the step stays pending, no try counted."""
@@ -193,7 +195,7 @@ class Tenure:
                 duration_ms=now - attempt.started_ms,
             )
             self.record(event)
-        self._leave(attempt)
+        self._leave(attempt.node)
 
     def abandoned(self, attempt: Attempt) -> None:
         """An attempt's code cannot be stopped; the step's next attempt waits for it."""
@@ -258,14 +260,15 @@ class Tenure:
                 stuck.on_released = due
                 self._delayed[step] = self.kernel.timers.never(due)
                 return
-            self.kernel.ready.add(self._attempt(step, self.state.pending[step]))
+            node = self.state.pending[step].node
+            self.kernel.ready.add((self.start, step), node.priority, self._pools_of(node))
             self.kernel.wake()
 
         self._delayed[step] = self.kernel.timers.after((retry_at - self.now_ms()) / 1000, due)
 
-    def _leave(self, attempt: Attempt) -> None:
-        if attempt.pools:
-            self.kernel.ready.release(attempt)
+    def _leave(self, node: Node) -> None:
+        if pools := self._pools_of(node):
+            self.kernel.ready.release(pools)
             self.kernel.wake()
         self._open -= 1
         self._step_over()

@@ -56,7 +56,7 @@ class Action:
     """A function made ready to be called with a node's inputs."""
 
     __slots__ = ("_returns", "context_name", "decoders", "description", "explicit_schema", "function",
-                 "gathers", "is_async", "is_open", "name", "refuse", "required", "runs_in")  # fmt: skip
+                 "gathers", "is_async", "is_open", "is_simple", "name", "refuse", "required", "runs_in")  # fmt: skip
 
     def __init__(
         self,
@@ -91,6 +91,8 @@ class Action:
             message = f"action {self.name!r}: runs_in is {wanted}, not {runs_in!r}"
             raise RegistryError(message)
         self._read_signature()
+        self.is_simple = self.runs_in == "loop" and self.context_name is None
+        """Whether it runs in the loop and does not see its context."""
 
     @classmethod
     def of_object(cls, thing: NodeAction) -> Action:

@@ -47,12 +47,10 @@ def _wanted_inputs(definition: Definition) -> dict[str, bytes | None]:
             name: None if declared.default is msgspec.UNSET else bytes(declared.default)
             for name, declared in definition.inputs.items()
         }
-    wanted: dict[str, bytes | None] = {}
-    for node in definition.nodes:
-        for entry in node.inputs:
-            if node_of(entry.reference) == "inputs" and (name := Reference.parse(entry.reference).output):
-                wanted[name] = None
-    return wanted
+    # nearly all references are to other nodes: their text is looked at before it is taken apart
+    texts = [entry.reference for node in definition.nodes for entry in node.inputs]
+    texts = [text for text in texts if text.startswith("inputs") and node_of(text) == "inputs"]
+    return {name: None for text in texts if (name := Reference.parse(text).output)}
 
 
 def _mistyped(definition: Definition, given: Mapping[str, Any], texts: Mapping[str, bytes]) -> Iterator[str]:

@@ -126,6 +126,7 @@ class Writer:
                 owner = self._tables.add_owner()
                 lock = OwnerLock(self.path, owner)
             self._lock, self.owner = lock, owner
+            self._tables.grow_log()
             self._beat_at = self._monotonic() + HEARTBEAT_SECONDS
 
     @contextlib.contextmanager
