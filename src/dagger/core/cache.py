@@ -106,7 +106,7 @@ class CacheView:
             other.to_json().encode()
         )
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment]  # equal by content, so it has no hash
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {len(self)} sections>"

@@ -60,12 +60,12 @@ class AttemptContext(Context):
         self._is_over = False
 
     @property
-    def inputs(self) -> dict[str, Any]:  # type: ignore[override]
+    def inputs(self) -> dict[str, Any]:  # type: ignore[override]  # made when asked for: most code never asks
         """See Context. Decoded anew at each call."""
         return input_values(self._state, self._attempt.step, self.node, self._load)
 
     @property
-    def log(self) -> logging.LoggerAdapter[logging.Logger]:  # type: ignore[override]
+    def log(self) -> logging.LoggerAdapter[logging.Logger]:  # type: ignore[override]  # likewise
         """See Context."""
         return AttemptLog(LOGGER, {"run": self.run_id, "node": self._attempt.step, "attempt": self.attempt})
 

@@ -166,7 +166,7 @@ def _from_model(kind: type, value: object) -> object:
     validate = getattr(kind, "model_validate_json", None)
     if validate is None:
         message = f"{kind.__qualname__} cannot be made from JSON"
-        raise NotImplementedError(message)
+        raise NotImplementedError(message)  # how msgspec wants to be told: Action makes a RegistryError of it
     return validate(msgspec.json.encode(value), strict=True)
 
 
@@ -174,6 +174,6 @@ def _model_schema(kind: type) -> dict[str, Any]:
     schema = getattr(kind, "model_json_schema", None)
     if schema is None:
         message = f"{kind.__qualname__} cannot be made from JSON"
-        raise NotImplementedError(message)
+        raise NotImplementedError(message)  # how msgspec wants to be told: Action makes a RegistryError of it
     described: dict[str, Any] = schema()
     return described

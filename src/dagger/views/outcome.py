@@ -108,7 +108,7 @@ class NodeOutcomes(Sequence[NodeOutcome]):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, NodeOutcomes) and self._ordered == other._ordered
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment]  # equal by content, so it has no hash
 
     def __repr__(self) -> str:
         counts: dict[str, int] = {}
