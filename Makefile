@@ -20,7 +20,7 @@ endif
 bin := $(VENV)/bin
 .DEFAULT_GOAL := help
 .NOTPARALLEL:  # two set-ups at once would write into one folder
-.PHONY: help run test check format bench campaign constraints clean setup-run setup-dev setup-bench
+.PHONY: help run test check format bench bench-peers campaign constraints clean setup-run setup-dev setup-bench
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -43,6 +43,9 @@ format: setup-dev ## mend what ruff can mend
 
 bench: setup-bench ## measure with benchmarks/run.py
 	"$(bin)/python" benchmarks/run.py $(ARGS)
+
+bench-peers: setup-bench ## measure beside other libraries, each in its own environment under build/peers
+	"$(bin)/python" benchmarks/run_peers.py $(ARGS)
 
 campaign: setup-dev ## all tests, the long ones too: crash points, seeds
 	"$(bin)/python" -m pytest --campaign $(ARGS)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import floors
-from flows import Shape, application, chain, fan, increment, layers, seconds_of, warm_up
+from flows import Shape, application, chain, fan, increment, layers, mapped, seconds_of, warm_up
 from measure import US, LeftOut, Row, Samples, Target, fresh_file, in_turn
 
 from dagger import Dagger, Graph, Static
@@ -158,6 +158,15 @@ async def resume(sizes: Sizes) -> Rows:
     yield Row(case, "s", figure, Target(1.2, "figure"), floor, "reading")
 
 
+async def mapping(sizes: Sizes) -> Rows:
+    """One node that runs once for each item of a list."""
+    graph, count = mapped(sizes.large), sizes.large
+    for place, run in (("in memory", _in_memory(graph)), ("SQLite, async", _async(graph))):
+        per_node, floor = await in_turn(sizes.repeat, run, functools.partial(_task, count))
+        figure = _scaled(per_node, len(graph.nodes) / count)
+        yield Row(f"{place}: map, {count:,} items", "µs an item", figure, Target(2.5), floor, "tasks")
+
+
 async def many_runs(sizes: Sizes) -> Rows:
     """Many small runs at once, each durable at every node."""
     graph, count = chain(3), sizes.runs
@@ -205,11 +214,6 @@ async def starting(sizes: Sizes) -> Rows:
         yield Row(case, "ms", _scaled(figure, 1e3), Target(limit), _scaled(floor, 1e3), "bare")
 
 
-async def later(sizes: Sizes) -> Rows:
-    """What the table has no line for yet."""
-    yield LeftOut(f"map over {sizes.large:,} items", "map is not there yet")
-
-
 CASES: dict[str, Callable[[Sizes], Rows]] = {
     "memory-store": in_memory,
     "async": sqlite_async,
@@ -219,11 +223,11 @@ CASES: dict[str, Callable[[Sizes], Rows]] = {
     "memory": memory,
     "file": file_size,
     "resume": resume,
+    "map": mapping,
     "runs": many_runs,
     "start": first_step,
     "load": loading,
     "import": starting,
-    "later": later,
 }
 """By the name that `--only` takes, in the order of the table."""
 

@@ -1,4 +1,4 @@
-"""The flows that are measured: no-op actions with one input and one output, in three shapes."""
+"""The flows that are measured: no-op actions with one input and one output, in three shapes, and a map."""
 
 from __future__ import annotations
 
@@ -19,6 +19,11 @@ _STRIDES = (0, 1, 7)
 async def increment(value: int) -> int:
     """The no-op: one input, one output (not declared: its name is the default, `output`)."""
     return value + 1
+
+
+async def numbers(count: int) -> list[int]:
+    """What a map goes over."""
+    return list(range(count))
 
 
 class Holder:
@@ -74,10 +79,18 @@ def layers(depth: int, width: int) -> Graph:
     return graph
 
 
+def mapped(count: int) -> Graph:
+    """One node that gives a list, and one that calls the action for each of its items."""
+    graph = Graph("map")
+    graph.add("increment", id="each", map=graph.add("numbers", count=count))
+    return graph
+
+
 def application(store: str | Path, *graphs: Graph, holder: Holder | None = None, **config: Any) -> Dagger:
     """An application that knows the actions and the graphs."""
     app = Dagger(store, config=config)
-    app.register_action(increment)
+    for action in (increment, numbers):
+        app.register_action(action)
     if holder is not None:
         holder.join(app)
     for graph in graphs:

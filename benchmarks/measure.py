@@ -105,9 +105,8 @@ async def in_turn(repeat: int, *contenders: Contender) -> list[Samples]:
 
 
 @contextmanager
-def fresh_file() -> Iterator[Path]:
-    """A path for a SQLite file, on the disk that the project is on: /tmp may be memory."""
-    place = ROOT / "build"
+def fresh_file(place: Path = ROOT / "build") -> Iterator[Path]:
+    """A path for a SQLite file, by default on the disk that the project is on: /tmp may be memory."""
     place.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="bench-", dir=place) as folder:
         yield Path(folder) / "bench.db"

@@ -9,10 +9,14 @@ import platform
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from cases import FLOORS
-from measure import LeftOut, Row, Samples, Target
+from measure import ROOT, LeftOut, Row, Samples, Target
 
+PAGE = ROOT / "docs" / "benchmarks.md"
+SIDE_BY_SIDE = "\n## Side by side\n"
+"""Where the part begins that `make bench-peers` writes, and `make bench` leaves as it stands."""
 HEADINGS = ("case", "unit", "Dagger", "floor", "ratio", "target", "met")
 
 
@@ -48,13 +52,13 @@ def as_page(rows: Sequence[Row | LeftOut], repeat: int, seconds: float, plot: st
     return "\n".join([
         "# Benchmarks",
         "",
-        "Written whole by `make bench`; figures are measured, targets are the project's own.",
+        "Written by `make bench`, its last part by `make bench-peers`; figures are measured, targets are the project's own.",
         "",
-        f"{_machine()}; {repeat} turns in {seconds / 60:.1f} minutes. {_verdict(rows)}",
+        f"{machine()}; {repeat} turns in {seconds / 60:.1f} minutes. {_verdict(rows)}",
         "",
         f"![How much of its target each case uses up]({plot})",
         "",
-        _markdown(HEADINGS, lines(rows)),
+        markdown(HEADINGS, lines(rows), "llrrrrc"),
         "",
         "Each cell gives the median, then the lowest and the highest of all turns. A ratio is taken within each turn, so a",
         "slow moment of the machine slows both sides; a target with × is for the ratio, any other for the figure itself.",
@@ -68,7 +72,8 @@ def as_page(rows: Sequence[Row | LeftOut], repeat: int, seconds: float, plot: st
         "- Actions are `async def increment(value: int) -> int: return value + 1`: one input, one output, not declared, so that",
         "  its name is the default, `output`. A node takes what another gives as `graph.add(increment, value=before)` says it.",
         "- *fan*: one node, many that take what it gives, one that waits for all. *chain*: each takes what the one before gives.",
-        "  *layers*: each node waits for three of the layer before, and takes what one of them gives.",
+        "  *layers*: each node waits for three of the layer before, and takes what one of them gives. *map*: one node gives a",
+        "  list of numbers, another calls the action for each.",
         "- A figure is the time of `await app.execute(…)`, from the call to the report, of an application that has executed one",
         "  node before; everything a run does is in it: checks, definitions, events, limits, state, journal, report.",
         "- A case and its floor take turns in one process, the garbage of what came before collected first, after one round that",
@@ -83,6 +88,7 @@ def as_page(rows: Sequence[Row | LeftOut], repeat: int, seconds: float, plot: st
         "$ make bench                       # all of it, and this page",
         '$ make bench ARGS="--quick"        # in less than a minute, smaller, without the page',
         '$ make bench ARGS="--only serial"  # one case',
+        "$ make bench-peers                 # the last part of this page",
         "```",
         "",
     ])  # fmt: skip
@@ -90,19 +96,14 @@ def as_page(rows: Sequence[Row | LeftOut], repeat: int, seconds: float, plot: st
 
 def draw(rows: Sequence[Row | LeftOut], path: Path) -> None:
     """How much of what its target allows each case uses up, as a picture."""
-    import matplotlib as mpl
-
-    mpl.use("svg")
-    mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "dagger", "font.family": "sans-serif", "font.size": 9})
-    from matplotlib import pyplot as plt
-
+    plt = plotting()
     measured = [row for row in rows if isinstance(row, Row)]
     figure, axes = plt.subplots(figsize=(9, 0.6 + 0.3 * len(measured)))
     for place, row in enumerate(measured):
         shares, colour = row.shares, "#2f7d5b" if row.is_met else "#c0392b"
         axes.barh(place, shares.median, height=0.62, color=colour)
         axes.plot([shares.low, shares.high], [place, place], color="#333333", linewidth=1)
-        text = f"{_number(shares.median * 100)} %"
+        text = f"{number(shares.median * 100)} %"
         axes.annotate(text, (shares.high, place), (4, 0), textcoords="offset points", va="center", fontsize=8)
     axes.axvline(1.0, color="#333333", linewidth=1, linestyle="--")
     axes.set_yticks(range(len(measured)), [_label(row) for row in measured])
@@ -110,10 +111,27 @@ def draw(rows: Sequence[Row | LeftOut], path: Path) -> None:
     axes.set_xlim(0, max(1.2, *(row.shares.high for row in measured)) * 1.12)
     axes.xaxis.set_major_formatter(lambda share, _: f"{share * 100:.0f} %")
     axes.set_xlabel("of what the target allows: median, lowest to highest; less is better")
+    save(figure, path)
+
+
+def plotting() -> Any:
+    """matplotlib's pyplot, set so that the same figures give the same file."""
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "dagger", "font.family": "sans-serif", "font.size": 9})
+    from matplotlib import pyplot as plt
+
+    return plt
+
+
+def save(figure: Any, path: Path) -> None:
+    """Write a picture of horizontal bars."""
+    (axes,) = figure.axes
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(axis="y", length=0)
     figure.savefig(path, bbox_inches="tight", facecolor="white", metadata={"Date": None})
-    plt.close(figure)
+    plotting().close(figure)
 
 
 def _label(row: Row) -> str:
@@ -130,12 +148,14 @@ def _left_out(rows: Sequence[Row | LeftOut]) -> list[str]:
     return ["", "Left out: " + "; ".join(f"{row.case} ({row.reason})" for row in left) + "."] if left else []
 
 
-def _markdown(headings: Sequence[str], table: Sequence[Sequence[str]]) -> str:
-    rule = ["---"] * 2 + ["--:"] * (len(headings) - 3) + [":-:"]
+def markdown(headings: Sequence[str], table: Sequence[Sequence[str]], aligned: str) -> str:
+    """A table; `aligned` has a letter for each column: left, right, centred."""
+    rule = [{"l": "---", "r": "--:", "c": ":-:"}[letter] for letter in aligned]
     return "\n".join("| " + " | ".join(line) + " |" for line in (headings, rule, *table))
 
 
-def _machine() -> str:
+def machine() -> str:
+    """When and where this is measured."""
     now = datetime.datetime.now(datetime.UTC)
     python = f"{platform.python_implementation()} {platform.python_version()}"
     system = f"{platform.system()}, {platform.machine()}, {os.cpu_count()} CPUs"
@@ -156,17 +176,17 @@ def _verdict(rows: Sequence[Row | LeftOut]) -> str:
 
 def _limit(target: Target, unit: str) -> str:
     sign = "≥" if target.at_least else "≤"
-    return f"{sign} {_number(target.limit)} {'×' if target.of == 'ratio' else unit.split(maxsplit=1)[0]}"
+    return f"{sign} {number(target.limit)} {'×' if target.of == 'ratio' else unit.split(maxsplit=1)[0]}"
 
 
 def _spread(samples: Samples) -> str:
     if len(samples.values) == 1:
-        return _number(samples.median)
-    return f"{_number(samples.median)} ({_number(samples.low)}–{_number(samples.high)})"
+        return number(samples.median)
+    return f"{number(samples.median)} ({number(samples.low)}–{number(samples.high)})"
 
 
-def _number(value: float) -> str:
-    """Three digits that mean something."""
+def number(value: float) -> str:
+    """The value, with three digits that mean something."""
     if value >= 100:
         return f"{value:,.0f}"
     return f"{value:.3g}" if value >= 1 else f"{value:.2f}"

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import report
 from cases import CASES, Sizes
-from measure import ROOT, LeftOut, Row, say
+from measure import LeftOut, Row, say
+from report import PAGE, SIDE_BY_SIDE
 
-PAGE = ROOT / "docs" / "benchmarks.md"
 QUICK = Sizes(repeat=3, large=20_000, serial=300, runs=300, paced=100)
 
 
@@ -60,7 +60,8 @@ def write(page: Path, rows: list[Row | LeftOut], repeat: int, seconds: float) ->
     page.parent.mkdir(parents=True, exist_ok=True)
     plot = page.with_suffix(".svg")
     report.draw(rows, plot)
-    page.write_text(report.as_page(rows, repeat, seconds, plot.name), "utf-8")
+    _, heading, others = (page.read_text("utf-8") if page.exists() else "").partition(SIDE_BY_SIDE)
+    page.write_text(report.as_page(rows, repeat, seconds, plot.name) + heading + others, "utf-8")
     say(f"written: {page}, {plot}")
 
 

@@ -9,7 +9,8 @@ from tests.shapes import INPUTS, SHAPES, Ledger, application
 from dagger import MemoryStore, Static
 from dagger.core.errors import IllegalEvent
 from dagger.core.events import decode_event, encode_event
-from dagger.core.state import TERMINAL, State, fold
+from dagger.core.fold import apply, fold
+from dagger.core.state import TERMINAL, State
 from dagger.store.memory import Memory
 from dagger.store.sqlite import SqliteStore
 from dagger.testing import VirtualClock
@@ -162,7 +163,7 @@ def test_an_illegal_event_raises_and_changes_nothing(name, tmp_path):
         for event in events:
             before, state = fold(events[:length]), fold(events[:length])
             try:
-                state.apply(event)
+                apply(state, event)
             except IllegalEvent:
                 refused += 1
                 assert state == before
@@ -177,7 +178,7 @@ def test_nothing_follows_the_end(name, tmp_path):
     assert fold(events).status == SHAPES[name].status
     for event in events:
         with pytest.raises(IllegalEvent):
-            fold(events).apply(event)
+            apply(fold(events), event)
 
 
 def resume_at(name, length, journal, kind, tmp_path):
@@ -264,4 +265,4 @@ def test_an_interrupted_run_is_nobodys_to_wait_for(tmp_path):
 def test_an_empty_state_takes_only_a_beginning():
     """Before RunStarted there is no run that anything could happen to."""
     with pytest.raises(IllegalEvent):
-        State().apply(decode_event(b'{"type":"RunPaused","at":1,"reason":"x"}'))
+        apply(State(), decode_event(b'{"type":"RunPaused","at":1,"reason":"x"}'))

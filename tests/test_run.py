@@ -231,7 +231,7 @@ def test_replay_goes_on_from_a_state():
         await app.execute(Static("naps"), run_id="r")
         whole = replay(app.store, "r")
         part = replay(app.store, "r")
-        from dagger.core.state import fold
+        from dagger.core.fold import fold
 
         early = fold(recorded.event for recorded in app.store.read("r", limit=3))
         assert replay(app.store, "r", 3, early) == whole == part

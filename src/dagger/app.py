@@ -4,41 +4,40 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import sys
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
-import msgspec
-
 from dagger import address
-from dagger.core import codec, events
+from dagger.core import codec
 from dagger.core.config import RunConfig
 from dagger.core.errors import (
-    ActionNotRegistered,
     DaggerError,
-    IllegalEvent,
     InvalidState,
     RunError,
     RunExists,
-    RunLeased,
     RunNotFound,
-    StoreCorrupt,
     StoreError,
 )
-from dagger.core.journal import Lease, Store
-from dagger.core.state import TERMINAL, State
+from dagger.core.fold import apply
+from dagger.core.journal import Store
+from dagger.core.state import State
 from dagger.engine.kernel import Kernel, Tenant
+from dagger.engine.orders import cancel
 from dagger.engine.tenure import Tenure
 from dagger.engine.timers import Clock, SystemClock
 from dagger.graph import Graph
 from dagger.modes.static import Static, WorkflowSpec
 from dagger.opening import Config, Given, Opening, Seed, input_text
 from dagger.registry import Registry
-from dagger.run import Run, replay
+from dagger.run import OWNED, Run
+from dagger.spec.action import NodeAction
 from dagger.store.memory import MemoryStore
+from dagger.takeover import Takeover
 from dagger.views.report import Report
 
 RECOVER_EVERY_SECONDS = 1.0
@@ -73,10 +72,7 @@ class Dagger(Registry):
         self._recovering: asyncio.Task[None] | None = None
         self._kernel: Kernel | None = None
         self._opening: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
-        self._taking: set[str] = set()
-        """Runs that are being claimed."""
-        self._left: set[str] = set()
-        """Runs that could not be recovered here, and were told."""
+        self._takeover: Takeover | None = None
         self._reports: weakref.WeakSet[Report] = weakref.WeakSet()
         self.address = ""
         """Where another process finds it, see dagger.address; empty: the module's global that it is, if it is one."""
@@ -127,7 +123,7 @@ class Dagger(Registry):
         event, blobs = opening.event(run_id, self._clock.now_ms(), self.address or address.of(self, self._module))
         lease = kernel.store.create(event, blobs)
         state = State()
-        ready = state.apply(event)
+        ready = apply(state, event)
         tenure = Tenure(kernel, lease, state, self.actions)
         kernel.tenures[event.run_id] = tenure
         tenure.begin(ready)
@@ -178,10 +174,13 @@ class Dagger(Registry):
     ) -> list[Run]:
         """The runs that fit all of the conditions, newest first, at most `limit` (None: all)."""
         store = (await self._open()).store
-        if status not in ("running", "interrupted"):
+        if status not in (*OWNED, "interrupted"):
             return [Run(row.run_id, self) for row in store.rows(status=status, graph=graph, tags=tags, limit=limit)]
-        going = (Run(row.run_id, self) for row in store.rows(status="running", graph=graph, tags=tags, limit=None))
-        return [run for run in going if run.status == status][:limit]
+        # a process that died has not said so: what its runs are is seen by looking at their owners
+        said = OWNED if status == "interrupted" else (status,)
+        rows = (row for one in said for row in store.rows(status=one, graph=graph, tags=tags, limit=None))
+        going = (Run(row.run_id, self) for row in rows)
+        return list(itertools.islice((run for run in going if run.status == status), limit))
 
     async def get_run(self, run_id: str) -> Run:
         """The run of this id. Raises RunNotFound."""
@@ -199,80 +198,30 @@ class Dagger(Registry):
         """
         changed = RunConfig.of(config).to_dict()
         text = input_text(run_id, input)
-        tenure = await self._take_over(run_id)
-        if tenure.state.status == "paused" or changed or text is not msgspec.UNSET:
-            tenure.note(events.RunResumed(at=self._clock.now_ms(), config=changed, input=text))
-        return await self._begin(tenure)
+        await (await self.takeover()).resume(run_id, changed, text)
+        return Run(run_id, self)
 
-    async def _begin(self, tenure: Tenure) -> Run:
-        tenure.begin(tenure.state.ready())
-        await tenure.kernel.durable()
-        if tenure.done.done():
-            tenure.done.result()  # the store may have refused it: another process took the run over
-        return Run(tenure.state.run_id, self)
-
-    async def cancel_resting(self, run_id: str, reason: str) -> None:
-        """Cancel a run that nobody executes: none of its steps runs, so its actions need not be here."""
-        tenure = await self._take_over(run_id, requires_actions=False)
-        tenure.cancel(reason)
-
-    async def _take_over(self, run_id: str, *, requires_actions: bool = True) -> Tenure:
-        """The tenure of a run that nobody executes; none of its steps is begun yet."""
-        kernel = await self._open()
-        store = kernel.store
-        ending = kernel.tenures.get(run_id)
-        if ending is not None and ending.is_settled:
-            await asyncio.wait({ending.done})  # it has paused or ended, and only the disk is waited for
-        row = store.row(run_id)
-        if row is None:
-            message = f"there is no run {run_id!r} in {store.url}"
-            raise RunNotFound(message)
-        if row.status in TERMINAL:
-            message = f"run {run_id!r} is over ({row.status}): a run that is over cannot be resumed"
-            raise InvalidState(message)
-        if run_id in kernel.tenures or run_id in self._taking:
-            message = f"run {run_id!r} goes on in this application: there is nothing to resume"
-            raise InvalidState(message)
-        self._taking.add(run_id)  # two claims by one process would each raise the epoch, and fence off the other
-        try:
-            # what can refuse comes before the claim, if it can: a claimed run is this process's to finish
-            state = replay(store, run_id)
-            if requires_actions:
-                self.require_actions(pending.node for pending in state.pending.values())
-            lease = await store.claim(run_id)
-            try:
-                tenure = self._tenure_of(kernel, lease, replay(store, run_id, state.seq, state))
-            except BaseException:
-                store.give_up(lease)
-                raise
-        finally:
-            self._taking.discard(run_id)
-        return tenure
-
-    def _tenure_of(self, kernel: Kernel, lease: Lease, state: State) -> Tenure:
-        """The tenure of a run that was just claimed."""
-        if state.status in TERMINAL:
-            message = f"run {lease.run_id!r} is over ({state.status}): another process was faster"
-            raise InvalidState(message)
-        tenure = Tenure(kernel, lease, state, self.actions)
-        if state.status == "running":
-            tenure.note(events.RunRecovered(at=self._clock.now_ms()))
-        kernel.tenures[lease.run_id] = tenure
-        return tenure
+    async def takeover(self) -> Takeover:
+        """What makes this application the owner of runs that have none."""
+        await self._open()
+        assert self._takeover is not None
+        return self._takeover
 
     async def recover(self) -> list[Run]:
-        """Continue every run that a dead process left behind; those whose code is not registered here are left."""
-        recovered = []
-        for run in await self.runs(status="interrupted", limit=None):
-            try:
-                recovered.append(await self.resume(run.id))
-            except RunLeased:
-                continue  # another process was faster
-            except (ActionNotRegistered, InvalidState, StoreCorrupt, IllegalEvent) as error:
-                if run.id not in self._left:  # once: `recover=True` looks every second
-                    _LOG.warning("run %s is not recovered here: %s", run.id, error, extra={"run": run.id})
-                self._left.add(run.id)
-        return recovered
+        """Continue every run that a dead process left behind, and every parked one that is due or has orders.
+
+        Those whose code is not registered here are left.
+        """
+        takeover = await self.takeover()
+        left = [run.id for run in await self.runs(status="interrupted", limit=None)]
+        due = self._store.wakeable(self._clock.now_ms())
+        return [Run(run_id, self) for run_id in await takeover.attempt(dict.fromkeys([*left, *due]))]
+
+    def register_action(self, thing: Callable[..., Any] | NodeAction | type[NodeAction]) -> None:
+        """See Registry. Steps that waited for the action, in runs that go on here, start."""
+        super().register_action(thing)
+        for tenure in list(self._kernel.tenures.values()) if self._kernel else ():
+            tenure.recognise()
 
     # -- opening and closing -----------------------------------------------------------------------------
 
@@ -331,7 +280,7 @@ class Dagger(Registry):
                 if self._kernel is not None:
                     await self._kernel.close(InvalidState("the event loop of the run has ended; resume it"))
                     self._kernel = None
-                kernel = Kernel(self._store, self._clock, loop)
+                kernel = Kernel(self._store, self._clock, loop, self.actions)
                 try:
                     await self._store.open(kernel)
                 except BaseException:
@@ -339,6 +288,8 @@ class Dagger(Registry):
                     raise
                 kernel.committed(self._store.batch - (not self._store.is_immediate))
                 self._kernel = kernel
+                self._takeover = Takeover(kernel, self.actions, self.require_actions)
+                kernel.on_due = self._takeover.wake
                 if self._recovers:
                     self._recovering = loop.create_task(self._keep_recovering(), name="dagger-recover")
         return self._kernel
@@ -378,8 +329,8 @@ class Dagger(Registry):
 async def _give_up(tenure: Tenant | None) -> None:
     """Cancel the run of a call that was cancelled, and wait until the journal says so."""
     if tenure is not None:
-        tenure.cancel("the call that awaited the run was cancelled")
         with contextlib.suppress(DaggerError):
+            cancel(tenure, "the call that awaited the run was cancelled")
             await asyncio.shield(tenure.done)
 
 

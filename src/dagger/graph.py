@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, get_args
+from typing import Any, TypeAlias, get_args
 
 import msgspec
 
 from dagger.core.builder import GraphBuilder
 from dagger.core.config import OnFailure, RunConfig
-from dagger.core.errors import GraphError
+from dagger.core.errors import GraphError, nearest
 from dagger.core.graph import (
     DEFAULT_TIMEOUT_SECONDS,
     INPUT_TYPES,
+    ITEM,
+    Condition,
     Definition,
     Input,
+    Map,
     Node,
     NodeRef,
     Output,
+    Reuse,
     RunInput,
     RunWhen,
     depended,
@@ -25,15 +29,17 @@ from dagger.core.graph import (
 )
 from dagger.spec import graph_file
 from dagger.spec.action import NodeAction, action_of
+from dagger.spec.reuse import reuse
 from dagger.spec.schema import in_words
 from dagger.views import draw
 
 _NO_INPUTS = {
     "dependencies": "is no input: nodes to wait for are given as after=…",
     "reference": "is no input: a reference is given as the input itself, x=ref",
-    **dict.fromkeys(("when", "map", "graph", "cache"), "is a field of nodes that is not there yet"),
 }
 """Keywords of `Graph.add` that would be taken for fields of the node."""
+
+_Called: TypeAlias = str | Callable[..., Any] | NodeAction | type[NodeAction]
 
 
 class Graph(GraphBuilder):
@@ -72,12 +78,14 @@ class Graph(GraphBuilder):
         )
         _require_types(head, f"graph {name!r}")
         super().__init__(head)
+        self.nested = {}
 
     @classmethod
     def of(cls, definition: Definition) -> Graph:
         """The graph of a definition."""
         graph = cls.__new__(cls)
         GraphBuilder.__init__(graph, definition)
+        graph.nested = {}
         return graph
 
     name = property(lambda self: self._head.name, doc="The name that runs are started by.")
@@ -88,16 +96,25 @@ class Graph(GraphBuilder):
     tags = property(lambda self: self._head.tags, doc="Words to find it by.")
     config = property(lambda self: RunConfig.of(self._head.config), doc="The settings that it sets.")
 
+    item = NodeRef(ITEM, ITEM)
+    """A reference to the item, for inputs of a node with `map`."""
+    nested: dict[str, Graph]
+    """The graphs that were given to `add`, by name."""
+
     def input(self, name: str) -> NodeRef:
         """A reference to an input of the run."""
         return NodeRef("inputs", f"inputs.{name}")
 
     def add(
         self,
-        action: str | Callable[..., Any] | NodeAction | type[NodeAction],
+        action: _Called | Graph | None = None,
         *,
+        graph: Graph | str | None = None,
         id: str | None = None,
         after: NodeRef | str | Iterable[NodeRef | str] = (),
+        when: NodeRef | str | Mapping[str, Any] | None = None,
+        map: NodeRef | str | Mapping[str, Any] | None = None,
+        cache: bool | Mapping[str, Any] | None = None,
         outputs: Iterable[str] = (),
         timeout: float | None = None,
         try_count: int | None = None,
@@ -111,25 +128,31 @@ class Graph(GraphBuilder):
         inputs: Mapping[str, Any] | None = None,
         **more_inputs: Any,
     ) -> NodeRef:
-        """Add a node that calls `action`, and return a reference to what it gives.
+        """Add a node that calls `action`, or runs a graph as a child flow, and return a reference to what it gives.
 
         Inputs are references or literals; those whose name is one of this method's own go into `inputs`.
         `after`: what to wait for besides what is referred to. `timeout` in seconds. `onfailure` False: one try.
-        Raises GraphError.
+        `when`: a reference to what must be true, or `{"reference": ref, "gt": 3}`; else the node is skipped.
+        `map`: a reference to a list, or `{"reference": ref, "max_parallel": 4}`: the node runs once for each item;
+        inputs refer to it as `graph.item`. `cache`: True, or `{"key": ["url"], "ttl": "30d"}`: take an earlier
+        run's outputs where the work is the same. Raises GraphError.
         """
-        name = _action_name(action)
-        node_id = id if id is not None else self.fresh_id(name)
+        called, nested = _called(action, graph)
+        node_id = id if id is not None else self.fresh_id(*called.values())
         where = f"node {node_id!r}"
         given = _inputs(where, inputs or {}, more_inputs)
-        named = _texts(f"{where}: outputs", outputs)
+        condition, mapped = _condition(where, when), _map(where, map)
         node = Node(
             id=node_id,
-            action=name,
-            dependencies=depended(_waited_for(where, after), given),
+            **called,
+            when=condition,
+            map=mapped,
+            cache=_reuse(where, cache),
+            dependencies=depended(_waited_for(where, after), given, condition, mapped),
             inputs=given,
-            outputs=tuple(Output(output) for output in named),
+            outputs=tuple(Output(output) for output in _texts(f"{where}: outputs", outputs)),
             failure=_action_name(failure) if failure else "",
-            on_failure=on_failure or "",
+            on_failure=_policy(where, on_failure),
             description=description,
             timeout=_above_zero(where, timeout),
             try_count=_tries(where, try_count, onfailure),
@@ -137,12 +160,18 @@ class Graph(GraphBuilder):
             priority=priority,
             instructions=_texts(f"{where}: instructions", instructions),
         )
-        if node.on_failure not in {"", *get_args(OnFailure)}:
-            message = f"{where}: on_failure {on_failure!r} must be one of {', '.join(get_args(OnFailure))}"
-            raise GraphError(message)
+        return self._enter(node, nested)
+
+    def _enter(self, node: Node, nested: Mapping[str, Graph]) -> NodeRef:
+        where = f"node {node.id!r}"
         _require_types(node, where)
+        for name, graph in nested.items():
+            if self.nested.get(name, graph) is not graph:
+                message = f"{where}: there is another graph {name!r} in this one; give one of them another name"
+                raise GraphError(message)
         self.insert(node)
-        return NodeRef(node_id, node_id, named)
+        self.nested.update(nested)
+        return NodeRef(node.id, node.id, tuple(output.name for output in node.outputs))
 
     def to_yaml(self) -> str:
         """The graph as a file that `load_yaml_file` reads back."""
@@ -188,6 +217,25 @@ def _require_types(made: Node | Definition, where: str) -> None:
         raise GraphError(message) from None
 
 
+def _called(action: object, graph: object) -> tuple[dict[str, str], dict[str, Graph]]:
+    """The field that says what the node calls or runs, and the graph that was given for it, if one was."""
+    if isinstance(action, Graph) and graph is None:
+        action, graph = None, action
+    if action is None and graph is None:
+        raise GraphError("a node calls an action or runs a graph: add(action, …) or add(graph=…)")
+    if action is not None and graph is not None:
+        message = f"a node calls an action or runs a graph, not both{_HINT.format('graph')}"
+        raise GraphError(message)
+    if isinstance(graph, Graph):
+        return {"graph": graph.name}, {graph.name: graph}
+    if isinstance(graph, str):
+        return {"graph": graph}, {}
+    if graph is not None:
+        message = f"{graph!r:.80} is no graph: give its name, or the Graph"
+        raise GraphError(message)
+    return {"action": _action_name(action)}, {}
+
+
 def _action_name(action: object) -> str:
     if isinstance(action, str):
         return action
@@ -205,7 +253,7 @@ def _inputs(where: str, inputs: Mapping[str, Any], more: Mapping[str, Any]) -> t
         raise GraphError(message)
     for name in more:
         if name in _NO_INPUTS:
-            message = f"{where}: {name}= {_NO_INPUTS[name]}; an input of that name goes into inputs={{{name!r}: …}}"
+            message = f"{where}: {name}= {_NO_INPUTS[name]}{_HINT.format(name)}"
             raise GraphError(message)
     return tuple(_input(where, name, value) for name, value in {**inputs, **more}.items())
 
@@ -214,6 +262,46 @@ def _input(where: str, name: str, value: object) -> Input:
     if isinstance(value, NodeRef):
         return Input(name, value.reference)
     return Input(name, value=literal(value, f"{where}: input {name!r}"))
+
+
+_HINT = "; an input of that name goes into inputs={{'{}': …}}"
+
+
+def _condition(where: str, given: object) -> Condition | None:
+    if isinstance(given, Mapping):
+        tests = {name: literal(value, f"{where}: when: {name}") for name, value in given.items() if name != "reference"}
+        return Condition(_reference(where, "when", given.get("reference", "")), tests)
+    return None if given is None else Condition(_reference(where, "when", given))
+
+
+def _map(where: str, given: object) -> Map | None:
+    if isinstance(given, Mapping):
+        for name in given:
+            if name not in _MAP:
+                near = nearest(str(name), _MAP) or f"; it takes: {', '.join(_MAP)}"
+                message = f"{where}: map: unknown key {name!r:.80}{near}"
+                raise GraphError(message)
+        return Map(_reference(where, "map", given.get("reference", "")), given.get("max_parallel"))
+    return None if given is None else Map(_reference(where, "map", given))
+
+
+_MAP = ("reference", "max_parallel")
+
+
+def _reference(where: str, field: str, given: object) -> str:
+    """As it is written in a file."""
+    if isinstance(given, NodeRef | str):
+        return given.reference if isinstance(given, NodeRef) else given
+    itself = "; a list is given by a node, or as a run input" if isinstance(given, list | tuple) else ""
+    message = f"{where}: {field} takes a reference, not {given!r:.80}{itself}{_HINT.format(field)}"
+    raise GraphError(message)
+
+
+def _reuse(where: str, given: object) -> Reuse | None:
+    try:
+        return reuse(None if given is False else given, f"{where}: cache")
+    except ValueError as error:
+        raise GraphError(str(error) + _HINT.format("cache")) from None
 
 
 def _waited_for(where: str, after: object) -> Iterator[str]:
@@ -233,6 +321,13 @@ def _texts(where: str, given: Iterable[str]) -> tuple[str, ...]:
         message = f"{where} takes texts, not {given!r:.80}"
         raise GraphError(message)
     return tuple(given)
+
+
+def _policy(where: str, on_failure: str | None) -> str:
+    if on_failure not in (None, *get_args(OnFailure)):
+        message = f"{where}: on_failure {on_failure!r} must be one of {', '.join(get_args(OnFailure))}"
+        raise GraphError(message)
+    return on_failure or ""
 
 
 def _above_zero(where: str, seconds: float | None) -> float:

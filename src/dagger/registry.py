@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import inspect
 import types
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar, Unpack, overload
 
 from dagger.core.errors import ActionNotRegistered, GraphError, RegistryError, nearest
 from dagger.core.graph import Definition, Node
 from dagger.graph import Graph
 from dagger.spec import graph_file
-from dagger.spec.action import Action, NodeAction, RunsIn, action_of, refuse_options
+from dagger.spec.action import Action, NodeAction, action_of
 from dagger.spec.action import action as mark_action
+from dagger.spec.limits import limits, require_limits
+from dagger.spec.nesting import nested, require_nesting
+from dagger.spec.options import Options
+from dagger.spec.tools import ToolFormat, tool_schemas
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -28,30 +32,27 @@ class Registry:
     @overload
     def action(self, function: Function, /) -> Function: ...
     @overload
+    def action(self, function: str | None = None, /, **options: Unpack[Options]) -> Callable[[Function], Function]: ...
     def action(
-        self, function: str | None = None, /, *, name: str | None = None, runs_in: RunsIn | None = None
-    ) -> Callable[[Function], Function]: ...
-    def action(
-        self,
-        function: Function | str | None = None,
-        /,
-        *,
-        name: str | None = None,
-        runs_in: RunsIn | None = None,
-        **later: object,
+        self, function: Function | str | None = None, /, **options: Unpack[Options]
     ) -> Function | Callable[[Function], Function]:
         """Register a function as an action; it stays callable as plain Python. See `dagger.action`."""
-        refuse_options(later)
+        if function is not None and not isinstance(function, str):
+            self.register_action(mark_action(**options)(function))
+            return function
+        mark = mark_action(function, **options)
 
         def register(decorated: Function) -> Function:
-            self.register_action(mark_action(chosen, runs_in=runs_in)(decorated))
+            self.register_action(mark(decorated))
             return decorated
 
-        chosen: str | None = function if isinstance(function, str) else name
-        return register(function) if function is not None and not isinstance(function, str) else register
+        return register
 
     def register_action(self, thing: Callable[..., Any] | NodeAction | type[NodeAction]) -> None:
-        """Register a function, or a NodeAction. Raises RegistryError if its name is taken."""
+        """Register a function, or a NodeAction.
+
+        Raises RegistryError if its name is taken, or if it gives its pool another size than an action did before.
+        """
         found = action_of(thing)
         if found is None:
             if not callable(thing):
@@ -62,6 +63,8 @@ class Registry:
         if known is not None and known is not found:
             message = f"an action {found.name!r} is registered already; give this one another name"
             raise RegistryError(message)
+        if found.pool:
+            limits(found.pool, [*self._actions.values(), found])
         self._actions[found.name] = found
 
     def include(self, *things: object) -> None:
@@ -82,6 +85,13 @@ class Registry:
         """The registered actions by name."""
         return types.MappingProxyType(self._actions)
 
+    def tool_schemas(self, format: ToolFormat = "dagger") -> list[dict[str, Any]]:
+        """All registered actions as tools, ready for a model: `dagger`, `openai`, `anthropic` or `mcp`.
+
+        Where an action's name is none that these take, see `dagger.spec.tools.tool_name`. Raises ConfigError.
+        """
+        return tool_schemas(self._actions.values(), format)
+
     def load_yaml_file(self, path: str | Path) -> Graph:
         """Load and register the graph of a file. Raises GraphError that names every problem of it."""
         return self._registered(graph_file.read_file(path, self._actions))
@@ -89,16 +99,42 @@ class Registry:
     def load_yaml_dir(self, path: str | Path) -> list[Graph]:
         """Load and register the graphs of all `.yaml` and `.yml` files of a directory.
 
-        Raises one GraphError that names every problem of every bad file; then nothing is loaded.
+        The graphs that their nodes run are among these, or registered already. Raises one GraphError that names
+        every problem of every bad file; then nothing is loaded.
         """
-        return [self._registered(found) for found in graph_file.read_dir(path, self._actions)]
+        known = _Definitions(self._graphs)
+        return [self._registered(found) for found in graph_file.read_dir(path, self._actions, known)]
 
     def add_graph(self, graph: Graph) -> Graph:
-        """Register a graph; one of the same name is replaced: runs keep the one they were started with."""
-        definition = graph.definition
-        graph_file.check_definition(definition, self._actions)
-        self._graphs[definition.name] = graph
+        """Register a graph; one of the same name is replaced: runs keep the one they were started with.
+
+        The graphs that were given to its `add` are registered with it. Raises RegistryError if one of them has the
+        name of another.
+        """
+        family = self._family(graph)
+        definitions = {name: each.definition for name, each in family.items()}
+        for definition in definitions.values():
+            graph_file.check_definition(definition, self._actions)
+        require_nesting(definitions, {}, is_complete=False)
+        for name, each in family.items():
+            self._graphs.setdefault(name, each)
+        self._graphs[graph.name] = graph
         return graph
+
+    def _family(self, graph: Graph) -> dict[str, Graph]:
+        """A graph, those that were given to its `add`, and so on, by name. Raises RegistryError."""
+        family: dict[str, Graph] = {}
+        rest = [graph]
+        while rest:
+            each = rest.pop()
+            other = family.get(each.name) or (None if each is graph else self._graphs.get(each.name))
+            if other is not None and other is not each and other.definition != each.definition:
+                message = f"there is another graph {each.name!r}: give this one another name, or register it first"
+                raise RegistryError(message)
+            if each.name not in family:
+                family[each.name] = each
+                rest += each.nested.values()
+        return family
 
     def _registered(self, definition: Definition) -> Graph:
         """Register a graph that was checked when it was read."""
@@ -124,10 +160,47 @@ class Registry:
         ]
 
     def require_actions(self, nodes: Iterable[Node]) -> None:
-        """Raise ActionNotRegistered for the first of the nodes whose action is not here."""
+        """Raise ActionNotRegistered for the first of the nodes whose action, or failure action, is not here.
+
+        Raises RegistryError for an action that cannot be run as it says: in a pool without a size, in a process.
+        """
+        used: dict[str, None] = {}
         for node in nodes:
-            if node.action not in self._actions:
-                known = ", ".join(self._actions) or "none"
-                near = nearest(node.action, self._actions) or f"; registered: {known}"
-                message = f"node {node.id!r}: action {node.action!r} is not registered{near}"
-                raise ActionNotRegistered(message)
+            for word, action in (("action", node.action), ("failure action", node.failure)):
+                if action and action not in self._actions:
+                    known = ", ".join(self._actions) or "none"
+                    near = nearest(action, self._actions) or f"; registered: {known}"
+                    message = f"node {node.id!r}: {word} {action!r} is not registered{near}"
+                    raise ActionNotRegistered(message)
+                used[action] = None
+        for name in filter(None, used):
+            found = self._actions[name]
+            found.require_importable()
+            if found.pool:
+                require_limits(found.pool, self._actions.values())
+
+    def nested(self, graph: Definition) -> dict[str, Definition]:
+        """The graphs that a graph's nodes run as child flows, and theirs, by name.
+
+        Raises GraphError for one that is not here, that contains itself, or that is given other inputs than it takes.
+        """
+        known = _Definitions(self._graphs)
+        found = nested([graph], known)
+        require_nesting({graph.name: graph, **found}, known, is_complete=True)
+        return found
+
+
+class _Definitions(Mapping[str, Definition]):
+    """What registered graphs are at the moment: made when one is asked for."""
+
+    def __init__(self, graphs: Mapping[str, Graph]) -> None:
+        self._graphs = graphs
+
+    def __getitem__(self, name: str) -> Definition:
+        return self._graphs[name].definition
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._graphs)
+
+    def __len__(self) -> int:
+        return len(self._graphs)

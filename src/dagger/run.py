@@ -5,26 +5,36 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime
-import gc
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, Protocol
 
-from dagger.core import codec
+from dagger.core import codec, errors
 from dagger.core.cache import CacheView
 from dagger.core.config import RunConfig
-from dagger.core.errors import InvalidState, LeaseLost, RunError, RunLeased, RunNotFound
-from dagger.core.events import Recorded
+from dagger.core.errors import InvalidState, LeaseLost, RunError, RunNotFound
+from dagger.core.events import Event, OrderRefused, Recorded
 from dagger.core.journal import RunRow, Store
-from dagger.core.state import TERMINAL, State, fold
+from dagger.core.orders import AnyOrder, Cancel, Pause
+from dagger.core.state import TERMINAL, State
+from dagger.engine import orders
+from dagger.engine.ids import fresh_id
 from dagger.engine.kernel import Tenant
+from dagger.engine.replay import replay
+from dagger.takeover import Takeover
 from dagger.views.report import Report
 from dagger.views.tree import ExecutionTree
 
 POLL_SECONDS = 0.1
 """How often a run is looked at that another process executes."""
 LOOK_SECONDS = 0.02
-"""How often a run is looked at that this one does."""
+"""How often a run is looked at that this one does, and an order that is waited for."""
+TOLD = 1_000
+"""What steps tell and nobody has looked at yet: the oldest is forgotten first."""
+
+
+OWNED = ("running", "waiting")
+"""Statuses of runs that go on. They say so themselves: that the process died, others have to see."""
 
 
 class Host(Protocol):
@@ -45,8 +55,8 @@ class Host(Protocol):
     ) -> Run:
         """Continue a run."""
 
-    async def cancel_resting(self, run_id: str, reason: str) -> None:
-        """Cancel a run that nobody executes."""
+    async def takeover(self) -> Takeover:
+        """What makes the application the owner of runs that have none."""
 
 
 class Run:
@@ -61,12 +71,14 @@ class Run:
 
     @property
     def status(self) -> str:
-        """`running`, `paused`, `succeeded`, `failed`, `cancelled`, or `interrupted`: its process died."""
+        """`running`, `waiting`, `paused`, `succeeded`, `failed`, `cancelled`, or `interrupted`: its process died."""
         row = self._row()
-        if row.status != "running" or self._host.tenure(self.id) is not None:
+        if row.status not in OWNED or self._host.tenure(self.id) is not None:
             return row.status
-        # `here` without a tenure: the event loop that executed it has ended
-        return "running" if self._host.store.ownership(self.id) == "elsewhere" else "interrupted"
+        owner = self._host.store.ownership(self.id)
+        if owner == "elsewhere" or (owner == "none" and row.status == "waiting"):  # it is parked
+            return row.status
+        return "interrupted"  # `here` without a tenure: the event loop that executed it has ended
 
     @property
     def graph(self) -> str:
@@ -114,9 +126,10 @@ class Run:
             if tenure is not None:
                 with contextlib.suppress(LeaseLost):  # another process has it now: its journal is looked at
                     await asyncio.shield(tenure.done)
-                    return self._host.report(tenure.state)
+                    if tenure.state.status not in OWNED:  # else it is parked
+                        return self._host.report(tenure.state)
             status = self.status
-            if status != "running":
+            if status not in OWNED:
                 return self._host.report(self._state(), status)
             await asyncio.sleep(POLL_SECONDS)
 
@@ -131,46 +144,91 @@ class Run:
     ) -> AsyncIterator[Recorded]:
         """The run's events with a seq of at least `from_seq`, in order.
 
-        `live`: then those to come, until the run is paused or over.
+        `live`: then those to come, until the run is paused or over; and, where the run is executed in this
+        application, what its steps tell by `ctx.progress` and `ctx.emit`, with the seq 0.
         """
         after = max(from_seq - 1, 0)
-        while True:
-            is_last = not live or self.status != "running"
-            for recorded in self._host.store.read(self.id, after):
-                after = recorded.seq
-                yield recorded
-            if is_last:
-                return
-            tenure = self._host.tenure(self.id)
-            if tenure is None:
-                await asyncio.sleep(POLL_SECONDS)
-            else:  # it is executed here: look often, and at once when it is over
+        told: deque[Event] = deque(maxlen=TOLD)
+        heard: Tenant | None = None
+        try:
+            while True:
+                is_last = not live or self.status not in OWNED
+                for recorded in self._host.store.read(self.id, after):
+                    after = recorded.seq
+                    yield recorded
+                while told:
+                    yield Recorded(0, told.popleft())  # type: ignore[arg-type]
+                if is_last:
+                    return
+                tenure = self._host.tenure(self.id)
+                if tenure is None:
+                    await asyncio.sleep(POLL_SECONDS)
+                    continue
+                heard = tenure
+                heard.listeners.add(told.append)
+                # it is executed here: look often, and at once when it is over
                 await asyncio.wait({tenure.done}, timeout=LOOK_SECONDS)
+        finally:
+            if heard is not None:
+                heard.listeners.discard(told.append)
 
     async def tree(self) -> ExecutionTree:
         """The execution tree, of a run in any status."""
-        return ExecutionTree.of(self._host.store.read(self.id), is_live=self.status == "running")
+        return ExecutionTree.of(self._host.store.read(self.id), is_live=self.status in OWNED)
+
+    async def pause(self, reason: str = "") -> Report:
+        """Pause the run: what runs is cut off without counting as a try, nothing new starts, until it is resumed.
+
+        From any process, in effect within 0.5 s. Raises InvalidState if it is paused or over.
+        """
+        self._require_text(reason)
+        if (status := self.status) in {"paused", *TERMINAL}:
+            raise InvalidState(f"run {self.id!r} is {status}: it cannot be paused")
+        tenure = self._host.tenure(self.id)
+        if tenure is not None:
+            orders.pause(tenure, reason)
+        elif not await self._told(Pause(id=fresh_id(), reason=reason)):
+            await (await self._host.takeover()).pause(self.id, reason)
+        return await self.wait()
 
     async def cancel(self, reason: str = "") -> Report:
         """Cancel the run: what runs is cancelled, nothing new starts. A paused run is ended at once.
 
-        Raises InvalidState if it is over, RunLeased if another process executes it.
+        From any process, in effect within 0.5 s. Raises InvalidState if it is over.
         """
+        self._require_text(reason)
         if self.status in TERMINAL:
             message = f"run {self.id!r} is over: it {self._ended_as()}"
             raise InvalidState(message)
+        tenure = self._host.tenure(self.id)
+        if tenure is not None and not tenure.is_settled:
+            orders.cancel(tenure, reason)
+        elif tenure is not None or not await self._told(Cancel(id=fresh_id(), reason=reason)):
+            await (await self._host.takeover()).cancel(self.id, reason)
+        return await self.wait()
+
+    async def _told(self, order: AnyOrder) -> bool:
+        """Tell the process that executes the run; whether there is one that obeyed. Raises what it was refused for."""
+        store = self._host.store
+        if store.ownership(self.id) != "elsewhere":
+            return False
+        after = await store.send(self.id, order)
+        while True:
+            for recorded in store.read(self.id, after):
+                after, event = recorded.seq, recorded.event
+                if getattr(event, "order", "") != order.id:
+                    continue
+                if isinstance(event, OrderRefused):
+                    raise getattr(errors, event.error.type, RunError)(event.error.message)
+                return True
+            if store.ownership(self.id) != "elsewhere":
+                return False  # it has died or let go of the run: whoever takes it over finds the order
+            await asyncio.sleep(LOOK_SECONDS)
+
+    def _require_text(self, reason: object) -> None:
         if not codec.is_text(reason):
             message = f"run {self.id!r}: a reason is a text, not {reason!r}"
             raise RunError(message)
-        tenure = self._host.tenure(self.id)
-        if tenure is not None and not tenure.is_settled:
-            tenure.cancel(reason)
-        elif tenure is None and self._host.store.ownership(self.id) == "elsewhere":
-            message = f"run {self.id!r} is executed by another process; cancel it there"
-            raise RunLeased(message)
-        else:
-            await self._host.cancel_resting(self.id, reason)
-        return await self.wait()
 
     async def resume(self, input: object = None, config: RunConfig | Mapping[str, Any] | None = None) -> Run:
         """Continue the run: see Dagger.resume."""
@@ -195,25 +253,3 @@ class Run:
 
     def __repr__(self) -> str:
         return f"<Run {self.id}>"
-
-
-def replay(store: Store, run_id: str, after: int = 0, state: State | None = None) -> State:
-    """The state that the durable journal tells; with `state`, what follows in it."""
-    with _collector_off():
-        if state is None:
-            return fold(recorded.event for recorded in store.read(run_id, after))
-        for recorded in store.read(run_id, after):
-            state.apply(recorded.event)
-        return state
-
-
-@contextmanager
-def _collector_off() -> Iterator[None]:
-    """Replaying makes many objects that stay: looking for garbage among them would double the time."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()

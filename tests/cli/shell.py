@@ -61,7 +61,20 @@ async def spend(ctx: Context) -> None:
 
 @app.action
 async def wordy(ctx: Context) -> None:
-    ctx.log.warning("mind the step")
+    ctx.log.warning("mind the step", extra={"centimetres": 20, "payload": "secret"})
+
+
+@app.action
+async def telling(ctx: Context) -> None:
+    ctx.emit({"page": 3})
+    ctx.progress(0.5, "half way")
+    while not Path("heard").exists():
+        await asyncio.sleep(0.01)
+
+
+@app.action
+async def napping(seconds: float, ctx: Context) -> None:
+    await ctx.sleep(seconds)
 
 
 sums = Graph("ready", tags=["demo", "sums"], description="one and two", version="2")
@@ -74,7 +87,10 @@ for name, action in {"sleeping": sleepy, "blocking": blocking}.items():
     graph = Graph(name)
     graph.add(action, seconds=60, after=[graph.add(add, a=1, b=1)])
     app.add_graph(graph)
-for action in (chatty, spend, wordy):
+naps = Graph("naps")
+naps.add(napping, seconds=naps.input("seconds"))
+app.add_graph(naps)
+for action in (chatty, spend, wordy, telling):
     graph = Graph(action.__name__)
     graph.add(action)
     app.add_graph(graph)

@@ -71,6 +71,20 @@ def test_with_an_application_the_nodes_inputs_are_compared_with_the_actions_para
     assert shell("validate", "bad.yaml").code == 0
 
 
+def test_the_item_of_a_map_is_given_to_the_action_too(shell, home):
+    """To the one parameter that nothing else goes to, or as `item`."""
+    (home / "maps.yaml").write_text(
+        "name: maps\nnodes:\n"
+        "  - {id: one, action: add, map: inputs.many, inputs: {b: {value: 1}}}\n"
+        "  - {id: two, action: add, map: inputs.many, inputs: {a: item, b: item}}\n"
+        "  - {id: three, action: add, map: inputs.many, inputs: {a: {value: 1}, b: {value: 1}}}\n"
+    )
+
+    assert shell("validate", "maps.yaml", "--app", "flows.py").err.splitlines() == [
+        "maps.yaml:5: node 'three': action 'add' has no parameter 'item'; it takes: a, b"
+    ]
+
+
 def test_problems_come_as_json(shell, home):
     """File, line, kind and message of each."""
     (home / "bad.yaml").write_text(BAD)

@@ -2,15 +2,20 @@
 
 import asyncio
 import io
+import json
 import re
 import sys
+from datetime import datetime
 
 import pytest
+from msgspec import Raw
 
 from dagger.cli import live
+from dagger.cli.exits import Left
 from dagger.cli.progress import Progress
 from dagger.core import events
 from dagger.core.graph import Definition, Node
+from dagger.views.log import JsonFormatter
 
 ERROR = events.Error("ValueError", "no\n  good")
 DONE = events.StepSucceeded(at=0, step="a", duration_ms=1200)
@@ -34,6 +39,20 @@ DONE = events.StepSucceeded(at=0, step="a", duration_ms=1200)
             events.LimitReached(at=0, limit="max_tokens", value=10, policy="pause"),
             "limit      max_tokens of 10 used up",
         ),
+        (
+            events.AttemptFailed(at=0, step="a", attempt=2, error=ERROR, failure="mend"),
+            "failed     a: attempt 2: ValueError: no good; mend handles it",
+        ),
+        (
+            events.StepSucceeded(at=0, step="a:failure", duration_ms=3, recovers={}),
+            "recovered  a by its failure action in 3 ms",
+        ),
+        (events.StepSucceeded(at=0, step="a", reused="r1"), "reused     a from run r1"),
+        (events.Emitted(at=0, step="a", value=Raw(b'{"x": 1}')), 'emitted    a: {"x": 1}'),
+        (events.NodeAdded(at=0, node=Node(id="n", action="x")), "added      n"),
+        (events.RunWaiting(at=0, reason="waits for a person"), "waits      for a person"),
+        (events.RunWaiting(at=0, reason="to try again", wake_at=5, is_active=True), None),
+        (events.RunParked(at=0, reason="for a person"), None),
         (events.StepStarted(at=0, step="a", attempt=1), None),
     ],
 )
@@ -76,6 +95,25 @@ def test_a_stderr_that_nobody_reads_does_not_stop_the_run(monkeypatch):
         lines.tell(DONE)
 
 
+def test_how_far_steps_are_is_told_once_a_second(capsys):
+    """The last they said."""
+    with live.Lines() as lines:
+        for fraction in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6):
+            lines.tick(progress_of(told("a", fraction, "page\n3")))
+
+    assert capsys.readouterr().err.splitlines() == ["progress   a: 10% page 3", "progress   a: 50% page 3"]
+
+
+def test_who_has_said_nothing_since_is_not_told_again(capsys):
+    """However long it takes."""
+    progress = progress_of(told("a", 0.5))
+    with live.Lines() as lines:
+        for _ in range(12):
+            lines.tick(progress)
+
+    assert capsys.readouterr().err.splitlines() == ["progress   a: 50%"]
+
+
 def test_quiet_is_silent_unless_something_is_bad(capsys):
     """Why a run failed is always said."""
     with live.Silent() as silent:
@@ -109,6 +147,19 @@ def test_a_log_gets_a_record_for_each_step(caplog):
     assert [record.levelname for record in caplog.records] == ["INFO", "INFO", "INFO", "ERROR"]
 
 
+def test_a_log_tells_how_far_steps_are_and_hides_what_they_emit(caplog):
+    """A value may be secret: it is the debug level's."""
+    caplog.set_level("DEBUG")
+    with live.Logged("r") as logged:
+        logged.tell(events.Emitted(at=0, step="a", value=Raw(b'"secret"')))
+        logged.tick(progress_of(told("a", 0.25, "page 3")))
+
+    emitted, progressed = caplog.records
+    assert (emitted.levelname, emitted.getMessage(), emitted.node) == ("DEBUG", "step a: emitted a value", "a")
+    assert json.loads(JsonFormatter().format(emitted))["payload"] == "secret"
+    assert (progressed.levelname, progressed.getMessage()) == ("INFO", "step a: 25% page 3")
+
+
 class Screen(io.StringIO):
     """stderr, as a terminal."""
 
@@ -116,6 +167,10 @@ class Screen(io.StringIO):
 
     def isatty(self):
         return True
+
+
+def told(step, fraction, note=""):
+    return events.Progressed(at=0, step=step, fraction=fraction, note=note)
 
 
 def progress_of(*journal):
@@ -166,12 +221,47 @@ def test_a_terminal_shows_counts_and_names(screen):
     assert "n2, n3, n4, n5, n6, n7, n8, n9 and 2 more" in shown
 
 
+def test_a_terminal_shows_how_far_steps_are(screen):
+    """The first few that tell; with a bar, and their own words."""
+    steps = [told(f"n{number}", number / 10, "of ten") for number in range(7)]
+
+    shown = screen()
+    with live.Terminal() as terminal:
+        terminal.tell(events.Emitted(at=0, step="n0", value=Raw(b"[1]")))
+        terminal.tick(progress_of(*steps))
+
+    lines = plain(shown.getvalue()).replace("\r", "\n").splitlines()
+    assert "emitted    n0: [1]" in lines
+    rows = [line.split() for line in lines if "of ten" in line]
+    assert [row[0] for row in rows][:5] == ["n0", "n1", "n2", "n3", "n4"]
+    assert {row[0] for row in rows[5:]} <= {"n0", "n1", "n2", "n3", "n4"}  # the last picture is drawn twice
+    assert rows[3][-3:] == ["30%", "of", "ten"]
+    assert rows[3][1].startswith("━" * 5)
+
+
+def test_a_terminal_shows_what_a_run_waits_for(screen):
+    """And when it goes on by itself."""
+    wake_at = datetime(2099, 1, 2, 3, 4).astimezone()
+    waits = events.RunWaiting(at=0, reason="1 step sleeps", wake_at=int(wake_at.timestamp() * 1000))
+
+    shown = screen()
+    with live.Terminal() as terminal:
+        terminal.tick(progress_of(waits))
+        terminal.tick(progress_of(waits, events.RunWoken(at=1)))
+
+    waiting, woken = plain(shown.getvalue()).split("demo", 2)[1:]
+    assert "1 step sleeps; goes on at 2099-01-02 03:04" in waiting
+    assert "sleeps" not in woken
+
+
 def test_a_narrow_terminal_is_not_overrun(screen, monkeypatch):
     """Nothing wraps: a picture that did could not be renewed in place."""
     monkeypatch.setenv("COLUMNS", "30")
     shown = screen()
     with live.Terminal() as terminal:
-        terminal.tick(progress_of(*(events.StepStarted(at=0, step=f"n{n}", attempt=1) for n in range(9))))
+        running = [events.StepStarted(at=0, step=f"n{n}", attempt=1) for n in range(9)]
+        rest = events.RunWaiting(at=0, reason="for a very long time")
+        terminal.tick(progress_of(*running, told("n1", 0.5, "a note of some length, and more"), rest))
 
     assert max(map(len, plain(shown.getvalue()).replace("\r", "\n").splitlines())) <= 30
 
@@ -206,8 +296,10 @@ class Going:
 
     id = "r"
 
-    def __init__(self, journal=()):
+    def __init__(self, journal=(), live=(), owner="here"):
         self.journal = list(journal)
+        self.live = live
+        self.owner = owner
         self.ended = asyncio.Event()
         self.cancelled_for = None
 
@@ -218,6 +310,14 @@ class Going:
     async def cancel(self, reason):
         self.cancelled_for = reason
         self.ended.set()
+
+    async def events(self, from_seq):
+        for event in self.live:
+            yield events.Recorded(0, event)
+        await self.ended.wait()
+
+    def ownership(self, run_id):
+        return self.owner
 
     def read(self, run_id, after, limit):
         for seq, event in list(enumerate(self.journal, 1))[after : after + limit]:
@@ -245,7 +345,7 @@ def test_everything_is_told_before_the_report_is_given():
 
     async def main():
         run, display = Going([DONE] * 1000), Heard()
-        following = asyncio.ensure_future(live.follow(run, run.read, display, Progress(), asyncio.Event()))
+        following = asyncio.ensure_future(live.follow(run, run, display, Progress(), asyncio.Event()))
         await asyncio.sleep(0)
         run.journal += [DONE] * 234
         run.ended.set()
@@ -261,7 +361,7 @@ def test_what_was_known_is_not_told_again():
         run, display, progress = Going([DONE] * 10), Heard(), Progress()
         progress.seq = 7
         run.ended.set()
-        await live.follow(run, run.read, display, progress, asyncio.Event())
+        await live.follow(run, run, display, progress, asyncio.Event())
         return len(display.events)
 
     assert asyncio.run(main()) == 3
@@ -273,7 +373,36 @@ def test_to_stop_is_to_cancel_the_run():
     async def main():
         run, display, stop = Going(), Heard(), asyncio.Event()
         stop.set()
-        report = await live.follow(run, run.read, display, Progress(), stop)
+        report = await live.follow(run, run, display, Progress(), stop)
         return report, run.cancelled_for, display.said
 
     assert asyncio.run(main()) == ("the report", "Ctrl-C", ["cancelling the run; Ctrl-C again leaves at once"])
+
+
+def test_a_run_of_another_process_is_not_cancelled():
+    """Only the command ends that looked on."""
+
+    async def main():
+        run, stop = Going(owner="elsewhere"), asyncio.Event()
+        stop.set()
+        with pytest.raises(Left, match="run r goes on in another process: only this command was ended"):
+            await live.follow(run, run, Heard(), Progress(), stop)
+        return run.cancelled_for
+
+    assert asyncio.run(main()) is None
+
+
+def test_what_steps_tell_live_is_told():
+    """It has no place in the journal, and takes nobody else's."""
+    emitted = events.Emitted(at=0, step="a", value=Raw(b"1"))
+
+    async def main():
+        run, display, progress = Going([DONE] * 3, live=[told("a", 0.5), emitted]), Heard(), Progress()
+        run.ended.set()
+        await live.follow(run, run, display, progress, asyncio.Event())
+        return display.events, progress.seq
+
+    heard, seq = asyncio.run(main())
+    assert seq == 3
+    assert [event.type for event in heard if event != DONE] == ["Progressed", "Emitted"]
+    assert heard.count(DONE) == 3

@@ -1,6 +1,8 @@
 """dagger.cli.looking: `dagger runs`, `show` and `events`."""
 
 import json
+import signal
+from datetime import datetime
 
 import pytest
 from tests.cli.shell import finish, marker, run_ids, wait_for
@@ -160,6 +162,40 @@ def test_the_journal_is_printed_line_by_line(three):
     assert three("events", "one").out.startswith('{"seq":1,"type":"RunStarted",')
 
 
+def test_the_journal_is_printed_from_any_event_on(three):
+    """SEQ itself included; behind the end there is nothing."""
+    assert [json.loads(line)["seq"] for line in three("events", "one", "--from", "2").out.splitlines()] == [2, 3]
+    assert three("events", "one", "--from", "4").out == ""
+    assert three("events", "one", "--from", "-1").code == 2
+
+
+@pytest.mark.parametrize("run", ["one", "two"])
+def test_to_follow_what_goes_no_further_is_to_read_it(three, run):
+    """A run that is over, or paused."""
+    typed = three("events", run, "-f")
+
+    assert (typed.code, typed.out) == (0, three("events", run).out)
+
+
+def test_a_run_that_goes_on_elsewhere_is_followed_to_its_end(home, begin):
+    """Each event is told when it is there, through a pipe too."""
+    owner = begin("run", "sleeping", "--app", "flows.py", "--run-id", "mine")
+    wait_for(marker(home), owner)
+
+    follower = begin("events", "mine", "--follow")
+    told = [json.loads(follower.stdout.readline())["type"] for _ in range(3)]
+    owner.send_signal(signal.SIGINT)
+    rest = finish(follower)
+
+    assert told == ["RunStarted", "StepSucceeded", "StepStarted"]
+    assert [json.loads(line)["type"] for line in rest.out.splitlines()] == [
+        "CancelRequested",
+        "StepCancelled",
+        "RunEnded",
+    ]
+    assert (rest.code, rest.err) == (0, "")
+
+
 def test_a_run_that_goes_on_elsewhere_can_be_looked_at(shell, home, begin):
     """Reading disturbs nobody; a killed one shows as interrupted."""
     owner = begin("run", "sleeping", "--app", "flows.py", "--run-id", "mine")
@@ -174,3 +210,23 @@ def test_a_run_that_goes_on_elsewhere_can_be_looked_at(shell, home, begin):
     assert "status   interrupted" in shell("show", "mine").out.splitlines()
     assert shell("show", "mine").out.splitlines()[-1].split()[:2] == ["sleepy", "interrupted"]
     assert shell("show", "mine", "--json").json["status"] == "interrupted"
+
+
+def test_a_run_that_waits_says_what_for_and_until_when(shell, home, begin):
+    """In the list, in the one run's, and in JSON."""
+    owner = begin("run", "naps", "--app", "flows.py", "-i", "seconds=3600", "--run-id", "mine")
+    wait_for(lambda: '"waiting"' in shell("runs", "--json").out, owner)
+
+    (row,) = shell("runs", "--json").json
+    heads, line = shell("runs").out.splitlines()
+    shown = shell("show", "mine").out.splitlines()
+
+    slept = datetime.fromisoformat(row["wake_at"]) - datetime.fromisoformat(row["started_at"])
+    assert 3600 <= slept.total_seconds() < 3700
+    assert "napping" in row["reason"]
+    assert heads.endswith("why")
+    assert row["reason"] in line
+    assert "; goes on at " in line
+    assert f"why      {row['reason']}" in shown
+    assert [part for part in shown if part.startswith("goes on  ")]
+    assert "steps    1 waiting" in shown

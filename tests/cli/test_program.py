@@ -16,7 +16,20 @@ def test_help_shows_every_command_an_example_and_the_exit_codes(shell):
     typed = shell("--help")
 
     assert typed.code == 0
-    for word in ("run", "resume", "runs", "show", "events", "graph", "validate", "ls", "schema"):
+    for word in (
+        "run",
+        "resume",
+        "pause",
+        "cancel",
+        "runs",
+        "show",
+        "events",
+        "graph",
+        "validate",
+        "ls",
+        "schema",
+        "tools",
+    ):
         assert f"\n  {word} " in typed.out
     assert "dagger run pipeline.yaml --app flows.py -i x=10 -i y=20" in typed.out
     assert "Exit codes: 0 success, 1 the run failed" in typed.out

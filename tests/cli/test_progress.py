@@ -1,14 +1,21 @@
 """dagger.cli.progress: how far a run is, told event by event."""
 
 import pytest
+from msgspec import Raw
 
-from dagger.cli.progress import Progress
+from dagger.cli.progress import PACE_TICKS, Pace, Progress
 from dagger.core import events
 from dagger.core.graph import Definition, Node
 
 ERROR = events.Error("ValueError", "no")
 TWO = (Node(id="a", action="x"), Node(id="b", action="x"))
-BEGUN = events.RunStarted(at=0, run_id="r", spec=events.Spec("static", "g"), graph=Definition(name="g", nodes=TWO))
+BEGUN = events.RunStarted(
+    at=0,
+    run_id="r",
+    spec=events.Spec("static", "g"),
+    graph=Definition(name="g", nodes=TWO),
+    graphs={"inner": Definition(name="inner", nodes=(*TWO, Node(id="c", action="x")))},
+)
 
 
 def after(*journal):
@@ -22,7 +29,7 @@ def told(progress):
     return {
         name: value if isinstance(value, int) else list(value)
         for name, value in vars(progress).items()
-        if value and name not in ("graph", "stuck", "seq", "total")
+        if value and name not in ("graph", "graphs", "stuck", "seq", "total")
     }
 
 
@@ -33,6 +40,9 @@ failed = events.StepFailed(at=0, step="a", attempt=1, error=ERROR, policy="conti
 spent = events.TokensSpent(at=0, step="a", count=5)
 done = events.StepSucceeded(at=0, step="a")
 asks = events.WaitOpened(at=0, step="a", key="review:1", kind="review")
+half = events.Progressed(at=0, step="a", fraction=0.5)
+handled = events.AttemptFailed(at=0, step="a", attempt=1, error=ERROR, failure="mend")
+recovered = events.StepSucceeded(at=0, step="a:failure", recovers={})
 answered = events.WaitAnswered(at=0, step="a", key="review:1")
 
 
@@ -63,6 +73,13 @@ answered = events.WaitAnswered(at=0, step="a", key="review:1")
         ([started, events.WaitOpened(at=0, step="a", key="m", kind="memo"), answered], {"running": ["a"]}),
         ([started, events.RunRecovered(at=0)], {}),
         ([started, events.RunPaused(at=0, reason="")], {}),
+        ([half], {"progressed": ["a"]}),
+        ([started, half, done], {"succeeded": 1}),
+        ([started, half, retried], {"retrying": ["a"]}),
+        ([started, half, events.RunPaused(at=0, reason="")], {}),
+        ([handled], {}),
+        ([handled, recovered], {"succeeded": 2}),
+        ([handled, failed], {"failed": 1}),
     ],
 )
 def test_progress_is_what_the_journal_tells(journal, expected):
@@ -75,3 +92,58 @@ def test_steps_that_steps_add_are_counted():
     progress = after(events.StepSucceeded(at=0, step="a", nodes=(Node(id="c", action="x"),)))
 
     assert (progress.ended, progress.total, progress.seq, progress.graph) == (1, 3, 2, "g")
+
+
+@pytest.mark.parametrize(
+    ("event", "total"),
+    [
+        (events.ScopeOpened(at=0, step="a", items=Raw(b"[1,2,3,4]"), count=4), 6),
+        (events.ScopeOpened(at=0, step="a", graph="inner"), 5),
+        (events.ScopeOpened(at=0, step="a/0", graph="inner"), 5),
+        (events.NodeAdded(at=0, node=Node(id="c", action="x")), 3),
+        (handled, 3),
+    ],
+)
+def test_steps_that_come_up_are_counted(event, total):
+    """Of child flows, of orders, of failures that have an action."""
+    assert after(event).total == total
+
+
+WAITS = events.RunWaiting(at=0, reason="1 step sleeps", wake_at=9)
+
+
+@pytest.mark.parametrize(
+    ("journal", "rest"),
+    [
+        ([WAITS], WAITS),
+        ([WAITS, events.RunWoken(at=0)], None),
+        ([WAITS, events.RunRecovered(at=0)], None),
+        ([WAITS, events.RunPaused(at=0, reason="")], None),
+        ([WAITS, events.CancelRequested(at=0)], None),
+    ],
+)
+def test_a_run_rests_until_something_happens(journal, rest):
+    """Why, and until when, is what its last event says."""
+    assert after(*journal).rest == rest
+
+
+def test_what_is_told_live_has_no_place_in_the_journal():
+    """Reading goes on where it was."""
+    progress = after(started)
+    progress.apply(events.Recorded(0, half))
+
+    assert progress.seq == 2
+
+
+def test_the_pace_is_kept_step_by_step():
+    """Who is new is told of at once, who has moved at the next second, who has not never."""
+    progress, pace = after(half), Pace()
+    other, more = (events.Progressed(at=0, step=step, fraction=0.7) for step in ("b", "a"))
+
+    assert pace.moved(progress) == [half]
+    progress.apply(events.Recorded(0, other))
+    progress.apply(events.Recorded(0, more))
+    assert pace.moved(progress) == [other]
+    assert [pace.moved(progress) for _ in range(2 * PACE_TICKS)].count([]) == 2 * PACE_TICKS - 1
+    assert pace.moved(after()) == []
+    assert pace.moved(progress) == [more, other]

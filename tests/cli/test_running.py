@@ -36,6 +36,31 @@ def test_json_is_the_report_and_nothing_else_is_on_stdout(shell):
     assert "printed by the action" in typed.err
 
 
+def test_what_steps_tell_of_themselves_is_shown_at_once(home, begin):
+    """How far they are, and values that they show; neither is on stdout."""
+    running = begin("run", "telling", "--app", "flows.py")
+    told = [running.stderr.readline() for _ in range(2)]
+    (home / "heard").touch()
+
+    assert sorted(told) == ['emitted    telling: {"page":3}\n', "progress   telling: 50% half way\n"]
+    assert finish(running).out == ""
+
+
+def test_what_steps_tell_leaves_json_alone(shell, home):
+    """It is for people."""
+    (home / "heard").touch()
+
+    typed = shell("run", "telling", "--app", "flows.py", "--json")
+
+    assert typed.json["status"] == "succeeded"
+    assert "emitted" in typed.err
+
+
+def test_a_run_that_sleeps_is_waited_for(shell):
+    """The command stays until it is over."""
+    assert shell("run", "naps", "--app", "flows.py", "-i", "seconds=0.1").code == 0
+
+
 def test_what_an_action_prints_stays_on_stdout_otherwise(shell):
     """Without --json nobody's output is taken away."""
     assert shell("run", "chatty", "--app", "flows.py").out.splitlines()[0] == "printed by the action"
@@ -243,6 +268,18 @@ def test_a_log_in_json_takes_the_place_of_the_progress(shell):
     assert {line["run"] for line in lines} == set(run_ids(shell))
     assert lines[0]["message"].startswith("step fragile: attempt 1 failed")
     assert lines[-1]["message"].startswith("go on:   dagger resume ")
+
+
+def test_a_line_of_the_log_says_whose_it_is(shell):
+    """Run, node and attempt, then what the call itself adds; a payload is the debug level's."""
+    lines = map(
+        json.loads, shell("run", "wordy", "--app", "flows.py", "--log", "json", "--run-id", "mine").err.splitlines()
+    )
+
+    line = next(line for line in lines if line["level"] == "warning")
+    assert list(line) == ["time", "level", "logger", "message", "run", "node", "attempt", "centimetres"]
+    assert (line["message"], line["run"], line["node"], line["attempt"]) == ("mind the step", "mine", "wordy", 1)
+    assert line["centimetres"] == 20
 
 
 def test_a_paused_run_goes_on_in_another_process_and_folder(shell, home, tmp_path_factory):

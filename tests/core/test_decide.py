@@ -4,7 +4,8 @@ import pytest
 
 from dagger.core import decide, events
 from dagger.core.graph import Definition, Node
-from dagger.core.state import State, fold
+from dagger.core.fold import apply, fold
+from dagger.core.state import State
 
 ERROR = events.Error("ValueError", "no")
 
@@ -76,7 +77,7 @@ def test_skip_takes_one_doomed_step_at_a_time():
     """With its reason; None when there is none."""
     state = state_of(node("a", on_failure="continue"), node("b", dependencies=("a",)))
     assert decide.skip(state, 1) is None
-    state.apply(events.StepFailed(at=2_000, step="a", attempt=1, error=ERROR, policy="continue"))
+    apply(state, events.StepFailed(at=2_000, step="a", attempt=1, error=ERROR, policy="continue"))
     assert decide.skip(state, 3) == events.StepSkipped(at=3, step="b", reason="'a' failed")
 
 

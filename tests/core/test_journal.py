@@ -4,7 +4,7 @@ import pytest
 
 from dagger.core import events
 from dagger.core.graph import Definition
-from dagger.core.journal import Lease, RunRow, is_owned, projected
+from dagger.core.journal import ORDERED, PROJECTED, RELEASING, Lease, RunRow, projected
 
 STARTED = events.RunStarted(
     at=5,
@@ -30,6 +30,9 @@ def test_a_beginning_makes_the_row():
     ("event", "status", "reason"),
     [
         (events.RunPaused(at=9, reason="why"), "paused", "why"),
+        (events.RunWaiting(at=9, reason="sleep"), "waiting", "sleep"),
+        (events.RunParked(at=9, reason="sleep"), "waiting", "sleep"),
+        (events.RunWoken(at=9), "running", ""),
         (events.RunResumed(at=9), "running", ""),
         (events.RunRecovered(at=9), "running", ""),
         (events.CancelRequested(at=9, reason="x"), "running", ""),
@@ -49,13 +52,27 @@ def test_step_events_leave_the_row_alone():
     assert projected(None, events.StepSucceeded(at=9, step="s")) is None
 
 
-@pytest.mark.parametrize("status", ["running", "paused", "succeeded", "failed", "cancelled"])
-def test_only_running_runs_need_an_owner(status):
-    """Paused and finished runs are anybody's."""
-    assert is_owned(RunRow(run_id="r", mode="m", graph="g", status=status)) is (status == "running")
+@pytest.mark.parametrize("kind", [events.RunWaiting, events.RunParked])
+def test_only_a_waiting_run_says_when_it_goes_on(kind):
+    """Whatever comes next, the time is gone."""
+    waiting = projected(ROW, kind(at=9, reason="sleep", wake_at=100))
+    assert waiting.wake_at == 100
+    for event in (events.RunWoken(at=10), events.CancelRequested(at=10), events.RunPaused(at=10, reason="r")):
+        assert projected(waiting, event).wake_at is None
+
+
+def test_what_gives_up_a_lease_can_change_the_row():
+    """Who looks at PROJECTED events only misses none."""
+    assert RELEASING < PROJECTED
+
+
+def test_every_event_that_an_order_becomes_names_it():
+    """ORDERED lists the events that have an `order`."""
+    assert {kind for kind in events.AnyEvent.__args__ if "order" in kind.__struct_fields__} == ORDERED
 
 
 def test_a_lease_begins_with_nothing_appended():
     """Key, epoch and row are its own."""
     lease = Lease("r", 3, 2, ROW)
-    assert (lease.run_id, lease.key, lease.epoch, lease.row, lease.events, lease.blobs) == ("r", 3, 2, ROW, [], [])
+    assert (lease.run_id, lease.key, lease.epoch, lease.row) == ("r", 3, 2, ROW)
+    assert (lease.events, lease.blobs, lease.orders) == ([], [], [])

@@ -329,7 +329,7 @@ def test_cancelling_a_paused_run_runs_nothing(store, tmp_path):
 def test_a_cancelled_run_stays_cancelled_if_its_process_dies_first():
     """CancelRequested in the journal: whoever takes the run over ends it, without a wait for delayed steps."""
     from dagger.core import events
-    from dagger.core.state import fold
+    from dagger.core.fold import fold
 
     story = Story(config={"retry_strategy": {"linear": {"delay_secs": 5000}}})
     story.graph.add("boom", id="bad")

@@ -11,10 +11,10 @@ import msgspec
 import pydantic
 import pytest
 
-from dagger import Context, Dagger, NodeAction, action
+from dagger import Context, NodeAction, action
 from dagger.core import codec
 from dagger.core.errors import InputInvalid, OutputInvalid, RegistryError
-from dagger.core.graph import Node, Output
+from dagger.core.graph import Node, Output, Reuse
 from dagger.spec.action import Action, action_of, argument, outputs, refuse_missing
 
 NODE = Node(id="n", action="act")
@@ -312,11 +312,12 @@ def untold(x: complex):
         (lambda: action(stars), "action 'stars': inputs are bound by name, so *x cannot be a parameter"),
         (lambda: action(unknown), "action 'unknown': an annotation names what is not there at run time"),
         (lambda: action(untold), "action 'untold': parameter 'x' cannot be made from JSON"),
-        (lambda: action("a", runs_in="process")(lambda: 1), "action 'a': runs_in is 'loop' or 'thread', not 'process'"),
-        (lambda: action("a", runs_in="thread")(_async), "action 'a': runs_in is 'loop', as it is async, not 'thread'"),
+        (lambda: action("a", runs_in="cloud")(lambda: 1), "'a': runs_in is 'loop', 'thread' or 'process', not 'cloud'"),
+        (lambda: action("a", runs_in="thread")(_async), "runs_in is 'loop' or 'process', as it is async, not 'thread'"),
+        (lambda: action("a", runs_in="process")(lambda: 1), "action 'a': runs_in='process' needs a function that can"),
         (lambda: action(Plain().method), "cannot be marked as an action; wrap it in a function"),
     ],
-    ids=range(7),
+    ids=range(8),
 )
 def test_what_cannot_be_an_action_is_refused_at_registration(make, told):
     """With the parameter and the reason."""
@@ -428,21 +429,140 @@ def test_only_defaults_that_an_input_could_be_are_in_its_schema():
     }
 
 
-@pytest.mark.parametrize("option", ["effect", "probe", "compensate", "concurrency", "pool", "rate", "cache", "version"])
-def test_options_that_are_not_there_yet_are_told(option):
-    """At the decorator, in both its forms."""
-    told = f"@action({option}=…) is not there yet; it takes: name, runs_in"
-    for decorate in (action, Dagger("memory:").action):
-        with pytest.raises(RegistryError) as refused:
-            decorate(**{option: 1})
-        assert str(refused.value) == told
+# -- options -------------------------------------------------------------------------------------------------
 
 
-def test_unknown_options_are_told_with_the_nearest():
-    """Not as an error of Python's."""
-    for decorate in (action, Dagger("memory:").action):
-        with pytest.raises(RegistryError, match=r"@action has no option 'run_in'; did you mean 'runs_in'\?"):
-            decorate(run_in="loop")
+def options_of(**options):
+    """The action that a function of two inputs becomes with these options."""
+
+    @action(**options)
+    async def act(url, depth=1):
+        return url
+
+    return action_of(act)
+
+
+@pytest.mark.parametrize(
+    ("options", "pool", "slots", "rate"),
+    [
+        ({}, "", None, None),
+        ({"concurrency": 4}, "act", 4, None),
+        ({"rate": "60/min", "name": "fetch"}, "fetch", None, (60, 60.0)),
+        ({"pool": "web"}, "web", None, None),
+        ({"pool": "web", "concurrency": 1, "rate": "5/s"}, "web", 1, (5, 1.0)),
+    ],
+    ids=range(5),
+)
+def test_limits_belong_to_a_pool(options, pool, slots, rate):
+    """The one it names, else one of its own name; without limits there is none."""
+    made = options_of(**options)
+    assert (made.pool, made.slots, made.rate) == (pool, slots, rate)
+
+
+@pytest.mark.parametrize(
+    ("options", "cache", "version"),
+    [
+        ({}, None, ""),
+        ({"cache": True, "version": 2}, Reuse(), "2"),
+        ({"cache": {"key": "url", "ttl": "30d"}, "version": "2b"}, Reuse(("url",), 2592000.0), "2b"),
+        ({"version": 0}, None, "0"),
+    ],
+    ids=range(4),
+)
+def test_what_may_be_reused_is_said_with_the_version(options, cache, version):
+    """The version is kept as text."""
+    made = options_of(**options)
+    assert (made.cache, made.version) == (cache, version)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"concurrency": 0}, "concurrency is a whole number of at least 1, not 0"),
+        ({"concurrency": True}, "concurrency is a whole number of at least 1, not True"),
+        ({"concurrency": "4"}, "concurrency is a whole number of at least 1, not '4'"),
+        ({"rate": "0/s"}, "rate is how many starts in what time, both above zero: 60/min, 5/s or 100/30s; not '0/s'"),
+        ({"pool": ""}, "pool is a name that actions share, not ''"),
+        ({"pool": 3}, "pool is a name that actions share, not 3"),
+        ({"version": 1.0}, "version is a text or a whole number, not 1.0"),
+        ({"version": True}, "version is a text or a whole number, not True"),
+        ({"cache": "30d"}, "cache: must be true, or {key: [names of inputs], ttl: 30d}, not '30d'"),
+        ({"cache": {"key": "ur"}}, "cache: key: it has no parameter 'ur'; did you mean 'url'? (it takes: url, depth)"),
+    ],
+    ids=range(10),
+)
+def test_options_that_will_not_do_are_told_with_the_form(options, told):
+    """At the decorator."""
+    with pytest.raises(RegistryError) as refused:
+        options_of(**options)
+    assert str(refused.value) == f"action 'act': {told}"
+
+
+def test_any_key_is_welcome_where_any_input_is():
+    """With `**` parameters, or a context to read them from."""
+
+    @action(cache={"key": "other"})
+    async def act(**more):
+        return 1
+
+    assert action_of(act).cache.key == ("other",)
+
+
+@action(runs_in="process")
+def works_elsewhere(x: int, ctx: Context):
+    return x
+
+
+@action(runs_in="process", name="async_elsewhere")
+async def works_elsewhere_async(x: int):
+    return x
+
+
+@functools.lru_cache
+@action(runs_in="process")
+def wrapped_later():
+    return 1
+
+
+@action(runs_in="process")
+def hidden():
+    return 1
+
+
+hidden, hides = 5, hidden
+
+
+@action(runs_in="process")
+def gone():
+    return 1
+
+
+gone_away = gone
+del gone
+
+
+def test_an_action_of_a_process_is_known_by_its_address():
+    """Plain or async, and also where the name stands for what wraps it. Others need none."""
+    for function in (works_elsewhere, works_elsewhere_async, wrapped_later):
+        made = action_of(function)
+        made.require_importable()
+        assert made.address.startswith(f"{__name__}:w")
+        assert not made.is_simple
+    assert action_of(works_elsewhere_async).is_async
+    assert options_of().address == ""
+    options_of().require_importable()
+
+
+def test_a_function_that_another_process_would_not_find_is_told():
+    """What stands under its name is only known when its module is complete."""
+    with pytest.raises(RegistryError) as refused:
+        action_of(hides).require_importable()
+    assert str(refused.value) == (
+        f"action 'hidden': a process would look for it at {__name__}:hidden, but there is 5; "
+        "let that name stand for the decorated function"
+    )
+    with pytest.raises(RegistryError, match="but nothing is there; let that name"):
+        action_of(gone_away).require_importable()
 
 
 # -- NodeAction ----------------------------------------------------------------------------------------------

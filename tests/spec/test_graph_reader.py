@@ -6,7 +6,8 @@ from tests.spec.bad_files import BETWEEN, WITHIN
 
 from dagger.core.errors import Hints
 from dagger.core.graph import Input, Output, RunInput
-from dagger.spec.graph_reader import Reading, graph
+from dagger.spec.graph_reader import graph
+from dagger.spec.reading import Reading
 from dagger.spec.yaml_reader import read
 
 

@@ -12,9 +12,18 @@ from hypothesis import strategies as st
 
 from dagger.core import codec, events
 from dagger.core.cache import Write
-from dagger.core.errors import LeaseLost, RunExists, RunLeased, RunNotFound, StoreCorrupt
+from dagger.core.errors import (
+    InvalidState,
+    LeaseLost,
+    OrdersUnread,
+    RunExists,
+    RunLeased,
+    RunNotFound,
+    StoreCorrupt,
+)
 from dagger.core.graph import Definition, Node
-from dagger.core.journal import RunRow, Store, is_owned, projected
+from dagger.core.journal import ORDERED, RELEASING, RunRow, Store, projected
+from dagger.core.orders import AddNode, Cancel, Pause
 
 JSON = msgspec.Raw(b'{"x":[1.0,-0.0,1e5,12345678901234567890123],"y":"\\u0000 \\" \xc3\xa9 \xf0\x9f\x98\x80"}')
 
@@ -36,12 +45,20 @@ class Told:
     def lost(self, lease, error):
         self._tell(("lost", lease, error))
 
+    def ordered(self, lease, orders):
+        self._tell(("ordered", lease, list(orders)))
+
     def broken(self, error):
         self._tell(("broken", error))
 
     @property
     def errors(self):
-        return [call[-1] for call in self.calls if call[0] != "committed"]
+        return [call[-1] for call in self.calls if call[0] in ("lost", "broken")]
+
+    @property
+    def orders(self):
+        """Each order that was told, with its lease."""
+        return [(call[1], order) for call in self.calls if call[0] == "ordered" for order in call[2]]
 
     async def settled(self, store):
         """Wait until everything appended so far has become durable or was refused."""
@@ -58,14 +75,29 @@ class Told:
         self._news.set()
 
 
+PAUSE, CANCEL = Pause(id="p", reason="wait, \u00e9"), Cancel(id="c")
+ADD = AddNode(id="a", node=Node(id="b", action="act", dependencies=("a",)))
+
+
 def started(run_id="run-1", *, mode="static", graph="g", at=1_000, **fields):
     spec = events.Spec(mode=mode, name=graph)
     return events.RunStarted(at=at, run_id=run_id, spec=spec, graph=Definition(name=graph), **fields)
 
 
-def succeeded(number, value=msgspec.UNSET):
+def succeeded(number, value=msgspec.UNSET, **fields):
     outputs = {} if value is msgspec.UNSET else {"value": value}
-    return events.StepSucceeded(at=2_000 + number, step=f"node-{number}", outputs=outputs)
+    return events.StepSucceeded(at=2_000 + number, step=f"node-{number}", outputs=outputs, **fields)
+
+
+def came_from(order):
+    """The event that an order becomes."""
+    match order:
+        case Pause():
+            return events.PauseRequested(at=50, reason=order.reason, order=order.id)
+        case Cancel():
+            return events.CancelRequested(at=50, reason=order.reason, order=order.id)
+        case AddNode():
+            return events.NodeAdded(at=50, node=order.node, order=order.id)
 
 
 ERROR = events.Error(type="ValueError", message="böse ' \" \\ \n\t\x00 \u2028", traceback="Traceback …\n")
@@ -83,7 +115,16 @@ EVERY_KIND = [
         ),
         nodes=(Node(id="b", action="act"),),
         result=JSON,
+        recovers={"value": JSON},
+        key="k",
+        reused="run-0",
     ),
+    events.ScopeOpened(at=2, step="each", inputs={"a": JSON}, items=JSON, count=3),
+    events.PauseRequested(at=2, reason="asked", order="1"),
+    events.NodeAdded(at=2, node=Node(id="b", action="act"), order="2"),
+    events.OrderRefused(at=2, order="3", error=ERROR),
+    events.RunWaiting(at=2, reason="sleep", wake_at=10**12, is_active=True),
+    events.RunWoken(at=2),
     events.TokensSpent(at=2, step="a", count=7),
     events.AttemptFailed(at=3, step="a", attempt=1, error=ERROR, retry_at=2**53),
     events.StepFailed(at=4, step="a", attempt=2, error=ERROR, policy="pause"),
@@ -149,9 +190,8 @@ class StoreContract:
 
     def test_every_kind_of_event_comes_back_as_it_was(self, tmp_path):
         """Text, numbers and values are exact: nothing is normalised on the way."""
-        assert {type(event) for event in EVERY_KIND} | {events.RunStarted, events.RunPaused} == set(
-            events.AnyEvent.__args__
-        )
+        others = {events.RunStarted, events.RunPaused, events.RunParked}
+        assert {type(event) for event in EVERY_KIND} | others == set(events.AnyEvent.__args__)
 
         async def story():
             async with self.one(tmp_path) as (store, told):
@@ -367,10 +407,11 @@ class StoreContract:
         ("event", "status", "reason"),
         [
             (events.RunPaused(at=5, reason="asked"), "paused", "asked"),
+            (events.RunParked(at=5, reason="sleep", wake_at=9), "waiting", "sleep"),
             (events.RunEnded(at=5, status="failed", error="bad"), "failed", "bad"),
         ],
     )
-    def test_pausing_and_ending_give_the_run_up(self, tmp_path, event, status, reason):
+    def test_pausing_parking_and_ending_give_the_run_up(self, tmp_path, event, status, reason):
         """In one transaction with the event: no process has to be alive for another to go on."""
 
         async def story():
@@ -502,6 +543,320 @@ class StoreContract:
 
         asyncio.run(story())
 
+    # -- orders ------------------------------------------------------------------------------------------
+
+    def test_orders_of_anyone_reach_the_owner_once_and_in_the_order_of_sending(self, tmp_path):
+        """A store tells the orders it took itself before `send` returns, and those of others soon."""
+
+        async def story():
+            async with self.two(tmp_path) as (here, told, there, told_there):
+                lease = here.create(started())
+                await told.settled(here)
+                await there.send("run-1", PAUSE)
+                while len(told.orders) < 1:
+                    await told.news()
+                await here.send("run-1", ADD)
+                assert told.orders == [(lease, PAUSE), (lease, ADD)]
+                await there.send("run-1", CANCEL)
+                while len(told.orders) < 3:
+                    await told.news()
+                here.append(lease, succeeded(1))
+                await told.settled(here)
+                assert told.orders == [(lease, PAUSE), (lease, ADD), (lease, CANCEL)]
+                assert told_there.orders == []
+
+        asyncio.run(story())
+
+    def test_each_run_gets_its_own_orders(self, tmp_path):
+        """However many runs a store owns, and others own."""
+
+        async def story():
+            async with self.two(tmp_path) as (here, told, there, told_there):
+                ours = [here.create(started(f"run-{number}")) for number in range(3)]
+                theirs = there.create(started("run-3"))
+                await told.settled(here)
+                await told_there.settled(there)
+                for number in range(4):
+                    await here.send(f"run-{number}", Pause(id=str(number)))
+                while not told_there.orders:
+                    await told_there.news()
+                assert [(lease, order.id) for lease, order in told.orders] == [(ours[n], str(n)) for n in range(3)]
+                assert [(lease, order.id) for lease, order in told_there.orders] == [(theirs, "3")]
+
+        asyncio.run(story())
+
+    def test_an_order_to_a_run_that_just_began_is_taken(self, tmp_path):
+        """Nobody has to wait for the beginning to be durable."""
+
+        async def story():
+            async with self.one(tmp_path) as (store, told):
+                lease = store.create(started())
+                await store.send("run-1", PAUSE)
+                assert told.orders == [(lease, PAUSE)]
+
+        asyncio.run(story())
+
+    def test_a_claim_finds_what_is_unread_and_is_told_only_of_what_comes_later(self, tmp_path):
+        """Orders to a paused run wait for whoever goes on with it."""
+
+        async def story():
+            async with self.two(tmp_path) as (here, told, there, _):
+                first = here.create(started())
+                other = here.create(started("run-2"))
+                here.append(first, events.RunPaused(at=2, reason="asked"))
+                await told.settled(here)
+                await there.send("run-1", PAUSE)
+                await there.send("run-1", ADD)
+                second = await here.claim("run-1")
+                assert (first.orders, second.orders) == ([], [PAUSE, ADD])
+                await here.send("run-1", CANCEL)
+                await here.send("run-2", PAUSE)
+                assert told.orders == [(second, CANCEL), (other, PAUSE)]
+                third = await here.claim("run-1")
+                assert third.orders == [PAUSE, ADD, CANCEL]
+
+        asyncio.run(story())
+
+    def test_an_order_is_in_the_inbox_once_however_often_it_is_sent(self, tmp_path):
+        """A sender that heard no answer can send again."""
+
+        async def story():
+            async with self.two(tmp_path) as (here, told, there, _):
+                lease = here.create(started())
+                await told.settled(here)
+                for store in (here, there, here):
+                    await store.send("run-1", PAUSE)
+                await here.send("run-1", CANCEL)
+                assert told.orders == [(lease, PAUSE), (lease, CANCEL)]
+                assert (await here.claim("run-1")).orders == [PAUSE, CANCEL]
+
+        asyncio.run(story())
+
+    @pytest.mark.parametrize("order", [PAUSE, CANCEL, ADD], ids=lambda order: type(order).__name__)
+    @pytest.mark.parametrize("is_refused", [False, True])
+    def test_the_event_that_an_order_becomes_takes_it_out_of_the_inbox(self, tmp_path, order, is_refused):
+        """That event and no other one; the two cannot be apart, as they are of one transaction."""
+
+        async def story():
+            async with self.two(tmp_path) as (here, told, there, _):
+                lease = here.create(started())
+                await here.send("run-1", order)
+                await here.send("run-1", Pause(id="stays"))
+                event = events.OrderRefused(at=9, order=order.id, error=ERROR) if is_refused else came_from(order)
+                assert type(event) in ORDERED
+                here.append(lease, event)
+                here.append(lease, events.CancelRequested(at=9, reason="asked of the owner directly"))
+                here.append(lease, events.RunPaused(at=9, reason="asked"))
+                await told.settled(here)
+                assert (await there.claim("run-1")).orders == [Pause(id="stays")]
+
+        asyncio.run(story())
+
+    def test_a_refused_event_takes_no_order_out(self, tmp_path):
+        """A former owner that wakes up late answers nothing (I7)."""
+
+        async def story():
+            async with self.one(tmp_path) as (store, told):
+                old = store.create(started())
+                await store.send("run-1", PAUSE)
+                await store.claim("run-1")
+                store.append(old, came_from(PAUSE))
+                await told.settled(store)
+                assert [type(error) for error in told.errors] == [LeaseLost]
+                assert (await store.claim("run-1")).orders == [PAUSE]
+
+        asyncio.run(story())
+
+    def test_orders_to_no_run_and_to_one_that_is_over_are_refused(self, tmp_path):
+        """Never silence: the message says what the run is."""
+
+        async def story():
+            async with self.two(tmp_path) as (here, told, there, _):
+                lease = here.create(started())
+                here.append(lease, events.RunEnded(at=5, status="succeeded"))
+                for store in (here, there):
+                    with pytest.raises(InvalidState, match=r"^run 'run-1' is over \(succeeded\): it takes no orders$"):
+                        await store.send("run-1", PAUSE)
+                    with pytest.raises(RunNotFound, match="there is no run 'absent' in "):
+                        await store.send("absent", PAUSE)
+                await told.settled(here)
+                assert told.errors == []
+                assert there.wakeable(10**15) == []
+
+        asyncio.run(story())
+
+    def test_a_run_cannot_end_while_an_order_is_unread(self, tmp_path):
+        """What was appended before the end is written; the run stays where it is, and the store may claim it at once."""
+
+        async def story():
+            async with self.two(tmp_path) as (here, told, there, _):
+                lease = here.create(started())
+                await told.settled(here)
+                await here.send("run-1", PAUSE)
+                here.append(lease, events.RunWaiting(at=3, reason="sleep", wake_at=7), [codec.Blob("f" * 32, b"b")])
+                here.append(lease, events.RunEnded(at=5, status="succeeded"))
+                await told.settled(here)
+                (error,) = told.errors
+                assert type(error) is OrdersUnread
+                assert str(error).startswith("run 'run-1' ")
+                assert str(error).endswith(" cannot end: its inbox holds 1 unread")
+                assert [one.type for one in there.read("run-1")] == ["RunStarted", "RunWaiting"]
+                assert there.row("run-1") == folded(here)
+                assert there.ownership("run-1") == "elsewhere"
+                assert there.wakeable(10**15) == []
+                here.append(lease, succeeded(1))
+                await told.settled(here)
+                assert [type(error) for error in told.errors[1:]] == [LeaseLost]
+                again = await here.claim("run-1")
+                assert (again.orders, again.row.status, again.epoch) == ([PAUSE], "waiting", 2)
+                here.append(again, came_from(PAUSE))
+                here.append(again, events.RunEnded(at=6, status="succeeded"))
+                await told.settled(here)
+                assert len(told.errors) == 2
+                assert [one.type for one in there.read("run-1", 2)] == ["PauseRequested", "RunEnded"]
+                assert there.row("run-1").status == "succeeded"
+
+        asyncio.run(story())
+
+    def test_an_end_alone_in_its_batch_is_refused_too(self, tmp_path):
+        """There is nothing before it to be written; and under an old epoch it is refused for that."""
+
+        async def story():
+            async with self.one(tmp_path) as (store, told):
+                old = store.create(started())
+                await store.send("run-1", PAUSE)
+                new = await store.claim("run-1")
+                for lease in (old, new):
+                    store.append(lease, events.RunEnded(at=5, status="succeeded"))
+                    await told.settled(store)
+                assert [type(error) for error in told.errors] == [LeaseLost, OrdersUnread]
+                assert [one.type for one in store.read("run-1")] == ["RunStarted"]
+                assert (store.row("run-1").status, store.ownership("run-1")) == ("running", "here")
+
+        asyncio.run(story())
+
+    @pytest.mark.parametrize("event", [events.RunPaused(at=5, reason="r"), events.RunParked(at=5, reason="r")])
+    def test_a_run_pauses_and_parks_with_orders_unread(self, tmp_path, event):
+        """Whoever goes on with it reads them."""
+
+        async def story():
+            async with self.one(tmp_path) as (store, told):
+                lease = store.create(started())
+                await store.send("run-1", ADD)
+                store.append(lease, event)
+                await told.settled(store)
+                assert told.errors == []
+                assert store.ownership("run-1") == "none"
+                assert store.wakeable(0) == ["run-1"]
+
+        asyncio.run(story())
+
+    # -- waking ------------------------------------------------------------------------------------------
+
+    def test_wakeable_are_waiting_runs_that_are_due_and_runs_with_unread_orders_if_nobody_owns_them(self, tmp_path):
+        """An owner sees to its runs itself; a run that is over stays so."""
+
+        async def story():
+            async with self.two(tmp_path) as (here, told, there, _):
+                beginning = {
+                    "due": [events.RunParked(at=1, reason="sleep", wake_at=100)],
+                    "later": [events.RunParked(at=1, reason="sleep", wake_at=101)],
+                    "never": [events.RunParked(at=1, reason="review")],
+                    "ordered": [events.RunParked(at=1, reason="review")],
+                    "both": [events.RunParked(at=1, reason="sleep", wake_at=1)],
+                    "paused": [events.RunPaused(at=1, reason="asked")],
+                    "ordered-paused": [events.RunPaused(at=1, reason="asked")],
+                    "owned": [events.RunWaiting(at=1, reason="sleep", wake_at=1)],
+                    "owned-ordered": [],
+                    "over": [
+                        events.RunWaiting(at=1, reason="sleep", wake_at=1),
+                        events.RunEnded(at=2, status="cancelled"),
+                    ],
+                }
+                for run_id, appended in beginning.items():
+                    lease = here.create(started(run_id))
+                    for event in appended:
+                        here.append(lease, event)
+                await told.settled(here)
+                for run_id in ("ordered", "both", "ordered-paused", "owned-ordered"):
+                    await there.send(run_id, PAUSE)
+                    await there.send(run_id, CANCEL)
+                assert sorted(there.wakeable(100)) == ["both", "due", "ordered", "ordered-paused"]
+                assert sorted(here.wakeable(0)) == ["both", "ordered", "ordered-paused"]
+                await here.claim("both")
+                assert sorted(there.wakeable(101)) == ["due", "later", "ordered", "ordered-paused"]
+
+        asyncio.run(story())
+
+    def test_a_row_says_when_its_run_goes_on_by_itself(self, tmp_path):
+        """Only while it waits."""
+
+        async def story():
+            async with self.two(tmp_path) as (here, told, there, _):
+                lease = here.create(started())
+                seen = []
+                for event in (
+                    events.RunWaiting(at=1, reason="sleep", wake_at=10**13),
+                    events.RunWoken(at=2),
+                    events.RunParked(at=3, reason="review"),
+                ):
+                    here.append(lease, event)
+                    await told.settled(here)
+                    assert there.row("run-1") == there.rows()[0] == lease.row
+                    seen.append(there.row("run-1").wake_at)
+                assert seen == [10**13, None, None]
+                assert [row.run_id for row in there.rows(status="waiting")] == ["run-1"]
+
+        asyncio.run(story())
+
+    # -- reuse -------------------------------------------------------------------------------------------
+
+    def test_the_newest_success_under_a_key_may_be_reused(self, tmp_path):
+        """From the moment it is durable on, by anyone; large values stay references."""
+
+        async def story():
+            async with self.two(tmp_path) as (here, told, there, told_there):
+                blob = codec.Blob("b" * 32, b"[1]")
+                large = msgspec.Raw(b'{"$blob":"%b","size":3}' % (b"b" * 32))
+                assert here.reusable("k") is None
+                one = here.create(started())
+                here.append(one, succeeded(1))
+                for number, key in ((2, "k"), (3, "k'"), (4, 'k"\u0000\u00e9')):
+                    here.append(one, succeeded(number, large, key=key), [blob])
+                    here.remember(one, key)
+                here.append(one, events.StepSkipped(at=1, step="s", reason="r"))
+                assert here.is_immediate or here.reusable("k") is None
+                await told.settled(here)
+                for number, key in ((2, "k"), (3, "k'"), (4, 'k"\u0000\u00e9')):
+                    assert there.reusable(key) == ("run-1", succeeded(number, large, key=key))
+                two = there.create(started("run-2"))
+                there.append(two, succeeded(9, key="k"))
+                there.remember(two, "k")
+                await told_there.settled(there)
+                assert here.reusable("k") == ("run-2", succeeded(9, key="k"))
+                here.append(one, succeeded(5, key="k"))
+                here.remember(one, "k")
+                here.append(one, events.RunPaused(at=1, reason="r"))
+                await told.settled(here)
+                assert here.reusable("k") == ("run-1", succeeded(5, key="k"))
+
+        asyncio.run(story())
+
+    def test_a_refused_success_is_not_remembered(self, tmp_path):
+        """Nobody reuses what is in no journal."""
+
+        async def story():
+            async with self.one(tmp_path) as (store, told):
+                old = store.create(started())
+                await store.claim("run-1")
+                for _ in range(2):
+                    store.append(old, succeeded(1, key="k"))
+                    store.remember(old, "k")
+                    await told.settled(store)
+                assert store.reusable("k") is None
+
+        asyncio.run(story())
+
     # -- rows --------------------------------------------------------------------------------------------
 
     def test_rows_are_filtered_by_status_graph_and_tags_newest_first(self, tmp_path):
@@ -543,6 +898,9 @@ class StoreContract:
                 st.integers(1, 99).map(lambda at: events.RunResumed(at=at)),
                 st.integers(1, 99).map(lambda at: events.RunRecovered(at=at)),
                 st.integers(1, 99).map(lambda at: events.CancelRequested(at=at)),
+                st.integers(1, 99).map(lambda at: events.RunWaiting(at=at, reason="sleep", wake_at=at + 1)),
+                st.integers(1, 99).map(lambda at: events.RunParked(at=at, reason="sleep", wake_at=at + 1)),
+                st.integers(1, 99).map(lambda at: events.RunWoken(at=at)),
                 st.integers(1, 99).map(succeeded),
                 st.integers(1, 99).map(lambda at: events.RunEnded(at=at, status="failed", error="bad")),
                 st.none(),
@@ -556,20 +914,21 @@ class StoreContract:
         async def story():
             async with self.one(tmp_path_factory.mktemp("store")) as (store, told):
                 lease = store.create(started(mode="agent", app="m:n", fingerprint="f", tags={"a": "b"}))
+                is_over = False
                 for event in data:
                     if event is None:
                         await told.settled(store)
                         assert store.row("run-1") == folded(store)
                         continue
-                    if not is_owned(lease.row):
+                    if is_over:
                         lease = await store.claim("run-1")
                     store.append(lease, event)
+                    is_over = type(event) in RELEASING
                 await told.settled(store)
                 assert told.errors == []
                 assert store.row("run-1") == folded(store) == lease.row
                 assert store.rows() == [lease.row]
-                owned = lease.row.status == "running"
-                assert store.ownership("run-1") in (("here",) if owned else ("here", "none"))
+                assert store.ownership("run-1") == ("none" if is_over else "here")
 
         asyncio.run(story())
 

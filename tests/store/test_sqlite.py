@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import sqlite3
@@ -9,18 +10,20 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from pathlib import Path
 
 import apsw
 import pytest
 from tests.store import power_cut
-from tests.store.contract import EVERY_KIND, JSON, StoreContract, Told, folded, started, succeeded
+from tests.store.contract import ADD, CANCEL, JSON, PAUSE, StoreContract, Told, came_from, folded, started, succeeded
 
 from dagger.core import codec, events
-from dagger.core.errors import LeaseLost, RunLeased, RunNotFound, StoreError, StoreFull
-from dagger.core.journal import HUNG_AFTER_SECONDS, projected
-from dagger.store import writer
-from dagger.store.sqlite import PROJECTED, SqliteStore
+from dagger.core.errors import LeaseLost, RunLeased, RunNotFound, StoreCorrupt, StoreError, StoreFull
+from dagger.core.journal import HUNG_AFTER_SECONDS
+from dagger.core.orders import Pause
+from dagger.store import backlog, sqlite, writer
+from dagger.store.sqlite import SqliteStore
 
 
 class TestSqliteStore(StoreContract):
@@ -57,14 +60,6 @@ def path(tmp_path):
 
 
 # -- on the loop's thread --------------------------------------------------------------------------------
-
-
-def test_only_events_that_can_change_a_row_are_looked_at():
-    """PROJECTED and `projected` agree about every kind of event."""
-    row = projected(None, started())
-    every_kind = [started(), events.RunPaused(at=1, reason=""), *EVERY_KIND]
-    assert {type(event) for event in every_kind} == set(events.AnyEvent.__args__)
-    assert {type(event) for event in every_kind if projected(row, event) is not row} == PROJECTED
 
 
 def test_what_is_appended_while_a_batch_is_in_flight_gathers_in_the_next(path):
@@ -182,7 +177,105 @@ def test_a_blob_is_kept_in_memory_until_its_own_batch_is_committed(path):
             found = []
             await told.settled(store)
             assert found == [(b"a", b"b")] * 2
-            assert store._fresh_blobs == {}
+            assert store._backlog.blob("b") is None
+
+    asyncio.run(story())
+
+
+def test_a_chain_of_large_values_leaves_nothing_behind(path):
+    """A value is held until its batch is committed, and not by the store, its leases or its thread any longer."""
+
+    class Content(bytes):
+        """Bytes that can be watched."""
+
+    async def story():
+        async with opened(path) as (store, told):
+            lease = store.create(started())
+            held = weakref.WeakSet()
+            for number in range(8):
+                content = Content(os.urandom(100_000))
+                held.add(content)
+                store.append(lease, succeeded(number), [codec.Blob(str(number), content)])
+                del content
+                if number % 2:
+                    await told.settled(store)
+            store.append(lease, events.RunPaused(at=2, reason="asked"), [codec.Blob("last", Content(b"last"))])
+            await told.settled(store)
+            await store.open(told)  # until the writer has done all it was told
+            gc.collect()
+            assert len(held) == 0
+            assert not store.is_behind
+            assert (len(store.blob("7")), store.blob("last")) == (100_000, b"last")
+
+    asyncio.run(story())
+
+
+def test_a_store_is_behind_while_too_much_is_not_committed(path, monkeypatch):
+    """Then steps wait for the disk; the commit ends it."""
+    monkeypatch.setattr(backlog, "BEHIND_EVENTS", 10)
+    monkeypatch.setattr(backlog, "BEHIND_BYTES", 10)
+
+    async def story():
+        async with opened(path) as (store, told):
+            lease = store.create(started())
+            for number in range(9):
+                store.append(lease, succeeded(number))
+            seen = [store.is_behind]
+            store.append(lease, succeeded(9))
+            seen.append(store.is_behind)
+            await told.settled(store)
+            seen.append(store.is_behind)
+            store.append(lease, succeeded(10), [codec.Blob("a", b"more than 10")])
+            seen.append(store.is_behind)
+            await told.settled(store)
+            seen.append(store.is_behind)
+            assert seen == [False, True, False, True, False]
+
+    asyncio.run(story())
+
+
+def test_the_loop_commits_a_small_batch_itself_where_nobody_has_to_be_waited_for(path):
+    """Not one of several runs, with a blob, of a new run, or behind an errand of the writer's thread."""
+
+    async def story():
+        async with opened(path) as (store, told):
+            threads = []
+            commit = store._writer._commit
+
+            def watched(parts):
+                threads.append(threading.current_thread() is threading.main_thread())
+                return commit(parts)
+
+            store._writer._commit = watched
+            store._writer._commit_seconds = 0.0
+
+            async def committed(*those):
+                for lease, blobs in those:
+                    store.append(lease, succeeded(1), blobs)
+                await told.settled(store)
+                await store.open(told)  # until the writer's thread is idle
+                while store._writer._at_work.locked():
+                    await asyncio.sleep(0)
+                store._writer._commit_seconds = 0.0  # whatever this machine's disk takes
+
+            one = store.create(started())
+            other = store.create(started("run-2"))
+            await committed()
+            await committed((one, []))
+            await committed((one, []), (other, []))
+            await committed((one, [codec.Blob("a", b"a")]))
+            await committed(*[(one, [])] * (sqlite.EVENTS_NOW + 1))
+            store._writer._commit_seconds = writer.QUICK_SECONDS * 2
+            await committed((one, []))
+            gate = threading.Event()
+            store._writer.post(gate.wait)
+            store.append(one, succeeded(1))
+            await asyncio.sleep(0)
+            gate.set()
+            await committed()
+            await committed((one, []))
+            assert threads == [False, True, False, False, False, False, False, True]
+            assert len(list(store.read("run-1"))) == 1 + 5 + sqlite.EVENTS_NOW + 1
 
     asyncio.run(story())
 
@@ -219,6 +312,105 @@ def test_a_claim_that_nobody_waits_for_any_more_is_given_back(path, has_begun):
             await store.open(told)  # until the writer has done all it was told
             assert store.ownership("run-1") == "none"
             assert not store.is_busy
+
+    asyncio.run(story())
+
+
+def test_orders_that_come_while_a_claim_is_on_its_way_are_in_it(path):
+    """Nobody knows the lease yet: the listener could not say whose they are."""
+
+    async def story():
+        async with opened(path) as (here, told), opened(path) as (there, _):
+            lease = here.create(started())
+            here.append(lease, events.RunPaused(at=2, reason="asked"))
+            await told.settled(here)
+            await there.send("run-1", PAUSE)
+            claim = asyncio.ensure_future(here.claim("run-1"))
+            sent = asyncio.ensure_future(here.send("run-1", CANCEL))
+            await asyncio.sleep(0)
+            here._writer.ask(lambda: None).result()  # both are done, and the loop has heard of neither
+            await sent
+            assert (await claim).orders == [PAUSE, CANCEL]
+            assert told.orders == []
+
+    asyncio.run(story())
+
+
+def test_an_order_that_cannot_be_read_ends_its_run_here_and_no_other(path):
+    """A newer Dagger may have sent it: whoever claims the run is told the same."""
+
+    async def story():
+        async with opened(path) as (store, told):
+            lease, other = store.create(started()), store.create(started("run-2"))
+            await told.settled(store)
+            with contextlib.closing(sqlite3.connect(path)) as connection:
+                text = '{"type":"Rewind","id":"1"}'
+                connection.execute("INSERT INTO inbox (run, id, content) VALUES (?, '1', ?)", (lease.key, text))
+                connection.commit()
+            while not told.errors:
+                await told.news()
+            store.append(lease, succeeded(1))
+            store.append(other, succeeded(2))
+            await told.settled(store)
+            assert [type(error) for error in told.errors] == [StoreCorrupt, LeaseLost]
+            expected = f"{path}: an order to run 'run-1' cannot be read: Invalid value 'Rewind'"
+            assert str(told.errors[0]).startswith(expected)
+            assert len(list(store.read("run-2"))) == 2
+            with pytest.raises(StoreCorrupt, match="or a newer Dagger wrote it"):
+                await store.claim("run-1")
+
+    asyncio.run(story())
+
+
+def test_orders_in_the_file_are_readable(path):
+    """In the order of arrival; a place is never used again, or an owner would not see what comes there."""
+
+    async def story():
+        async with opened(path) as (store, told):
+            lease = store.create(started())
+            for order in (PAUSE, CANCEL):
+                await store.send("run-1", order)
+                store.append(lease, came_from(order))
+                await told.settled(store)
+            await store.send("run-1", ADD)
+            await told.settled(store)
+            assert [order for _, order in told.orders] == [PAUSE, CANCEL, ADD]
+            with contextlib.closing(sqlite3.connect(path)) as connection:
+                statement = "SELECT key, id, content ->> 'type', content ->> '$.node.action' FROM inbox"
+                assert connection.execute(statement).fetchall() == [(3, "a", "AddNode", "act")]
+
+    asyncio.run(story())
+
+
+def test_sending_needs_no_ownership(path):
+    """`dagger cancel` leaves nothing behind but the order."""
+
+    async def story():
+        async with opened(path) as (here, told), opened(path) as (there, _):
+            here.create(started())
+            await told.settled(here)
+            await there.send("run-1", CANCEL)
+            assert len(list(path.parent.glob("*-owner-*"))) == 1
+            with contextlib.closing(sqlite3.connect(path)) as connection:
+                assert connection.execute("SELECT count(*) FROM owners").fetchone() == (1,)
+
+    asyncio.run(story())
+
+
+def test_a_success_that_is_gone_is_not_reused(path):
+    """The table points to the event, and has no copy."""
+
+    async def story():
+        async with opened(path) as (store, told):
+            lease = store.create(started())
+            store.append(lease, succeeded(1, key="k"))
+            store.remember(lease, "k")
+            await told.settled(store)
+            assert store.reusable("k") is not None
+            with contextlib.closing(sqlite3.connect(path)) as connection:
+                connection.execute("DELETE FROM events WHERE seq = 2")
+                connection.commit()
+            assert store.reusable("k") is None
 
     asyncio.run(story())
 
@@ -299,6 +491,8 @@ class Listener:
         print("durable", appended.get(batch), flush=True)
     def lost(self, lease, error):
         print(type(error).__name__, flush=True)
+    def ordered(self, lease, orders):
+        print("ordered", *(order.id for order in orders), flush=True)
     def broken(self, error):
         print(error, flush=True)
 
@@ -445,6 +639,25 @@ def test_an_owner_that_owns_again_after_an_idle_hour_is_not_taken_for_hanging(pa
             there.now += 3_600
             await told.settled(owner)
             assert observer.ownership("run-2") == "elsewhere"
+
+    asyncio.run(story())
+
+
+def test_an_owner_in_another_process_hears_an_order_while_it_is_idle_and_before_it_may_end(path):
+    """It looks by itself; and it cannot end the run without having read what came."""
+
+    async def story():
+        async with opened(path) as (store, _):
+            with process(path) as child:
+                wait_until_held(child)
+                await store.send("run-1", Pause(id="first"))
+                await store.send("run-1", Pause(id="second"))
+                heard = []
+                while len(heard) < 2:
+                    line = await asyncio.to_thread(child.stdout.readline)
+                    assert line.startswith("ordered ")
+                    heard += line.split()[1:]
+                assert heard == ["first", "second"]
 
     asyncio.run(story())
 

@@ -14,7 +14,8 @@ from dagger.core.errors import LeaseLost, RunExists
 from dagger.core.journal import projected
 from dagger.store import tables
 from dagger.store.file import connect
-from dagger.store.tables import FileLease, Part, Tables, encode
+from dagger.store.lease import FileLease, Part
+from dagger.store.tables import Tables, encode
 
 NUMBERS = ["0", "-0.0", "1.0", "1e5", "1E+5", "0.10", "1e400", "123456789012345678901234567890", "-1e-400"]
 

@@ -11,15 +11,16 @@ from tests.store.contract import started, succeeded
 from dagger.core.errors import RunNotFound, StoreError
 from dagger.core.journal import projected
 from dagger.store import tables, writer
-from dagger.store.tables import FileLease, Part
+from dagger.store.lease import FileLease, Part
 from dagger.store.writer import Writer
 
 
 @contextlib.contextmanager
 def working(path, monotonic=time.monotonic):
     failures = []
-    one = Writer(str(path), monotonic, None, failures.append)
-    one.failures = failures
+    told = []
+    one = Writer(str(path), monotonic, None, failures.append, lambda lease, texts: told.append((lease, texts)))
+    one.failures, one.told = failures, told
     reading = one.ask(one.open).result()
     try:
         yield one
@@ -144,7 +145,7 @@ def test_a_reader_in_the_way_of_a_checkpoint_delays_it_only(tmp_path, monkeypatc
         write(100)
         grown = log.stat().st_size
         assert grown > 80 * 4_200
-        assert one._frames() < 20
+        assert one.ask(one._frames).result() < 20
         other.execute("COMMIT")
         write(100)
         assert log.stat().st_size <= grown + 21 * 4_200

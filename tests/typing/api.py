@@ -27,6 +27,18 @@ def shout(text: str, ctx: Context) -> str:
     return text.upper()
 
 
+@action("crunch", runs_in="process", concurrency=2, version=3)
+def crunch(numbers: list[float]) -> float:
+    """Add up, where it holds up nobody."""
+    return sum(numbers)
+
+
+@action(pool="web", rate="60/min", cache={"key": ["url"], "ttl": "30d"}, version="2b")
+async def fetch(url: str) -> str:
+    """Fetch politely, and not again what is known."""
+    return url
+
+
 class Greeter(NodeAction):
     """An action as an object."""
 
@@ -56,6 +68,10 @@ async def whole_life_of_a_run() -> Report:
         @app.action(name="other", runs_in="thread")
         def other(size: int) -> int:
             return size
+
+        @app.action(pool="web", concurrency=4, cache=True)
+        async def post(url: str) -> int:
+            return await plain(Task(url))
 
         graph: Graph = app.load_yaml_file("pipeline.yaml")
         run: Run = await app.start(

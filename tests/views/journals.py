@@ -17,6 +17,7 @@ from dagger.core.events import (
     StepSucceeded,
 )
 from dagger.core.graph import Definition, Input, Node, Output, depended
+from dagger.core.fold import apply
 from dagger.core.state import State
 
 T = 1_780_000_000_000
@@ -48,7 +49,7 @@ def journal(nodes, *events, name="demo", run_id="run-1", **started):
     first = RunStarted(at=T, run_id=run_id, spec=Spec("static", name), graph=graph, **started)
     state, recorded = State(), []
     for seq, event in enumerate((first, *events), 1):
-        state.apply(event)
+        apply(state, event)
         recorded.append(Recorded(seq, event))
     return recorded, state
 

@@ -214,3 +214,18 @@ def test_the_report_is_json_ready():
         "duration",
     ]
     assert repr(report) == "<Report of run 'run-1': failed after 0.02 s: a: ValueError: boom>"
+
+
+def test_a_notebook_shows_the_outcomes_as_a_table():
+    """Run, status and time above; values are not loaded for it."""
+    blob = msgspec.Raw(b'{"$blob":"00","size":9}')
+    report = report_of(
+        [node("a"), node("b")], succeeded("a", 10, outputs={"x": blob}), failed("b", 30), ended(40, "failed")
+    )
+
+    shown = report._repr_html_()
+
+    assert "<caption" in shown
+    assert ">run run-1 · failed · 40 ms<" in shown
+    assert shown.count("<tr>") == 3
+    assert ">Failed after 1 attempt. Last error: ValueError: boom<" in shown

@@ -15,7 +15,8 @@ from dagger.cli import options, output
 from dagger.cli.exits import REFUSED, SUCCESS, UsageError
 from dagger.cli.loading import find_run, is_graph_file, load_app, open_store
 from dagger.core.errors import GraphError, Problem, nearest
-from dagger.core.graph import Definition, Node
+from dagger.core.graph import ITEM, Definition, Node
+from dagger.core.steps import is_item
 from dagger.graph import Graph
 from dagger.spec import graph_file
 from dagger.spec.action import Action
@@ -136,6 +137,9 @@ def _misfits(file: str, definition: Definition, actions: Mapping[str, Action]) -
         if action is None:
             continue
         given = [one.name for one in node.inputs]
+        if node.map is not None and not any(is_item(one.reference) for one in node.inputs):
+            lacking = [name for name in action.required if name not in given]
+            given.append(lacking[0] if len(lacking) == 1 else ITEM)  # where the item goes: see engine/binding
         takes = ", ".join(action.decoders) or "nothing"
         for name in given:
             if not action.is_open and name not in action.decoders:

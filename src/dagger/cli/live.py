@@ -8,16 +8,21 @@ import itertools
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator
-from typing import Any, Protocol, Self
+from collections.abc import Iterable
+from typing import Any, Protocol, Self, TypeAlias
+
+import msgspec
 
 from dagger.cli.exits import Left
 from dagger.cli.log import LOGGER
-from dagger.cli.output import say
-from dagger.cli.progress import Progress
+from dagger.cli.output import local_time, say, short
+from dagger.cli.progress import Pace, Progress
 from dagger.core import events
-from dagger.core.errors import InvalidState, RunLeased
+from dagger.core.errors import InvalidState, StoreError
+from dagger.core.journal import Store
 from dagger.run import Run
+from dagger.views.log import PAYLOAD
+from dagger.views.outcome import moment
 from dagger.views.report import Report
 from dagger.views.texts import cut, duration_text, visible
 
@@ -30,9 +35,14 @@ PAGE = 250
 LINES_PER_TICK = 200
 """Of steps that succeeded: more are counted, not named."""
 ERROR_CHARACTERS = 300
+NOTE_CHARACTERS = 120
 NAMES_SHOWN = 8
+ROWS_SHOWN = 5
+"""Steps that tell how far they are: so many on a terminal, each with a bar."""
+BAR_COLUMNS = 60
+"""On a narrower terminal the words need the room."""
 
-Read = Callable[[str, int, int], Iterator[events.Recorded]]
+AnyEvent: TypeAlias = events.AnyEvent | events.Progressed | events.Emitted
 
 
 class Display(Protocol):
@@ -44,7 +54,7 @@ class Display(Protocol):
     def __enter__(self) -> Self: ...
     def __exit__(self, *_: object) -> None: ...
 
-    def tell(self, event: events.AnyEvent) -> None:
+    def tell(self, event: AnyEvent) -> None:
         """An event has come."""
 
     def tick(self, progress: Progress) -> None:
@@ -54,45 +64,55 @@ class Display(Protocol):
         """Say what became of the run."""
 
 
-async def follow(run: Run, read: Read, display: Display, progress: Progress, stop: asyncio.Event) -> Report:
+async def follow(run: Run, store: Store, display: Display, progress: Progress, stop: asyncio.Event) -> Report:
     """The run's report, once it is paused or over; until then the display shows how far it is.
 
     `progress` may have taken in events that the display need not tell. `stop` cancels the run; if another
     process executes it, that is none of our business, and Left is raised. Raises what `Run.wait` raises.
     """
     waiting = asyncio.ensure_future(run.wait())
-    stopping = asyncio.ensure_future(_cancel(run, display, stop))
+    stopping = asyncio.ensure_future(_cancel(run, store, display, stop))
+    listening = asyncio.ensure_future(_listen(run, display, progress))
     try:
         with display:
             while not waiting.done():
-                _catch_up(run.id, read, display, progress, SLICE_SECONDS)
+                _catch_up(run.id, store, display, progress, SLICE_SECONDS)
                 display.tick(progress)
                 await asyncio.wait({waiting}, timeout=TICK_SECONDS)
                 if stopping.done():
                     stopping.result()
             report = waiting.result()
-            _catch_up(run.id, read, display, progress, float("inf"))
+            await asyncio.wait({listening}, timeout=TICK_SECONDS)  # it ends with the run
+            _catch_up(run.id, store, display, progress, float("inf"))
             return report
     finally:
-        waiting.cancel()
-        stopping.cancel()
+        for task in (waiting, stopping, listening):
+            task.cancel()
 
 
-async def _cancel(run: Run, display: Display, stop: asyncio.Event) -> None:
+async def _cancel(run: Run, store: Store, display: Display, stop: asyncio.Event) -> None:
     await stop.wait()
+    if store.ownership(run.id) == "elsewhere":
+        raise Left(f"run {run.id} goes on in another process: only this command was ended")
     display.say("cancelling the run; Ctrl-C again leaves at once")
-    try:
+    with contextlib.suppress(InvalidState):  # it was over before
         await run.cancel("Ctrl-C")
-    except RunLeased:
-        raise Left(f"run {run.id} goes on in another process: only this command was ended") from None
-    except InvalidState:
-        pass  # it was over before
 
 
-def _catch_up(run_id: str, read: Read, display: Display, progress: Progress, seconds: float) -> None:
+async def _listen(run: Run, display: Display, progress: Progress) -> None:
+    """Tell what is told live only, and has no place in the journal: how far steps are, and what they emit."""
+    if display.is_blind:
+        return
+    with contextlib.suppress(StoreError):  # which `Run.wait` raises too
+        async for recorded in run.events(sys.maxsize):
+            progress.apply(recorded)
+            display.tell(recorded.event)
+
+
+def _catch_up(run_id: str, store: Store, display: Display, progress: Progress, seconds: float) -> None:
     until = time.perf_counter() + seconds
     while not display.is_blind:
-        page = list(read(run_id, progress.seq, PAGE))
+        page = list(store.read(run_id, progress.seq, PAGE))
         for recorded in page:
             progress.apply(recorded)
             display.tell(recorded.event)
@@ -111,7 +131,7 @@ class Silent:
     def __exit__(self, *_: object) -> None:
         """Nothing is open."""
 
-    def tell(self, event: events.AnyEvent) -> None:
+    def tell(self, event: AnyEvent) -> None:
         """See Display."""
 
     def tick(self, progress: Progress) -> None:
@@ -124,18 +144,19 @@ class Silent:
 
 
 class Lines(Silent):
-    """A line for each step that has ended, and for each failed attempt."""
+    """A line for each step that has ended, for each failed attempt, and for what steps tell of themselves."""
 
     is_blind = False
 
     def __init__(self) -> None:
+        self._pace = Pace()
         self._named = 0
         self._unnamed = 0
 
     def __exit__(self, *_: object) -> None:
         self._count()
 
-    def tell(self, event: events.AnyEvent) -> None:
+    def tell(self, event: AnyEvent) -> None:
         """See Display."""
         line = line_of(event)
         if line is None:
@@ -151,6 +172,8 @@ class Lines(Silent):
         """See Display."""
         self._count()
         self._named = 0
+        for event in self._pace.moved(progress):
+            self._write(f"progress   {event.step}: {told_by(event)}")
 
     def say(self, text: str, *, is_bad: bool = False) -> None:
         """See Display."""
@@ -173,8 +196,9 @@ class Logged(Silent):
 
     def __init__(self, run_id: str) -> None:
         self._run_id = run_id
+        self._pace = Pace()
 
-    def tell(self, event: events.AnyEvent) -> None:
+    def tell(self, event: AnyEvent) -> None:
         """See Display."""
         match event:
             case events.StepSucceeded():
@@ -183,8 +207,16 @@ class Logged(Silent):
                 self._log(event.step, f"skipped: {event.reason}")
             case events.StepCancelled():
                 self._log(event.step, f"cancelled: {event.reason}", attempt=event.attempt)
+            case events.Emitted():
+                where = {"run": self._run_id, "node": event.step, PAYLOAD: event.value}
+                LOGGER.debug("step %s: emitted a value", event.step, extra=where)
             case _:
                 pass
+
+    def tick(self, progress: Progress) -> None:
+        """See Display."""
+        for event in self._pace.moved(progress):
+            self._log(event.step, told_by(event))
 
     def say(self, text: str, *, is_bad: bool = False) -> None:
         """See Display."""
@@ -221,9 +253,9 @@ class Terminal(Silent):
     def __exit__(self, *_: object) -> None:
         self._live.stop()
 
-    def tell(self, event: events.AnyEvent) -> None:
+    def tell(self, event: AnyEvent) -> None:
         """See Display."""
-        if isinstance(event, (events.AttemptFailed, events.StepFailed)):
+        if isinstance(event, (events.AttemptFailed, events.StepFailed, events.Emitted)):
             from rich.text import Text
 
             self._console.print(Text(visible(line_of(event) or "")), soft_wrap=True)
@@ -258,23 +290,46 @@ class Terminal(Silent):
         counts.append(f", {seconds // 60}:{seconds % 60:02d}")
         head = Table.grid(padding=(0, 1))
         cells: list[Any] = [Text(visible(progress.graph), style="bold", no_wrap=True, overflow="ellipsis")]
-        if self._console.width >= 60:  # noqa: PLR2004 - below, the counts need the room
+        if self._console.width >= BAR_COLUMNS:
             cells.append(ProgressBar(total=progress.total or 1, completed=progress.ended, width=20))
         head.add_row(*cells, counts)
-        names = Text(f"  {names_of(progress)}", style="dim", no_wrap=True, overflow="ellipsis")
-        return Group(head, names) if progress.running or progress.waiting else head
+        parts: list[Any] = [head]
+        if progress.progressed:
+            parts.append(self._rows(list(progress.progressed.values())[:ROWS_SHOWN]))
+        if progress.running or progress.waiting:
+            parts.append(Text(f"  {names_of(progress)}", style="dim", no_wrap=True, overflow="ellipsis"))
+        if progress.rest is not None:
+            parts.append(Text(f"  {resting(progress.rest)}", style="yellow", no_wrap=True, overflow="ellipsis"))
+        return Group(*parts)
+
+    def _rows(self, told: Iterable[events.Progressed]) -> Any:
+        """How far steps are, in their own words."""
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+        from rich.text import Text
+
+        rows = Table.grid(padding=(0, 1))
+        for event in told:
+            cells: list[Any] = [Text(f"  {visible(event.step)}", no_wrap=True, overflow="ellipsis")]
+            if self._console.width >= BAR_COLUMNS:
+                cells.append(ProgressBar(total=1.0, completed=event.fraction, width=20))
+            rows.add_row(*cells, Text(visible(told_by(event)), no_wrap=True, overflow="ellipsis"))
+        return rows
 
 
-def line_of(event: events.AnyEvent) -> str | None:
+def line_of(event: AnyEvent) -> str | None:
     """The line that tells an event; None for those that are not told."""
     match event:
         case events.StepSucceeded():
-            return f"done       {event.step} in {duration_text(event.duration_ms)}"
-        case events.AttemptFailed():
+            return _success(event)
+        case events.AttemptFailed(failure=""):
             delay = duration_text(max(0, event.retry_at - event.at))
             return (
                 f"retry      {event.step}: attempt {event.attempt} failed: {_one_line(event.error)}; again in {delay}"
             )
+        case events.AttemptFailed():
+            error = _one_line(event.error)
+            return f"failed     {event.step}: attempt {event.attempt}: {error}; {event.failure} handles it"
         case events.StepFailed():
             return f"failed     {event.step}: attempt {event.attempt}: {_one_line(event.error)}"
         case events.StepSkipped():
@@ -283,8 +338,33 @@ def line_of(event: events.AnyEvent) -> str | None:
             return f"cancelled  {event.step}: {event.reason}"
         case events.LimitReached():
             return f"limit      {event.limit} of {event.value:g} used up"
+        case events.Emitted():
+            return f"emitted    {event.step}: {short(event.value)}"
+        case events.NodeAdded():
+            return f"added      {event.node.id}"
+        case events.RunWaiting(is_active=False):  # an attempt that is delayed has said so itself
+            return f"waits      {resting(event).removeprefix('waits ')}"
         case _:
             return None
+
+
+def _success(event: events.StepSucceeded) -> str:
+    if event.reused:
+        return f"reused     {event.step} from run {event.reused}"
+    took = duration_text(event.duration_ms)
+    if event.recovers is not msgspec.UNSET:
+        return f"recovered  {event.step.partition(':')[0]} by its failure action in {took}"
+    return f"done       {event.step} in {took}"
+
+
+def resting(event: events.RunWaiting | events.RunParked) -> str:
+    """What a run waits for, and when it goes on by itself."""
+    return event.reason if event.wake_at is None else f"{event.reason}; goes on at {local_time(moment(event.wake_at))}"
+
+
+def told_by(event: events.Progressed) -> str:
+    """How far a step is, and what it says of it."""
+    return f"{event.fraction:.0%} {cut(' '.join(event.note.split()), NOTE_CHARACTERS)}".rstrip()
 
 
 def names_of(progress: Progress) -> str:

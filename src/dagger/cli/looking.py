@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
@@ -17,6 +18,7 @@ from dagger.cli.exits import SUCCESS
 from dagger.cli.loading import find_run, open_store
 from dagger.cli.values import tags_of
 from dagger.run import Run
+from dagger.views.outcome import moment
 from dagger.views.report import Report
 from dagger.views.texts import cut, duration_text
 from dagger.views.tree import ExecutionTree
@@ -50,7 +52,7 @@ def runs(
 
     async def look(app: Dagger) -> list[dict[str, Any]]:
         found = await app.runs(status=status, graph=graph, tags=tags, limit=limit + 1)
-        return [_described(run) for run in found]
+        return [_described(app, run) for run in found]
 
     rows = _reading(store, look)
     if json:
@@ -60,21 +62,12 @@ def runs(
         output.say("no runs" + (" that fit" if status or graph or tags else ""))
         return SUCCESS
     shown = rows[:limit]
-    has_tags = any(row["tags"] for row in shown)
+    columns = {heading: list(map(cell, shown)) for heading, cell in _COLUMNS.items()}
+    told = [heading for heading, cells in columns.items() if heading not in _OPTIONAL or any(cells)]
     output.write_table(
-        ["run", "graph", "status", "started", "lasted", *(["tags"] if has_tags else [])],
-        [
-            [
-                row["run_id"],
-                row["graph"],
-                row["status"],
-                output.local_time(row["started_at"]),
-                duration_text(row["lasted_ms"]),
-                *([_tags(row)] if has_tags else []),
-            ]
-            for row in shown
-        ],
-        elastic=["tags", "graph"],
+        told,
+        list(zip(*(columns[heading] for heading in told), strict=True)),
+        elastic=["tags", "why", "graph"],
     )
     if len(rows) > limit:
         output.say(f"… and older ones: --limit {10 * limit} shows more")
@@ -98,7 +91,7 @@ def show(
             output.write_json({**report.to_dict(), "status": found.status})
             return
         tree = await found.tree()
-        for line in _head(_described(found), report, tree):
+        for line in _head(_described(app, found), report, tree):
             output.write(line)
         output.write("")
         _write_steps(tree, all_steps=all_steps)
@@ -107,14 +100,24 @@ def show(
     return SUCCESS
 
 
-def events(run: options.RunId, *, store: options.Store = None) -> int:
+def events(
+    run: options.RunId,
+    *,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Then those to come, until the run is paused or over.")
+    ] = False,
+    from_seq: Annotated[int, typer.Option("--from", metavar="SEQ", min=0, help="Begin with this event.")] = 0,
+    store: options.Store = None,
+) -> int:
     """Print a run's journal: a JSON object in each line, `seq` first."""
 
     async def look(app: Dagger) -> None:
         found = await find_run(app, run)
-        async for recorded in found.events(live=False):
+        async for recorded in found.events(from_seq, live=follow):
             text = b'{"seq":%d,' % recorded.seq + msgspec.json.encode(recorded.event)[1:]
             output.write_json(msgspec.Raw(text), indent=0)
+            if follow:  # whoever follows is told at once, through a pipe too
+                sys.stdout.flush()
 
     _reading(store, look)
     return SUCCESS
@@ -130,14 +133,15 @@ def _reading(store: str | None, look: Callable[[Dagger], Awaitable[T]]) -> T:
     return asyncio.run(main())
 
 
-def _described(run: Run) -> dict[str, Any]:
-    status = run.status
-    until = time.time() if status == "running" else run.updated_at.timestamp()
+def _described(app: Dagger, run: Run) -> dict[str, Any]:
+    status, row = run.status, app.store.row(run.id)
+    until = time.time() if status in {"running", "waiting"} else run.updated_at.timestamp()
     return {
         "run_id": run.id,
         "graph": run.graph,
         "status": status,
         "reason": run.reason,
+        "wake_at": None if row is None or row.wake_at is None else moment(row.wake_at),
         "tags": run.tags,
         "app": run.app,
         "started_at": run.started_at,
@@ -158,6 +162,8 @@ def _head(row: dict[str, Any], report: Report, tree: ExecutionTree) -> Iterator[
         yield f"tokens   {report.tokens:,}"
     for number, line in enumerate(row["reason"].splitlines()[:REASON_LINES]):
         yield f"{'why' if not number else '':<8} {cut(line, output.VALUE_CHARACTERS)}"
+    if row["wake_at"] is not None:
+        yield f"goes on  {output.local_time(row['wake_at'])}"
     counts = Counter(node.outcome.status for node in tree.nodes)
     yield "steps    " + ", ".join(f"{count:,} {status}" for status, count in counts.items())
     if report.result is not None:
@@ -166,6 +172,26 @@ def _head(row: dict[str, Any], report: Report, tree: ExecutionTree) -> Iterator[
 
 def _tags(row: dict[str, Any]) -> str:
     return " ".join(f"{key}={value}" for key, value in row["tags"].items())
+
+
+def _why_it_waits(row: dict[str, Any]) -> str:
+    if row["status"] != "waiting":
+        return ""
+    until = "" if row["wake_at"] is None else f"; goes on at {output.local_time(row['wake_at'])}"
+    return f"{cut(' '.join(row['reason'].split()), SAID_CHARACTERS)}{until}"
+
+
+_COLUMNS: dict[str, Callable[[dict[str, Any]], str]] = {
+    "run": lambda row: str(row["run_id"]),
+    "graph": lambda row: str(row["graph"]),
+    "status": lambda row: str(row["status"]),
+    "started": lambda row: output.local_time(row["started_at"]),
+    "lasted": lambda row: duration_text(row["lasted_ms"]),
+    "why": _why_it_waits,
+    "tags": _tags,
+}
+_OPTIONAL = frozenset(("why", "tags"))
+"""Columns that are left out where no run has anything in them."""
 
 
 def _write_steps(tree: ExecutionTree, *, all_steps: bool) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import Exit, TyperException
 
-from dagger.cli import graphs, log, looking, output, running
+from dagger.cli import graphs, log, looking, orders, output, running, tools
 from dagger.cli.exits import INTERRUPTED, PIPE_CLOSED, REFUSED, SUCCESS, of_error
 
 _EPILOG = """\b
@@ -36,6 +36,8 @@ program = typer.Typer(
 for command in (
     running.run,
     running.resume,
+    orders.pause,
+    orders.cancel,
     looking.runs,
     looking.show,
     looking.events,
@@ -43,6 +45,7 @@ for command in (
     graphs.validate,
     graphs.ls,
     graphs.schema,
+    tools.tools,
 ):
     program.command()(command)
 

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
+import msgspec
+
 from dagger.core import events
+from dagger.core.graph import Definition
+
+PACE_TICKS = 5
+"""So many ticks of the display are a second."""
 
 
 class Progress:
@@ -16,7 +22,7 @@ class Progress:
         """Of the last event taken in."""
         self.graph = ""
         self.total = 0
-        """Steps, those included that other steps added."""
+        """Steps known so far: those included that were added, and those of child flows that have begun."""
         self.succeeded = 0
         self.skipped = 0
         self.cancelled = 0
@@ -28,8 +34,14 @@ class Progress:
         """Steps between two attempts."""
         self.waiting: dict[str, int] = {}
         """Steps that wait for a person, a time or a reply, with how many such waits are open."""
+        self.progressed: dict[str, events.Progressed] = {}
+        """Steps that have told how far they are, with the last they told."""
+        self.rest: events.RunWaiting | events.RunParked | None = None
+        """Why nothing is ready or running, and until when; None while something is."""
         self.stuck = 0
         """Of the failed steps, those that a resume gives fresh tries."""
+        self.graphs: Mapping[str, Definition] = {}
+        """Those that steps run as child flows."""
 
     @property
     def ended(self) -> int:
@@ -37,8 +49,8 @@ class Progress:
         return self.succeeded + self.skipped + self.cancelled + self.failed
 
     def apply(self, recorded: events.Recorded) -> None:
-        """Take in the next event."""
-        self.seq = recorded.seq
+        """Take in the next event of the journal, or one that is told live and has no place there."""
+        self.seq = recorded.seq or self.seq
         apply = _APPLY.get(type(recorded.event))
         if apply is not None:
             apply(self, recorded.event)
@@ -48,11 +60,45 @@ class Progress:
         self.running.pop(step, None)
         self.retrying.pop(step, None)
         self.waiting.pop(step, None)
+        self.progressed.pop(step, None)
+
+
+class Pace:
+    """Which steps to tell of, asked at every tick: each when it first says how far it is, then once a second."""
+
+    def __init__(self) -> None:
+        self._ticks = 0
+        self._told: dict[str, events.Progressed] = {}
+
+    def moved(self, progress: Progress) -> list[events.Progressed]:
+        """The last word of the steps whose turn it is, if they have said anything since."""
+        self._ticks += 1
+        is_due = self._ticks % PACE_TICKS == 0
+        told = {step: self._told.get(step) for step in progress.progressed}
+        moved = [
+            event
+            for step, event in progress.progressed.items()
+            if told[step] is None or (is_due and event is not told[step])
+        ]
+        self._told = {step: event for step, event in told.items() if event} | {event.step: event for event in moved}
+        return moved
 
 
 def _run_started(progress: Progress, event: events.RunStarted) -> None:
-    progress.graph = event.graph.name
+    progress.graph, progress.graphs = event.graph.name, event.graphs
     progress.total = len(event.graph.nodes)
+
+
+def _scope_opened(progress: Progress, event: events.ScopeOpened) -> None:
+    progress.total += len(progress.graphs[event.graph].nodes) if event.graph else event.count
+
+
+def _node_added(progress: Progress, _: events.NodeAdded) -> None:
+    progress.total += 1
+
+
+def _progressed(progress: Progress, event: events.Progressed) -> None:
+    progress.progressed[event.step] = event
 
 
 def _step_started(progress: Progress, event: events.StepStarted) -> None:
@@ -62,7 +108,7 @@ def _step_started(progress: Progress, event: events.StepStarted) -> None:
 
 def _step_succeeded(progress: Progress, event: events.StepSucceeded) -> None:
     progress.leave(event.step)
-    progress.succeeded += 1
+    progress.succeeded += 1 if event.recovers is msgspec.UNSET else 2  # the step whose failure it handled, too
     progress.total += len(event.nodes)
 
 
@@ -72,7 +118,10 @@ def _tokens_spent(progress: Progress, event: events.TokensSpent) -> None:
 
 def _attempt_failed(progress: Progress, event: events.AttemptFailed) -> None:
     progress.leave(event.step)
-    progress.retrying[event.step] = None
+    if event.failure:
+        progress.total += 1  # the failure action's
+    else:
+        progress.retrying[event.step] = None
 
 
 def _step_failed(progress: Progress, event: events.StepFailed) -> None:
@@ -109,9 +158,20 @@ def _wait_answered(progress: Progress, event: events.WaitAnswered) -> None:
 def _run_stopped(progress: Progress, _: events.Event) -> None:
     """Nothing runs any more; or its process has died, and whatever ran begins anew."""
     progress.running.clear()
+    progress.progressed.clear()
+    progress.rest = None
+
+
+def _run_rests(progress: Progress, event: events.RunWaiting | events.RunParked) -> None:
+    progress.rest = event
+
+
+def _run_woken(progress: Progress, _: events.Event) -> None:
+    progress.rest = None
 
 
 def _run_resumed(progress: Progress, _: events.RunResumed) -> None:
+    progress.rest = None
     progress.failed -= progress.stuck
     progress.stuck = 0
 
@@ -119,6 +179,9 @@ def _run_resumed(progress: Progress, _: events.RunResumed) -> None:
 _Apply: TypeAlias = Callable[[Progress, Any], None]
 _APPLY: dict[type[events.Event], _Apply] = {
     events.RunStarted: _run_started,
+    events.ScopeOpened: _scope_opened,
+    events.NodeAdded: _node_added,
+    events.Progressed: _progressed,
     events.StepStarted: _step_started,
     events.StepSucceeded: _step_succeeded,
     events.TokensSpent: _tokens_spent,
@@ -130,5 +193,9 @@ _APPLY: dict[type[events.Event], _Apply] = {
     events.WaitAnswered: _wait_answered,
     events.RunRecovered: _run_stopped,
     events.RunPaused: _run_stopped,
+    events.RunWaiting: _run_rests,
+    events.RunParked: _run_rests,
+    events.RunWoken: _run_woken,
+    events.CancelRequested: _run_woken,
     events.RunResumed: _run_resumed,
 }

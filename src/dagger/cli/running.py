@@ -29,7 +29,7 @@ from dagger.run import Run
 from dagger.spec import graph_file
 from dagger.views.report import Report
 
-ACTIONS_NAMED = 5
+NAMED = 5
 
 
 class Manner(NamedTuple):
@@ -149,9 +149,11 @@ def _follow(load: Callable[[], Dagger], begin: Begin, manner: Manner) -> int:
 def _lacks_app(target: str) -> str:
     if not is_graph_file(target):
         return f"--app is missing: which application has the graph {target!r}? --app module:name or path/file.py:name"
-    actions = list(dict.fromkeys(node.action for node in graph_file.read_file(target, None).nodes))
-    named = ", ".join(actions[:ACTIONS_NAMED]) + (" …" if actions[ACTIONS_NAMED:] else "")
-    return f"--app is missing: where are the actions {named}? --app module:name or path/file.py:name"
+    nodes = graph_file.read_file(target, None).nodes
+    actions = dict.fromkeys(node.action for node in nodes if node.action)
+    word, names = ("actions", actions) if actions else ("graphs", dict.fromkeys(node.graph for node in nodes))
+    named = ", ".join(list(names)[:NAMED]) + (" …" if len(names) > NAMED else "")
+    return f"--app is missing: where are the {word} {named}? --app module:name or path/file.py:name"
 
 
 def _name_of(application: Dagger, target: str) -> str:
@@ -195,7 +197,7 @@ async def _execute(application: Dagger, begin: Begin, manner: Manner) -> Ended:
             )
             display = display_of(run.id, manner.log, is_quiet=manner.quiet)
             try:
-                report = await follow(run, application.store.read, display, progress, stop)
+                report = await follow(run, application.store, display, progress, stop)
             except (StoreError, InvalidState) as error:
                 raise RunLost(f"{error}\n  go on: {summary.command('resume', run.id, url)}") from error
             (first,) = application.store.read(run.id, 0, 1)

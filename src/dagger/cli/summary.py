@@ -54,7 +54,8 @@ def trouble(report: Report, reason: str, store: str) -> Iterator[str]:
     if report.status == "succeeded":
         return
     errors = (report.error or "").splitlines()
-    if report.status == "paused":
+    is_resting = report.status in {"paused", "waiting"}
+    if is_resting:
         yield f"  {reason}"
     for line in errors[:ERRORS_SHOWN]:
         yield f"  {cut(line, ERROR_CHARACTERS)}"
@@ -62,7 +63,7 @@ def trouble(report: Report, reason: str, store: str) -> Iterator[str]:
         yield f"  and {count(len(errors) - ERRORS_SHOWN, 'more line')}"
     if store == "memory:":
         yield "  it was kept in memory only: name a file with --store, so that a run can be looked at and resumed"
-    elif report.status == "paused":
+    elif is_resting:
         yield f"  go on:   {command('resume', report.run_id, store)}{_raised(reason)}"
     else:
         yield f"  details: {command('show', report.run_id, store)}"

@@ -9,7 +9,7 @@ import msgspec
 
 from dagger.core.check import Targets, node_findings
 from dagger.core.errors import GraphError, Hints, NodeAlreadyExists, Problem
-from dagger.core.graph import ID_PATTERN, RESERVED_IDS, Definition, Node, id_problem
+from dagger.core.graph import ID_PATTERN, ITEM, RESERVED_IDS, Definition, Node, id_problem
 
 
 class GraphBuilder:
@@ -43,13 +43,15 @@ class GraphBuilder:
             raise NodeAlreadyExists(message)
         targets = Targets(self._nodes, self._head.inputs, Hints())
         problems = [Problem(found.message, found.kind) for found in node_findings(node, len(self._nodes), targets)]
+        if node.id == ITEM and any(other.map is not None for other in self._nodes.values()):
+            problems.append(Problem(f"node id {ITEM!r}: a node of the graph has `map`, and calls its items so: rename"))
         if problems:
             raise GraphError.of(problems)
         self._nodes[node.id] = node.hashed()
 
-    def fresh_id(self, action: str) -> str:
-        """The action's name, numbered from the second node on: `square`, `square_2`."""
-        stem = re.sub(r"[^A-Za-z0-9_-]", "_", action)
+    def fresh_id(self, name: str) -> str:
+        """The action's or graph's name, numbered from the second node on: `square`, `square_2`."""
+        stem = re.sub(r"[^A-Za-z0-9_-]", "_", name)
         stem = stem if ID_PATTERN.match(stem) and stem not in RESERVED_IDS else f"node_{stem}"
         number = self._numbers.get(stem, 0) + 1
         while (fresh := stem if number == 1 else f"{stem}_{number}") in self._nodes:

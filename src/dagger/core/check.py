@@ -14,6 +14,8 @@ from dagger.core.cycles import cycles
 from dagger.core.errors import ConfigError, Hints
 from dagger.core.graph import (
     INPUT_TYPES,
+    ITEM,
+    TESTS,
     Definition,
     Input,
     Node,
@@ -75,6 +77,8 @@ def check(
 def node_findings(node: Node, index: int, targets: Targets) -> Iterator[Finding]:
     """What is wrong with the `index`-th node's fields, dependencies and references."""
     yield from _check_fields(node, index)
+    if node.when is not None or node.map is not None or node.cache is not None:
+        yield from _check_flow(node, index, targets)
     yield from _check_edges(node, index, targets)
 
 
@@ -134,8 +138,12 @@ _RULES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
 
 
 def _check_fields(node: Node, index: int) -> Iterator[Finding]:
-    if not node.action:
-        yield Finding(("nodes", index, "action"), "GraphError", f"node {node.id!r}: the name of its action is missing")
+    if not node.action and not node.graph:
+        message = f"node {node.id!r}: it has neither an action nor a graph; give one"
+        yield Finding(("nodes", index, "action"), "GraphError", message)
+    elif node.action and node.graph:
+        message = f"node {node.id!r}: it has both an action and a graph; give one"
+        yield Finding(("nodes", index, "graph"), "GraphError", message)
     for field, is_fine, wanted in _RULES:
         value = getattr(node, field)
         if not is_fine(value):
@@ -156,6 +164,59 @@ def _check_names(node: Node, index: int, word: str, entries: Iterable[Input | Ou
         positions.setdefault(entry.name, position)
 
 
+_COMPARED: Mapping[str, tuple[tuple[type, ...], str]] = {
+    **dict.fromkeys(("in", "not_in"), ((list,), "a list")),
+    **dict.fromkeys(("gt", "gte", "lt", "lte"), ((int, float, str), "a number or a text")),
+}
+"""Test -> the types of what it compares with, and these in words; equality takes any."""
+
+
+def _check_flow(node: Node, index: int, targets: Targets) -> Iterator[Finding]:
+    """What is wrong with the fields that say whether, how often and how newly a node runs."""
+    problems = (
+        *_condition_problems(node, targets.hints),
+        *_map_problems(node, targets.nodes),
+        *_cache_problems(node, targets.hints),
+    )
+    for place, problem in problems:
+        yield Finding(("nodes", index, *place), "GraphError", f"node {node.id!r}: {problem}")
+
+
+_Problems: TypeAlias = Iterator[tuple[tuple[str, ...], str]]
+"""(place in the node, message)"""
+
+
+def _condition_problems(node: Node, hints: Hints) -> _Problems:
+    for name, text in node.when.tests.items() if node.when is not None else ():
+        value = codec.decode(text)
+        kinds, wanted = _COMPARED.get(name, ((type(value),), ""))
+        if name not in TESTS:
+            yield ("when", name), f"when: there is no test {name!r}{hints.nearest(name, TESTS, otherwise='tests')}"
+        elif type(value) not in kinds:
+            yield ("when", name), f"when: {name} must be {wanted}, not {bytes(text).decode():.60}"
+
+
+def _map_problems(node: Node, nodes: Mapping[str, Node]) -> _Problems:
+    if node.map is not None:
+        limit = node.map.max_parallel
+        if limit is not None and not _is_count(limit):
+            yield ("map", "max_parallel"), f"map: max_parallel {limit!r} must be a whole number of at least 1"
+        if node.id == ITEM or ITEM in nodes:
+            yield ("map",), f"with map, {ITEM!r} is an item of the list: rename the node {ITEM!r}"
+
+
+def _cache_problems(node: Node, hints: Hints) -> _Problems:
+    if node.cache is None:
+        return
+    if node.graph:
+        yield ("cache",), f"cache: a graph is not reused as a whole; put it on the nodes of graph {node.graph!r}"
+    names = [*(entry.name for entry in node.inputs), *([ITEM] if node.map is not None else [])]
+    for name in node.cache.key:
+        if name not in names:
+            near = hints.nearest(name, names, otherwise="its inputs")
+            yield ("cache", "key"), f"cache: key {name!r} is no input of the node{near}"
+
+
 def _check_actions(node: Node, index: int, actions: Container[str] | None, hints: Hints) -> Iterator[Finding]:
     if actions is None:
         return
@@ -169,10 +230,17 @@ def _check_actions(node: Node, index: int, actions: Container[str] | None, hints
 
 def _check_edges(node: Node, index: int, targets: Targets) -> Iterator[Finding]:
     referred = set()
+    place: Place
+    for field in ("when", "map"):
+        if (value := getattr(node, field)) is not None:
+            referred.add(node_of(value.reference))
+            if problem := targets.problem(value.reference) if value.reference else "it needs a reference":
+                place = ("nodes", index, field, "reference")
+                yield Finding(place, "InvalidReference", f"node {node.id!r}: {field}: {problem}")
     for position, entry in enumerate(node.inputs):
         if entry.reference:
             referred.add(node_of(entry.reference))
-            if problem := targets.problem(entry.reference):
+            if problem := targets.problem(entry.reference, has_item=node.map is not None):
                 place = ("nodes", index, "inputs", position)
                 yield Finding(place, "InvalidReference", f"node {node.id!r}: input {entry.name!r}: {problem}")
         if bool(entry.reference) == (entry.value is not msgspec.UNSET):
@@ -196,19 +264,25 @@ class Targets:
         self._outputs: dict[str, dict[str, None]] = {}  # of the nodes that were asked for
         self._starts: tuple[str, ...] = ()  # what a reference may begin with, once it is asked for
 
-    def problem(self, text: str) -> str:
-        """Why the reference leads nowhere, or nothing."""
+    def problem(self, text: str, *, has_item: bool = False) -> str:
+        """Why the reference leads nowhere, or nothing. `has_item`: it may lead to the item of a map."""
         try:
             reference = Reference.parse(text)
         except ValueError as error:
             return str(error)
         if reference.node == "inputs":
             return self._input_problem(reference.output)
+        if has_item and reference.node == ITEM:
+            return ""
         node = self.nodes.get(reference.node)
+        if node is None and reference.node == ITEM:
+            return f"{text!r}: only the inputs of a node with `map` have an item"
         if node is None:
             self._starts = self._starts or (*self.nodes, "inputs")
             near = self.hints.nearest(reference.node, self._starts)
             return f"{text!r}: there is no node {reference.node!r}{near}"
+        if reference.output is None and reference.path:
+            return f"{text!r} is no reference: an output's name comes before {[reference.path[0]]}"
         names = self._outputs.get(node.id)
         if names is None:
             names = self._outputs[node.id] = dict.fromkeys(output.name for output in node.outputs)

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from dagger.core import events
 from dagger.core.state import State
 
 _LIMIT_POLICY = {"pause": "pause", "continue": "stop", "stop": "stop"}
 """A limit is a failure of the run, not of a step: there is nothing to continue with."""
+
+RECOVERIES = 3
+"""So often a run may be recovered without a new success: once more, and it pauses."""
+NAMED = 5
+"""Steps that a reason names."""
 
 _ENDING = {"cancel": "cancelled", "stop": "failed"}
 """How a run ends that halts for good."""
@@ -39,8 +46,33 @@ def after_failure(
             duration_ms=duration_ms,
             retry_at=now + round(delay_seconds * 1000),
         )
-    policy = pending.node.on_failure or state.config.on_failure
+    node = pending.node
+    if node.failure and node.map is None:  # a map leaves it to its items
+        return events.AttemptFailed(
+            at=now, step=step, attempt=attempt, error=error, duration_ms=duration_ms, failure=node.failure
+        )
+    return _final(state, step, attempt, error, now, duration_ms)
+
+
+def handled(state: State, step: str, now: int) -> events.StepFailed | None:
+    """The failure of a step whose failure action has ended without recovering it; None: there was none."""
+    pending = state.pending[step]
+    return None if pending.error is None else _final(state, step, pending.failures, pending.error, now, 0)
+
+
+def _final(  # noqa: PLR0917 - a failure's own parts
+    state: State, step: str, attempt: int, error: events.Error, now: int, duration_ms: int
+) -> events.StepFailed:
+    policy = state.pending[step].node.on_failure or state.config.on_failure
     return events.StepFailed(at=now, step=step, attempt=attempt, error=error, duration_ms=duration_ms, policy=policy)
+
+
+def crash_loop(state: State, in_flight: Callable[[], list[str]]) -> str:
+    """Why a run that was just recovered should not go on, or nothing. `in_flight`: what ran when its process died."""
+    if state.recoveries <= RECOVERIES:
+        return ""
+    named = _named(in_flight() or state.ready())
+    return f"crash loop: its process died {state.recoveries} times without a new success; in flight: {named}"
 
 
 def skip(state: State, now: int) -> events.StepSkipped | None:
@@ -73,11 +105,16 @@ def settle(state: State, now: int) -> events.RunPaused | events.RunEnded:
     if state.halt == "pause":
         return events.RunPaused(at=now, reason=state.halt_reason)
     if state.stuck:
-        failed = [repr(step) for step, pending in state.pending.items() if pending.is_stuck]
-        named = ", ".join(failed[:5]) + (f" and {len(failed) - 5} more" if len(failed) > 5 else "")  # noqa: PLR2004
-        return events.RunPaused(at=now, reason=f"{named} failed; mend the cause and resume the run")
+        stuck = [step for step, pending in state.pending.items() if pending.is_stuck]
+        return events.RunPaused(at=now, reason=f"{_named(stuck)} failed; mend the cause and resume the run")
     status = "failed" if state.failures else "succeeded"
     return events.RunEnded(at=now, status=status, error=_error(state))
+
+
+def _named(steps: list[str]) -> str:
+    """The first few of the steps."""
+    more = f" and {len(steps) - NAMED} more" if len(steps) > NAMED else ""
+    return ", ".join(map(repr, steps[:NAMED])) + more
 
 
 def _error(state: State) -> str:

@@ -21,7 +21,10 @@ DaggerError
 │   ├── InputInvalid           an input is missing or of the wrong type: never retried
 │   ├── OutputInvalid          a result that is not JSON, or not what the node declares: never retried
 │   ├── AttemptTimedOut        an attempt used up its timeout
-│   └── AttemptOver            a context was used after its attempt had ended
+│   ├── AttemptOver            a context was used after its attempt had ended
+│   ├── WaitMismatch           a wait is another than the journal's: the code has changed; never retried
+│   ├── ScopeFailed            steps of a child flow failed
+│   └── ProcessDied            the process that ran an action is gone
 ├── DrawingFailed              no Graphviz to draw an SVG with, or it failed
 ├── NonRetryable               raised by users' actions: fail the step now
 └── StoreError                 the disk or the file
@@ -161,6 +164,18 @@ class AttemptOver(StepError):
     """A context was used after its attempt had ended: what it collected would be lost."""
 
 
+class WaitMismatch(StepError):
+    """A wait under this key is in the journal with another kind or question. Never retried: the code has changed."""
+
+
+class ScopeFailed(StepError):
+    """Steps of a child flow finally failed, so the node that began it fails."""
+
+
+class ProcessDied(StepError):
+    """The process that ran an action exited, crashed or was killed: that attempt failed."""
+
+
 class NonRetryable(DaggerError):
     """Raise it in an action to fail the step at once, however many tries are left."""
 
@@ -187,6 +202,10 @@ class StoreVersionMismatch(StoreError):
 
 class LeaseLost(StoreError):
     """Another process took the run over: this one can write nothing more to it."""
+
+
+class OrdersUnread(StoreError):
+    """The run cannot end yet: an order came in at the same moment, and nothing of it may be lost."""
 
 
 MAX_HINTED_LENGTH = 100

@@ -66,6 +66,8 @@ class RunStarted(Event, frozen=True, kw_only=True, tag=True):
     run_id: str
     spec: Spec
     graph: Definition
+    graphs: dict[str, Definition] = {}
+    """The graphs that its nodes run as child flows, and theirs, by name."""
     config: dict[str, Any] = {}
     """Every field of the effective RunConfig."""
     inputs: dict[str, msgspec.Raw] = {}
@@ -97,6 +99,50 @@ class RunResumed(Event, frozen=True, kw_only=True, tag=True):
     """A value for `global.input`."""
 
 
+class RunWaiting(Event, frozen=True, kw_only=True, tag=True):
+    """Nothing of the run is ready or running: only waits, delayed attempts, or steps whose code is not here."""
+
+    reason: str
+    """What for."""
+    wake_at: int | None = None
+    """When the first of it is due; None: only somebody else ends it."""
+    is_active: bool = False
+    """Whether it counts as active time: while an attempt is delayed, but not while only waits are open."""
+
+
+class RunParked(Event, frozen=True, kw_only=True, tag=True):
+    """The run gave up its task and its owner until `wake_at`, an answer or an order."""
+
+    reason: str
+    wake_at: int | None = None
+
+
+class RunWoken(Event, frozen=True, kw_only=True, tag=True):
+    """A waiting or parked run goes on."""
+
+
+class OrderRefused(Event, frozen=True, kw_only=True, tag=True):
+    """An order did not fit the run as it was."""
+
+    order: str
+    error: Error
+
+
+class PauseRequested(Event, frozen=True, kw_only=True, tag=True):
+    """Somebody paused the run: nothing new starts, and what runs is cut off without counting as a try."""
+
+    reason: str = ""
+    order: str = ""
+    """The id of the order that asked for it; empty: asked of the owner directly."""
+
+
+class NodeAdded(Event, frozen=True, kw_only=True, tag=True):
+    """Somebody added a node to the run."""
+
+    node: Node
+    order: str = ""
+
+
 class LimitReached(Event, frozen=True, kw_only=True, tag=True):
     """The run used up one of its limits: a failure of the run."""
 
@@ -112,6 +158,7 @@ class CancelRequested(Event, frozen=True, kw_only=True, tag=True):
     """Somebody cancelled the run: nothing new starts, and what runs is cancelled."""
 
     reason: str = ""
+    order: str = ""
 
 
 class RunEnded(Event, frozen=True, kw_only=True, tag=True):
@@ -143,6 +190,27 @@ class StepSucceeded(Event, frozen=True, kw_only=True, tag=True):
     """Nodes that the step added, in its own scope."""
     result: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     """What the step gave to `ctx.finish`."""
+    recovers: dict[str, msgspec.Raw] | msgspec.UnsetType = msgspec.UNSET
+    """Of a failure action: the outputs that the step which it handles has instead of its failure."""
+    key: str = ""
+    """What the work is known by: a later run with the same key may reuse the outputs."""
+    reused: str = ""
+    """The run whose outputs these are; empty: the step did its own work."""
+
+
+class ScopeOpened(Event, frozen=True, kw_only=True, tag=True):
+    """A step began a child flow: a graph's nodes, or itself once for each item of a list. It ends with them."""
+
+    step: str
+    """Also the name of the scope: `each_page`."""
+    graph: str = ""
+    """The graph's name; empty: a map over `items`."""
+    inputs: dict[str, msgspec.Raw] = {}
+    """What `inputs.name` leads to in the scope."""
+    items: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    """The list of a map."""
+    count: int = 0
+    """Its length."""
 
 
 class TokensSpent(Event, frozen=True, kw_only=True, tag=True):
@@ -153,14 +221,16 @@ class TokensSpent(Event, frozen=True, kw_only=True, tag=True):
 
 
 class AttemptFailed(Event, frozen=True, kw_only=True, tag=True):
-    """An attempt failed, and another one follows."""
+    """An attempt failed, and another one follows, or the node's failure action."""
 
     step: str
     attempt: int
     error: Error
     duration_ms: int = 0
-    retry_at: int
+    retry_at: int = 0
     """When the next attempt is due."""
+    failure: str = ""
+    """The failure action that now has its turn; empty: another attempt follows."""
 
 
 class StepFailed(Event, frozen=True, kw_only=True, tag=True):
@@ -218,11 +288,18 @@ AnyEvent: TypeAlias = (
     | RunRecovered
     | RunPaused
     | RunResumed
+    | RunWaiting
+    | RunParked
+    | RunWoken
+    | OrderRefused
+    | PauseRequested
+    | NodeAdded
     | LimitReached
     | CancelRequested
     | RunEnded
     | StepStarted
     | StepSucceeded
+    | ScopeOpened
     | TokensSpent
     | AttemptFailed
     | StepFailed
@@ -234,12 +311,29 @@ AnyEvent: TypeAlias = (
 """Every event there is."""
 
 
+class Progressed(Event, frozen=True, kw_only=True, tag=True):
+    """A step's code told how far it is. It goes to whoever listens now, never into the journal."""
+
+    step: str
+    fraction: float
+    """From 0 to 1."""
+    note: str = ""
+
+
+class Emitted(Event, frozen=True, kw_only=True, tag=True):
+    """A step's code showed a value. It goes to whoever listens now, never into the journal."""
+
+    step: str
+    value: msgspec.Raw
+    """JSON text."""
+
+
 class Recorded(msgspec.Struct, frozen=True):
     """An event in its place in the journal."""
 
     seq: int
-    """Starts at 1 and has no gaps."""
-    event: AnyEvent
+    """Starts at 1 and has no gaps; 0: told to listeners, and not in the journal."""
+    event: AnyEvent | Progressed | Emitted
 
     @property
     def type(self) -> str:

@@ -17,6 +17,8 @@ MAX_ID_LENGTH = 200
 """Characters: an id stands in every event and message about its node."""
 RESERVED_IDS = frozenset(("inputs", "global"))
 """Sections of the cache that are no node's."""
+ITEM = "item"
+"""What the inputs of a node with `map` call the item: `item`, `item.title`."""
 DEFAULT_TIMEOUT_SECONDS = 3600.0
 INPUT_TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,),
@@ -36,11 +38,11 @@ _PATH = re.compile(r"\.(?P<name>[^.\[\]\s]+)|\[(?P<index>-?\d+)\]|\[(?P<quote>[\
 
 
 class Reference(NamedTuple):
-    """Where a value comes from: an output of a node, or (node `inputs`) an input of the run."""
+    """Where a value comes from: an output of a node, (node `inputs`) an input of the run, or (`item`) a map's item."""
 
     node: str
     output: str | None
-    """None: the node's only output, or the dict of them."""
+    """None: the node's only output, or the dict of them; of an item, the item."""
     path: tuple[str | int, ...] = ()
     """Keys and indexes into the value."""
 
@@ -63,8 +65,10 @@ class Reference(NamedTuple):
             position = match.end()
         output = parts[0] if parts else None
         if isinstance(output, int):
+            if start[0] == ITEM:
+                return cls(ITEM, None, tuple(parts))
             message = f"{text!r} is no reference: an output's name comes before {[output]}"
-            raise ValueError(message)  # noqa: TRY004 - the text is wrong, not a type
+            raise ValueError(message)
         return cls(start[0], output, tuple(parts[1:]))
 
 
@@ -86,11 +90,49 @@ class Output(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     description: str = ""
 
 
+TESTS = ("equals", "not_equals", "in", "not_in", "gt", "gte", "lt", "lte")
+"""What a condition may ask of a value."""
+
+
+class Condition(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """When a node runs: what the reference leads to passes every test; without tests, is truthy as in Python."""
+
+    reference: str
+    tests: dict[str, msgspec.Raw] = {}
+    """One of TESTS -> the JSON text to compare with."""
+
+
+class Map(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """Run a node once for each item of a list; its inputs find the item under `item`."""
+
+    reference: str
+    max_parallel: int | None = None
+    """Items at work at once; None: as many as the other pools let."""
+
+
+class Reuse(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """Take an earlier run's outputs where the work is the same."""
+
+    key: tuple[str, ...] = ()
+    """The inputs whose values make it the same work; empty: all of them."""
+    ttl_seconds: float | None = None
+    """How old such outputs may be; None: any age."""
+
+
 class Node(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
-    """One unit of work: which action, on what, after which nodes."""
+    """One unit of work: which action, or which graph, on what, after which nodes."""
 
     id: str
-    action: str
+    action: str = ""
+    """Empty where `graph` is given."""
+    graph: str = ""
+    """The graph to run as a child flow, instead of an action."""
+    when: Condition | None = None
+    """None: always."""
+    map: Map | None = None
+    """None: once."""
+    cache: Reuse | None = None
+    """None: never an earlier run's outputs, unless the action says so."""
     dependencies: tuple[str, ...] = ()
     """Ids of the nodes it waits for: those written down, then those its inputs refer to."""
     inputs: tuple[Input, ...] = ()
@@ -98,6 +140,8 @@ class Node(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=Fal
     """Empty: whatever the action returns."""
     failure: str = ""
     """The action to run when this node has finally failed; empty: none."""
+    handles: str = ""
+    """The node whose final failure this one handles: no person writes it."""
     on_failure: str = ""
     """`stop`, `continue` or `pause`; empty: as the run's config says."""
     description: str = ""
@@ -127,7 +171,7 @@ class Node(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=Fal
 _WORK = [
     (field.name, field.default)
     for field in msgspec.structs.fields(Node)
-    if field.name not in {"hash", "description", "instructions"}
+    if field.name not in {"hash", "description", "instructions", "handles"}
 ]
 """The fields that say what work it is, with their defaults: a new field leaves the hashes of nodes without it."""
 
@@ -159,12 +203,15 @@ class Definition(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     nodes: tuple[Node, ...] = ()
 
 
-def depended(written: Iterable[str], inputs: Iterable[Input]) -> tuple[str, ...]:
+def depended(
+    written: Iterable[str], inputs: Iterable[Input], when: Condition | None = None, map: Map | None = None
+) -> tuple[str, ...]:
     """Every node id that must come first: the written dependencies, then the nodes referred to, each once."""
     ids = dict.fromkeys(written)
-    for entry in inputs:
+    own = ("", "inputs") if map is None else ("", "inputs", ITEM)
+    for entry in (*(field for field in (when, map) if field is not None), *inputs):
         node = node_of(entry.reference)
-        if node and node != "inputs":
+        if node not in own:
             ids[node] = None
     return tuple(ids)
 
@@ -209,7 +256,8 @@ class NodeRef:
     def __getitem__(self, key: str | int) -> NodeRef:
         """One output of the node by name; further keys and indexes go into the value."""
         is_output = self.reference == self.node
-        if is_output and (not isinstance(key, str) or (self._names and key not in self._names)):
+        is_named = isinstance(key, str) or self.node == ITEM
+        if is_output and (not is_named or (self._names and key not in self._names)):
             gives = ", ".join(self._names) or "outputs by name"
             message = f"node {self.node!r} has no output {key!r}; it gives: {gives}"
             raise InvalidReference(message)

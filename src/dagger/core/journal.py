@@ -9,12 +9,13 @@ durable at once: its `batch` never changes and is always committed.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
 from dagger.core import events
 from dagger.core.codec import Blob
+from dagger.core.orders import AnyOrder
 
 Ownership: TypeAlias = Literal["none", "here", "elsewhere", "dead"]
 """Whether a process owns a run: nobody, this store object, another living one, one that died or hangs."""
@@ -32,9 +33,11 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True):
     mode: str
     graph: str
     status: str
-    """`running`, `paused`, `succeeded`, `failed` or `cancelled`."""
+    """`running`, `waiting`, `paused`, `succeeded`, `failed` or `cancelled`."""
     reason: str = ""
-    """Why it is paused, or its error."""
+    """Why it is paused or what it waits for, or its error."""
+    wake_at: int | None = None
+    """When a waiting run goes on by itself, in milliseconds since 1970; None: it does not."""
     tags: dict[str, str] = {}
     app: str = ""
     fingerprint: str = ""
@@ -50,11 +53,20 @@ PROJECTED = frozenset(
         events.RunRecovered,
         events.RunPaused,
         events.RunResumed,
+        events.RunWaiting,
+        events.RunParked,
+        events.RunWoken,
         events.CancelRequested,
         events.RunEnded,
     )
 )
 """The events that can change a run's row: all others are appended without a look."""
+
+RELEASING = frozenset((events.RunPaused, events.RunParked, events.RunEnded))
+"""The events that give up the lease: paused, parked and finished runs have no owner."""
+
+ORDERED = frozenset((events.PauseRequested, events.CancelRequested, events.NodeAdded, events.OrderRefused))
+"""The events that an order becomes: appending one takes the order out of the inbox."""
 
 
 def projected(row: RunRow | None, event: events.Event) -> RunRow | None:
@@ -73,28 +85,26 @@ def projected(row: RunRow | None, event: events.Event) -> RunRow | None:
         )
     if row is None:
         return None
-    change: tuple[str, str] | None = None
+    change: tuple[str, str]
+    wake_at: int | None = None
     match event:
         case events.RunPaused():
             change = "paused", event.reason
-        case events.RunResumed() | events.RunRecovered() | events.CancelRequested():
+        case events.RunWaiting() | events.RunParked():
+            change, wake_at = ("waiting", event.reason), event.wake_at
+        case events.RunResumed() | events.RunRecovered() | events.RunWoken() | events.CancelRequested():
             change = "running", ""
         case events.RunEnded():
             change = event.status, event.error
         case _:
             return row
-    return msgspec.structs.replace(row, status=change[0], reason=change[1], updated_at=event.at)
-
-
-def is_owned(row: RunRow) -> bool:
-    """Whether a run of this row needs an owner: paused and finished runs have none."""
-    return row.status == "running"
+    return msgspec.structs.replace(row, status=change[0], reason=change[1], wake_at=wake_at, updated_at=event.at)
 
 
 class Lease:
     """The right to append to one run, as long as its epoch is the run's."""
 
-    __slots__ = ("blobs", "epoch", "events", "key", "row", "run_id")
+    __slots__ = ("blobs", "epoch", "events", "key", "orders", "row", "run_id")
 
     def __init__(self, run_id: str, key: int, epoch: int, row: RunRow) -> None:
         self.run_id = run_id
@@ -107,6 +117,15 @@ class Lease:
         """Appended, and not yet handed to the writer."""
         self.blobs: list[Blob] = []
         """What these events refer to."""
+        self.orders: list[AnyOrder] = []
+        """What was in the run's inbox when it was claimed, oldest first; later ones come to the listener."""
+
+
+class Reusable(NamedTuple):
+    """A success whose outputs may be taken again."""
+
+    run_id: str
+    event: events.StepSucceeded
 
 
 class Listener(Protocol):
@@ -117,6 +136,9 @@ class Listener(Protocol):
 
     def lost(self, lease: Lease, error: Exception) -> None:
         """What was appended under this lease was refused: the run is taken over (LeaseLost) or taken (RunExists)."""
+
+    def ordered(self, lease: Lease, orders: Sequence[AnyOrder]) -> None:
+        """These orders came into the inbox of a run that is owned under this lease; each is told once."""
 
     def broken(self, error: Exception) -> None:
         """The store failed: what was not committed is gone, and the store takes nothing more."""
@@ -136,6 +158,10 @@ class Store(Protocol):
     def is_busy(self) -> bool:
         """Whether a commit is under way that will call the listener."""
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether so much is appended and not yet committed that steps should wait for the disk."""
+
     async def open(self, listener: Listener) -> None:
         """Create the store if absent, and get ready. Opening again changes the listener (and its event loop).
 
@@ -149,7 +175,17 @@ class Store(Protocol):
         """Append a run's first event. `listener.lost` tells RunExists if the run id is taken."""
 
     def append(self, lease: Lease, event: events.Event, blobs: Sequence[Blob] = ()) -> None:
-        """Append the next event to the open batch. An event that pauses or ends the run gives up its lease."""
+        """Append the next event to the open batch.
+
+        One of RELEASING gives up the lease. One of ORDERED takes its order out of the inbox. A RunEnded is refused
+        while an order is in the inbox: `listener.lost` tells OrdersUnread, and the run stays this store's: claim it.
+        """
+
+    def remember(self, lease: Lease, key: str) -> None:
+        """The StepSucceeded appended last under this lease may be reused under `key`: see `reusable`."""
+
+    def reusable(self, key: str) -> Reusable | None:
+        """The newest durable success that was remembered under `key`."""
 
     def flush(self) -> int:
         """Commit the open batch as soon as the one before it is done. Called when there is nothing else to do.
@@ -162,6 +198,16 @@ class Store(Protocol):
 
         Raises RunNotFound, and RunLeased if its owner lives.
         """
+
+    async def send(self, run_id: str, order: AnyOrder) -> int:
+        """Put an order into a run's inbox, durably; its owner is told within 0.2 s.
+
+        Returns the seq of the run's last event then: what the order becomes has a higher one.
+        Raises RunNotFound, and InvalidState if the run is over.
+        """
+
+    def wakeable(self, now_ms: int) -> list[str]:
+        """The runs that nobody owns and that should go on: waiting ones that are due, or with orders unread."""
 
     def give_up(self, lease: Lease) -> None:
         """Leave a run that was claimed without an owner, as it was."""

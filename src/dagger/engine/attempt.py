@@ -13,11 +13,11 @@ from typing import Any, Protocol
 import msgspec
 
 from dagger.core import codec, events
-from dagger.core.errors import AttemptTimedOut, InputInvalid, NonRetryable, OutputInvalid
+from dagger.core.errors import AttemptTimedOut, InputInvalid, NonRetryable, OutputInvalid, ScopeFailed, WaitMismatch
 from dagger.core.graph import Node
-from dagger.core.state import State
-from dagger.engine.binding import bind
-from dagger.engine.context import AttemptContext
+from dagger.core.state import Wait
+from dagger.engine.binding import Source, bind
+from dagger.engine.context import Answer, AttemptContext
 from dagger.engine.threads import Threads
 from dagger.engine.timers import Timer, Timers
 from dagger.spec.action import Action, outputs
@@ -25,7 +25,7 @@ from dagger.spec.action import Action, outputs
 GRACE_SECONDS = 5.0
 """How long a cancelled coroutine may take to clean up before it is given up, as a thread is at once."""
 
-_NEVER_RETRIED = (NonRetryable, InputInvalid, OutputInvalid)
+_NEVER_RETRIED = (NonRetryable, InputInvalid, OutputInvalid, ScopeFailed, WaitMismatch)
 
 
 class Machine(Protocol):
@@ -47,21 +47,48 @@ class Machine(Protocol):
     def is_stopping(self) -> bool:
         """Whether the event loop is shutting down."""
 
+    def durable(self) -> asyncio.Future[None]:
+        """Done when all that was appended until now is durable."""
 
-class OwnedRun(Protocol):
+    def ask(self, question: Coroutine[Any, Any, Answer]) -> Answer:
+        """What the question comes to on the event loop; for other threads."""
+
+
+class Waits(Protocol):
+    """What an attempt needs of its run's waits: see engine/waits."""
+
+    def open(self, attempt: Attempt, kind: str, key: str, detail: bytes = b"", wake_at: int | None = None) -> Wait: ...
+    async def answer_of(self, attempt: Attempt, key: str) -> Wait: ...
+    def answer(
+        self,
+        step: str,
+        key: str,
+        value: bytes = b"",
+        error: events.Error | None = None,
+        blobs: list[codec.Blob] | None = None,
+    ) -> None: ...
+
+
+class OwnedRun(Source, Protocol):
     """What an attempt needs of its run, and the kernel of an attempt's run: see Tenure."""
 
-    state: State
     now_ms: Callable[[], int]
-    load: Callable[[str], bytes]
     context: contextvars.Context
 
     @property
     def kernel(self) -> Machine: ...
+    @property
+    def waits(self) -> Waits: ...
+    def tell(self, event: events.Event) -> None: ...
     def action(self, node: Node) -> Action: ...
     def suspended(self, attempt: Attempt) -> None: ...
     def ended(
-        self, node: Node, event: events.StepSucceeded, blobs: Sequence[codec.Blob], attempt: Attempt | None = None
+        self,
+        step: str,
+        node: Node,
+        event: events.StepSucceeded,
+        blobs: Sequence[codec.Blob],
+        attempt: Attempt | None = None,
     ) -> None: ...
     def failed(self, attempt: Attempt, error: events.Error, *, retryable: bool, now: int, duration_ms: int) -> None: ...
     def cut_off(self, attempt: Attempt) -> None: ...
@@ -80,11 +107,11 @@ def begin(run: OwnedRun, step: str, node: Node, number: int, task: asyncio.Task[
     attempt: Attempt | None = None
     try:
         action = run.action(node)
-        keywords = bind(run.state, step, node, action, run.load)
+        keywords = bind(run, step, node, action)
         if not action.is_simple:
             attempt = Attempt(run, step, node, number, started_ms, context)
             if action.context_name is not None:
-                attempt.ctx = keywords[action.context_name] = AttemptContext(attempt, run.state, run.load)
+                attempt.ctx = keywords[action.context_name] = AttemptContext(attempt, run, is_async=action.is_async)
             if action.runs_in == "thread":
                 attempt.begin_in_thread(action, keywords)
                 return None
@@ -115,15 +142,15 @@ def begin(run: OwnedRun, step: str, node: Node, number: int, task: asyncio.Task[
         return None
     now = run.kernel.tick()
     event = events.StepSucceeded(at=now, step=step, attempt=number, duration_ms=now - started_ms, outputs=made)
-    run.ended(node, event, blobs)
+    run.ended(step, node, event, blobs)
     return None
 
 
 class Attempt:
     """One try of a step that sees its context, or whose code did not end at once."""
 
-    __slots__ = ("context", "coroutine", "ctx", "cut_reason", "is_abandoned", "is_over", "node", "number",
-                 "on_released", "started_ms", "step", "task", "tenure", "timer", "yielded")  # fmt: skip
+    __slots__ = ("awaits", "context", "coroutine", "ctx", "cut_reason", "is_abandoned", "is_over", "is_resting", "node",
+                 "number", "on_released", "rested_ms", "started_ms", "step", "task", "tenure", "timer", "yielded")  # fmt: skip
 
     def __init__(  # noqa: PLR0917 - made in `begin` only
         self, tenure: OwnedRun, step: str, node: Node, number: int, started_ms: int, context: contextvars.Context
@@ -141,7 +168,13 @@ class Attempt:
         """The worker that runs it, while its code is suspended."""
         self.coroutine: Coroutine[Any, Any, Any] | None = None
         self.yielded: Any = None
-        """What its code first waits for."""
+        """What its code waits for."""
+        self.awaits: set[asyncio.Future[None]] = set()
+        """Of the open waits that its code awaits."""
+        self.is_resting = False
+        """Its code awaits nothing but open waits: it holds no slots, and its clock stands still."""
+        self.rested_ms = 0
+        """How long it rested so far; while it rests, less the time when it began to."""
         self.cut_reason = ""
         """Why the kernel cancelled it: it is to end, however it ends."""
         self.is_over = False
@@ -163,13 +196,39 @@ class Attempt:
         coroutine = self.coroutine
         assert coroutine is not None
         try:
-            result = await _drive(self.context, coroutine, self.yielded)
+            result = await self._drive(coroutine)
         except (KeyboardInterrupt, _Closed):
             raise
         except BaseException as error:  # noqa: BLE001 - user code raises anything
             self._ended(error, None)
         else:
             self._ended(None, result)
+
+    @types.coroutine
+    def _drive(self, coroutine: Coroutine[Any, Any, Any]) -> Generator[Any, Any, Any]:
+        """Continue a coroutine that has suspended once, each time in its own context, in the task that awaits this.
+
+        So `asyncio.current_task` and timeouts work in it, and its context variables stay in it.
+        """
+        run = self.context.run
+        while True:
+            try:
+                sent = yield self.yielded
+            except GeneratorExit:
+                coroutine.close()
+                raise _Closed from None
+            except BaseException as error:  # noqa: BLE001 - it belongs to the coroutine
+                resume: Callable[[Any], Any] = coroutine.throw
+                sent = error
+            else:
+                resume = coroutine.send
+            try:
+                self.yielded = run(resume, sent)
+            except StopIteration as stop:
+                return stop.value
+            except GeneratorExit as error:
+                message = "the action raised GeneratorExit"
+                raise RuntimeError(message) from error
 
     def begin_in_thread(self, action: Action, keywords: dict[str, Any]) -> None:
         tenure = self.tenure
@@ -274,7 +333,7 @@ class Attempt:
         )
         if self.ctx is not None:
             event = self.ctx.with_effects(event, blobs)
-        self.tenure.ended(self.node, event, blobs, self)
+        self.tenure.ended(self.step, self.node, event, blobs, self)
 
     def fail(self, error: BaseException) -> None:
         """Record the failure: decided elsewhere whether another attempt follows."""
@@ -302,37 +361,47 @@ class Attempt:
         """Count tokens, at once; from whichever thread."""
         self.tenure.kernel.on_loop(lambda: self.tenure.spent(self, count))
 
+    def tell(self, event: events.Event) -> None:
+        """Show listeners something that is not journalled; from whichever thread."""
+        self.tenure.kernel.on_loop(lambda: self.tenure.tell(event))
+
+    async def wait(self, kind: str, key: str, seconds: float) -> None:
+        """Wait until that many seconds have passed since the step first came to this wait. Raises WaitMismatch."""
+        waits = self.tenure.waits
+        waits.open(self, kind, key, wake_at=self.tenure.kernel.tick() + round(seconds * 1000))
+        await waits.answer_of(self, key)
+
+    async def recall(self, key: str) -> bytes | None:
+        """The result that the journal has of a memo; None: its function has not succeeded yet. Raises WaitMismatch."""
+        self._require_going_on()
+        wait = self.tenure.waits.open(self, "memo", key)
+        return None if wait.is_open else codec.resolve(wait.value, self.tenure.load)
+
+    async def memorise(self, key: str, text: bytes) -> None:
+        """Journal the result of a memo; under `sync` until it is on disk."""
+        self._require_going_on()
+        blobs: list[codec.Blob] = []
+        self.tenure.waits.answer(self.step, key, bytes(codec.sealed(text, blobs)), blobs=blobs)
+        if self.tenure.state.config.durability == "sync":
+            await self.tenure.kernel.durable()
+
+    def ask(self, question: Coroutine[Any, Any, Answer]) -> Answer:
+        """What the question comes to on the event loop; for other threads."""
+        return self.tenure.kernel.ask(question)
+
+    def now_ms(self) -> int:
+        """Milliseconds since 1970."""
+        return self.tenure.now_ms()
+
+    def _require_going_on(self) -> None:
+        if self.ctx is not None:
+            self.ctx.require_open()
+
     def deadline_ms(self) -> int:
         """When the attempt times out, in milliseconds since 1970: its node's timeout, or the run's remaining time."""
         remaining = self.tenure.state.remaining_ms(self.started_ms)
         own = int(self.node.timeout * 1000)
-        return self.started_ms + (own if remaining is None else min(own, remaining))
-
-
-@types.coroutine
-def _drive(context: contextvars.Context, coroutine: Coroutine[Any, Any, Any], yielded: Any) -> Generator[Any, Any, Any]:
-    """Continue a coroutine that has suspended once, each time in its own context, in the task that awaits this.
-
-    So `asyncio.current_task` and timeouts work in it, and its context variables stay in it.
-    """
-    while True:
-        try:
-            sent = yield yielded
-        except GeneratorExit:
-            coroutine.close()
-            raise _Closed from None
-        except BaseException as error:  # noqa: BLE001 - it belongs to the coroutine
-            resume: Callable[[Any], Any] = coroutine.throw
-            sent = error
-        else:
-            resume = coroutine.send
-        try:
-            yielded = context.run(resume, sent)
-        except StopIteration as stop:
-            return stop.value
-        except GeneratorExit as error:
-            message = "the action raised GeneratorExit"
-            raise RuntimeError(message) from error
+        return self.started_ms + self.rested_ms + (own if remaining is None else min(own, remaining))
 
 
 class _Closed(GeneratorExit):

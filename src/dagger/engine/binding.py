@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -11,18 +11,32 @@ from dagger.core import codec
 from dagger.core.cache import Stored
 from dagger.core.errors import InputInvalid, nearest
 from dagger.core.events import scope_of, step_name
-from dagger.core.graph import Input, Node, Reference
+from dagger.core.graph import ITEM, Input, Node, Reference
 from dagger.core.state import State
+from dagger.core.steps import is_item
 from dagger.spec.action import Action, argument, refuse_missing
 
 
-def bind(state: State, step: str, node: Node, action: Action, load: Callable[[str], bytes]) -> dict[str, Any]:
+class Source(Protocol):
+    """Where the values of a run are."""
+
+    state: State
+    load: Callable[[str], bytes]
+
+    def items(self, scope: str) -> Sequence[msgspec.Raw]:
+        """The JSON texts of the items of a map that was begun."""
+
+
+def bind(run: Source, step: str, node: Node, action: Action) -> dict[str, Any]:
     """The keyword arguments that a node's inputs make. Raises InputInvalid."""
+    state = run.state
     decoders = action.decoders
     made: dict[str, Any] = {}
     for entry in node.inputs:
         name = entry.name
-        text = _text(state, step, node, entry, load)
+        if node.handles and not (name in decoders or action.is_open):
+            continue  # a failure action takes of its node's inputs what it wants
+        text = _text(run, step, node, entry)
         if text is None:
             if name in action.required:
                 raise InputInvalid(_absent(state, scope_of(step), node, entry))
@@ -30,30 +44,78 @@ def bind(state: State, step: str, node: Node, action: Action, load: Callable[[st
             made[name] = argument(action, node, name, text)
         elif action.gathers:
             made[name] = codec.decode(text)
+    if state.scopes and (item := implied_item(run, step, node, action.required)) is not None:
+        made[item.name] = argument(action, node, *item)
     for name in action.required:
         if name not in made:
             refuse_missing(action, node, made)
-    if action.refuse is not None and (wrong := action.refuse(input_values(state, step, node, load))):
+    if action.refuse is not None and (wrong := action.refuse(input_values(run, step, node))):
         message = f"node {node.id!r}: {wrong}"
         raise InputInvalid(message)
     return made
 
 
-def input_values(state: State, step: str, node: Node, load: Callable[[str], bytes]) -> dict[str, Any]:
-    """The values of a node's inputs by name, without those whose node did not succeed."""
-    texts = [(entry.name, _text(state, step, node, entry, load)) for entry in node.inputs]
-    return {name: codec.decode(text) for name, text in texts if text is not None}
+def texts(run: Source, step: str, node: Node) -> dict[str, bytes | msgspec.Raw]:
+    """The JSON texts of a node's inputs by name, without those whose node did not succeed. Raises InputInvalid."""
+    found = ((entry.name, _text(run, step, node, entry)) for entry in node.inputs)
+    return {name: text for name, text in found if text is not None}
 
 
-def _text(
-    state: State, step: str, node: Node, entry: Input, load: Callable[[str], bytes]
-) -> bytes | msgspec.Raw | None:
+def input_values(run: Source, step: str, node: Node) -> dict[str, Any]:
+    """The same, as values; with the item that no input refers to under `item`."""
+    values = {name: codec.decode(text) for name, text in texts(run, step, node).items()}
+    if run.state.scopes and (item := implied_item(run, step, node, ())) is not None:
+        values.setdefault(item.name, codec.decode(item.text))
+    return values
+
+
+class Bound(NamedTuple):
+    """An input with its JSON text."""
+
+    name: str
+    text: bytes | msgspec.Raw
+
+
+def implied_item(run: Source, step: str, node: Node, required: Iterable[str]) -> Bound | None:
+    """The item of a map whose inputs do not say where it goes: to what nothing else goes to, or to `item`."""
+    scope = run.state.scopes.get(scope_of(step))
+    if scope is None or scope.item is None or any(is_item(entry.reference) for entry in node.inputs):
+        return None
+    given = {entry.name for entry in node.inputs}
+    missing = [name for name in required if name not in given]
+    name = missing[0] if len(missing) == 1 else ITEM
+    return Bound(name, _item(run, step))
+
+
+def _item(run: Source, step: str) -> msgspec.Raw:
+    scope, _, index = step.rpartition("/")
+    return run.items(scope)[int(index.partition(":")[0])]
+
+
+def value_of(run: Source, step: str, node: Node, reference: str, where: str) -> Any:
+    """What a reference of a node's own fields (`when`, `map`) leads to. Raises InputInvalid that names the field."""
+    entry = Input(where, reference)
+    text = _text(run, step, node, entry)
+    if text is None:
+        raise InputInvalid(_absent(run.state, scope_of(step), node, entry))
+    return codec.decode(text)
+
+
+def _text(run: Source, step: str, node: Node, entry: Input) -> bytes | msgspec.Raw | None:
     """The JSON text of an input; None if it refers to a node that did not succeed."""
     source = entry.reference
     if not source:
         return entry.value  # type: ignore[return-value]  # an input without a reference has a value
-    if step != node.id and not source.startswith("inputs."):
-        source = f"{scope_of(step)}/{source}"
+    state = run.state
+    if step != node.id:
+        scope = scope_of(step)
+        if scope and state.scopes[scope].item is not None and is_item(source):
+            where = f"node {node.id!r}: input {entry.name!r}: {source!r}: "
+            item = _item(run, step)
+            path = Reference.parse(source)
+            parts = () if path.output is None else (path.output, *path.path)
+            return codec.encode(_at(codec.decode(item), parts, where)) if parts else item
+        source = step_name(scope, source)
     sections = state.sections
     section = sections.get(source)
     if section is not None and len(section) == 1 and source in state.succeeded:  # a whole node that gave one output
@@ -62,41 +124,53 @@ def _text(
         name, _, key = source.partition(".")
         section = sections.get(name)
         if section is None or key not in section:
-            return _follow(state, scope_of(step), node, entry, load)
+            return _follow(run, scope_of(step), node, entry)
         stored = section[key]
-    return stored if type(stored) is bytes and stored[0] != codec.BRACE else _loaded(stored, load)
+    return stored if type(stored) is bytes and stored[0] != codec.BRACE else loaded(stored, run.load)
 
 
-def _loaded(stored: Stored, load: Callable[[str], bytes]) -> bytes:
+def loaded(stored: Stored, load: Callable[[str], bytes]) -> bytes:
+    """The JSON text of what is stored."""
     return codec.resolve(stored, load) if isinstance(stored, bytes) else stored.text(load)
 
 
-def _follow(state: State, scope: str, node: Node, entry: Input, load: Callable[[str], bytes]) -> bytes | None:
+def whole(section: Mapping[str, Stored], load: Callable[[str], bytes]) -> bytes:
+    """The JSON text of all that a node gave: its only output, else the dict of them."""
+    if len(section) == 1:
+        return loaded(next(iter(section.values())), load)
+    texts_ = {key: msgspec.Raw(loaded(stored, load)) for key, stored in section.items()}
+    return msgspec.json.encode(texts_) if texts_ else b"null"
+
+
+def _follow(run: Source, scope: str, node: Node, entry: Input) -> bytes | None:
     """What a reference with a path, or to a whole node, leads to; None if its node did not succeed."""
+    state, load = run.state, run.load
     reference = Reference.parse(entry.reference)
     where = f"node {node.id!r}: input {entry.name!r}: {entry.reference!r}: "
-    source = reference.node if reference.node == "inputs" else step_name(scope, reference.node)
+    source = step_name(scope, reference.node)
     section = state.sections.get(source, {})
-    if source != "inputs" and source not in state.succeeded:
+    is_input = reference.node == "inputs"
+    if not is_input and source not in state.succeeded:
         return None
     if reference.output is None:
-        if len(section) == 1:
-            return _loaded(next(iter(section.values())), load)
-        whole = {key: msgspec.Raw(_loaded(stored, load)) for key, stored in section.items()}
-        return msgspec.json.encode(whole) if whole else b"null"
+        return whole(section, load)
     if reference.output not in section:
-        kind = "the run has no input" if source == "inputs" else f"node {reference.node!r} gave no output"
+        kind = "the run has no input" if is_input else f"node {reference.node!r} gave no output"
         near = nearest(reference.output, section) or f"; there is: {', '.join(section) or 'nothing'}"
         raise InputInvalid(f"{where}{kind} {reference.output!r}{near}")
-    value = codec.decode(_loaded(section[reference.output], load))
-    for part in reference.path:
+    return codec.encode(_at(codec.decode(loaded(section[reference.output], load)), reference.path, where))
+
+
+def _at(value: Any, path: Iterable[str | int], where: str) -> Any:
+    """What a path leads to in a value. Raises InputInvalid that begins with `where`."""
+    for part in path:
         try:
             if isinstance(value, str) or (isinstance(part, str) and not isinstance(value, dict)):
                 raise TypeError  # noqa: TRY301 - a character of a text is no part of it
             value = value[part]
         except (KeyError, IndexError, TypeError):
             raise InputInvalid(where + _dead_end(part, value)) from None
-    return codec.encode(value)
+    return value
 
 
 def _dead_end(part: str | int, value: Any) -> str:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import inspect
 import logging
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Coroutine, Iterator, Mapping, MutableMapping
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
 from dagger.core import cache, codec, events
-from dagger.core.errors import AttemptOver, OutputInvalid
+from dagger.core.errors import AttemptOver, OutputInvalid, StepError
 from dagger.core.events import scope_of, step_name
 from dagger.core.graph import Node
 from dagger.core.state import State
-from dagger.engine.binding import input_values
+from dagger.engine.binding import Source, input_values
 from dagger.spec.context import Context, Outcome
 
 LOGGER = logging.getLogger("dagger")
+Answer = TypeVar("Answer")
 
 
 class Tried(Protocol):
@@ -41,28 +44,53 @@ class Tried(Protocol):
     def spend(self, count: int) -> None:
         """Count tokens, at once."""
 
+    def now_ms(self) -> int:
+        """Milliseconds since 1970."""
+
+    def tell(self, event: events.Event) -> None:
+        """Show listeners something that is not journalled."""
+
+    async def wait(self, kind: str, key: str, seconds: float) -> None:
+        """Wait until that many seconds have passed since the step first came to this wait."""
+
+    async def recall(self, key: str) -> bytes | None:
+        """The result that the journal has of a memo."""
+
+    async def memorise(self, key: str, text: bytes) -> None:
+        """Journal the result of a memo."""
+
+    def ask(self, question: Coroutine[Any, Any, Answer]) -> Answer:
+        """What the question comes to on the event loop; for other threads."""
+
 
 class AttemptContext(Context):
     """One attempt's context. It is closed when the attempt is over: what came later would be lost."""
 
-    def __init__(self, attempt: Tried, state: State, load: Callable[[str], bytes]) -> None:
+    def __init__(self, attempt: Tried, run: Source, *, is_async: bool) -> None:
+        """`is_async`: whether the code that receives it can await."""
         self._attempt = attempt
-        self._state = state
-        self._load = load
+        self._run = run
+        self._is_async = is_async
+        self._keys: set[str] = set()
+        """Of the waits that this attempt has come to."""
+        self._open_kinds: set[str] = set()
+        """Of the waits without a key of their own that are open."""
+        state = run.state
         self.run_id = state.run_id
         self.graph = state.spec.name
         self.node = attempt.node
         self.message = None
         self.attempt = attempt.number
         self.idempotency_key = f"{state.run_id}/{attempt.step}"
-        self.cache: AttemptCache = AttemptCache(state.sections, load, self)
+        self.cache: AttemptCache = AttemptCache(state.sections, run.load, self, _flow_of(state, attempt.step))
         self.result: bytes | None = None
+        self.recovered: dict[str, msgspec.Raw] | None = None
         self._is_over = False
 
     @property
     def inputs(self) -> dict[str, Any]:  # type: ignore[override]  # made when asked for: most code never asks
         """See Context. Decoded anew at each call."""
-        return input_values(self._state, self._attempt.step, self.node, self._load)
+        return input_values(self._run, self._attempt.step, self.node)
 
     @property
     def log(self) -> logging.LoggerAdapter[logging.Logger]:  # type: ignore[override]  # likewise
@@ -78,10 +106,15 @@ class AttemptContext(Context):
     def outcomes(self) -> Mapping[str, Outcome]:
         """See Context."""
         scope = scope_of(self._attempt.step)
-        return {node: self._outcome(node, step_name(scope, node)) for node in self.node.dependencies}
+        awaited = self.node.dependencies or ((self.node.handles,) if self.node.handles else ())
+        return {node: self._outcome(node, step_name(scope, node)) for node in awaited}
 
     def _outcome(self, node_id: str, step: str) -> Outcome:
-        ended = self._state.unsuccessful.get(step)
+        state = self._run.state
+        handled = state.pending.get(step)
+        if handled is not None and handled.error is not None:  # this is its failure action
+            return Outcome(node_id, "failed", str(handled.error))
+        ended = state.unsuccessful.get(step)
         if ended is None:
             return Outcome(node_id, "succeeded")
         failed = ended.status == "failed"
@@ -90,11 +123,7 @@ class AttemptContext(Context):
     def finish(self, result: object) -> None:
         """See Context."""
         self.require_open()
-        try:
-            text = codec.encode(result)
-        except codec.NotJson as error:
-            message = f"node {self.node.id!r}: result: {error}"
-            raise OutputInvalid(message) from None
+        text = bytes(self._json(result, "result"))
         self.result = text if self.result is None else self.result
 
     def spend_tokens(self, count: int) -> None:
@@ -106,6 +135,98 @@ class AttemptContext(Context):
         if count:
             self._attempt.spend(count)
 
+    def recover(self, outputs: Mapping[str, object]) -> None:
+        """See Context."""
+        self.require_open()
+        if not self.node.handles:
+            message = (
+                f"node {self.node.id!r}: recover is for failure actions: it names no step whose failure it handles"
+            )
+            raise StepError(message)
+        if not isinstance(outputs, Mapping) or not all(codec.is_text(name) for name in outputs):
+            message = f"node {self.node.id!r}: recover takes a dict of outputs by name, not {outputs!r:.80}"
+            raise OutputInvalid(message)
+        self.recovered = {name: self._json(value, f"recover: output {name!r}") for name, value in outputs.items()}
+
+    def progress(self, fraction: float, note: str = "") -> None:
+        """See Context."""
+        self.require_open()
+        if isinstance(fraction, bool) or not isinstance(fraction, (int, float)) or not 0 <= fraction <= 1:
+            message = f"node {self.node.id!r}: progress is a fraction from 0 to 1, not {fraction!r}"
+            raise OutputInvalid(message)
+        at = self._attempt.now_ms()
+        self._attempt.tell(events.Progressed(at=at, step=self._attempt.step, fraction=fraction, note=str(note)))
+
+    def emit(self, value: object) -> None:
+        """See Context."""
+        self.require_open()
+        text = self._json(value, "emit")
+        self._attempt.tell(events.Emitted(at=self._attempt.now_ms(), step=self._attempt.step, value=text))
+
+    async def sleep(self, seconds: float, *, key: str | None = None) -> None:
+        """See Context."""
+        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds < float("inf"):
+            message = f"node {self.node.id!r}: sleep takes a number of seconds of at least 0, not {seconds!r}"
+            raise OutputInvalid(message)
+        with self._waiting("sleep", key) as chosen:
+            await self._attempt.wait("sleep", chosen, seconds)
+
+    def memo(self, key: str, function: Callable[..., Any], *args: Any) -> Any:
+        """See Context."""
+        if not codec.is_text(key) or not key:
+            message = f"node {self.node.id!r}: a memo's key is a text, not {key!r:.80}"
+            raise StepError(message)
+        return self._memo(key, function, args) if self._is_async else self._memo_in_thread(key, function, args)
+
+    async def _memo(self, key: str, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+        with self._waiting("memo", key):
+            known = await self._attempt.recall(key)
+            if known is None:
+                result = function(*args)
+                known = bytes(self._json(await result if inspect.isawaitable(result) else result, f"memo {key!r}"))
+                await self._attempt.memorise(key, known)
+        return codec.decode(known)
+
+    def _memo_in_thread(self, key: str, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+        with self._waiting("memo", key):
+            ask = self._attempt.ask
+            known = ask(self._attempt.recall(key))
+            if known is None:
+                known = bytes(self._json(function(*args), f"memo {key!r}"))
+                ask(self._attempt.memorise(key, known))
+        return codec.decode(known)
+
+    @contextlib.contextmanager
+    def _waiting(self, kind: str, key: str | None) -> Iterator[str]:
+        """The key of a wait, while it is awaited. Raises StepError for a key that came before."""
+        self.require_open()
+        where = f"node {self.node.id!r}: {kind}"
+        if not self._is_async and kind != "memo":
+            message = f"{where} is for async functions: what runs in a thread or process can only use memo"
+            raise StepError(message)
+        if key is None and kind in self._open_kinds:
+            message = f"{where}: another {kind} of this step is open; where several are open at once each needs a key"
+            raise StepError(message)
+        chosen = key or f"{kind}:{sum(known.startswith(f'{kind}:') for known in self._keys) + 1}"
+        if chosen in self._keys:
+            message = f"{where}: the key {chosen!r} is used twice in one attempt: give each wait a key of its own"
+            raise StepError(message)
+        self._keys.add(chosen)
+        if key is None:
+            self._open_kinds.add(kind)
+        try:
+            yield chosen
+        finally:
+            if key is None:
+                self._open_kinds.discard(kind)
+
+    def _json(self, value: object, what: str) -> msgspec.Raw:
+        try:
+            return msgspec.Raw(codec.encode(value))
+        except codec.NotJson as error:
+            message = f"node {self.node.id!r}: {what}: {error}"
+            raise OutputInvalid(message) from None
+
     def with_effects(self, event: events.StepSucceeded, blobs: list[codec.Blob]) -> events.StepSucceeded:
         """The attempt's success with all that it collected; large values go to `blobs`."""
         return msgspec.structs.replace(
@@ -115,6 +236,9 @@ class AttemptContext(Context):
                 for write in self.cache.collected
             ),
             result=msgspec.UNSET if self.result is None else codec.sealed(self.result, blobs),
+            recovers=msgspec.UNSET
+            if self.recovered is None
+            else {name: codec.sealed(bytes(text), blobs) for name, text in self.recovered.items()},
         )
 
     def close(self) -> None:
@@ -131,12 +255,23 @@ class AttemptContext(Context):
             raise AttemptOver(message)
 
 
+def _flow_of(state: State, step: str) -> str:
+    """The child flow whose nodes a step sees: an item of a map sees those around the map."""
+    scope = scope_of(step)
+    while scope and state.scopes[scope].item is not None:
+        scope = scope_of(scope)
+    return scope
+
+
 class AttemptCache(cache.Cache):
     """The run's cache as one attempt sees it: the applied state, overlaid with its own writes."""
 
-    def __init__(self, sections: cache.Sections, load: Callable[[str], bytes], context: AttemptContext) -> None:
+    def __init__(
+        self, sections: cache.Sections, load: Callable[[str], bytes], context: AttemptContext, scope: str
+    ) -> None:
         super().__init__(sections, load)
         self._context = context
+        self._scope = scope
         self.collected: list[cache.Write] = []
         self._own: dict[str, dict[str, list[cache.Write]]] = {}
         """The same by section and key."""
@@ -153,11 +288,11 @@ class AttemptCache(cache.Cache):
 
     def keys(self, section: str) -> list[str]:
         """See Cache."""
-        names = dict.fromkeys([*list(self._sections.get(section, ())), *self._own.get(section, ())])
+        names = dict.fromkeys([*list(self._sections.get(self._here(section), ())), *self._own.get(section, ())])
         return [name for name in names if self._stored(section, name) is not None]
 
     def _stored(self, section: str, key: str) -> cache.Stored | None:
-        applied = self._sections.get(section, {}).get(key)
+        applied = self._sections.get(self._here(section), {}).get(key)
         own = self._own.get(section, {}).get(key)
         if own is None:
             return applied
@@ -174,6 +309,11 @@ class AttemptCache(cache.Cache):
         stored = overlay.get(section, {}).get(key)
         self._overlaid[section, key] = _Overlaid(applied, size, len(own), stored)
         return stored
+
+    def _here(self, section: str) -> str:
+        """A section as the attempt's child flow knows it: its own nodes and inputs come before the run's."""
+        own = step_name(self._scope, section)
+        return own if own in self._sections else section
 
     def __iter__(self) -> Iterator[str]:
         names = dict.fromkeys([*list(self._sections), *self._own])

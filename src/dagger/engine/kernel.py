@@ -7,21 +7,25 @@ code it sees to it that another one is coming if more is ready. So the pool grow
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, Protocol
 
 from dagger.core import events
-from dagger.core.errors import DaggerError
+from dagger.core.errors import DaggerError, OrdersUnread
 from dagger.core.journal import Lease, Store
+from dagger.core.orders import AnyOrder
+from dagger.core.state import State
 from dagger.engine.attempt import GRACE_SECONDS, Attempt, OwnedRun
-from dagger.engine.context import LOGGER
-from dagger.engine.pools import Pool, ReadyQueue
-from dagger.engine.threads import THREADS, Threads
+from dagger.engine.context import LOGGER, Answer
+from dagger.engine.orders import Ordered, obey
+from dagger.engine.pools import Pools, ReadyQueue
+from dagger.engine.replay import replay
+from dagger.engine.threads import Threads
 from dagger.engine.timers import Clock, Timers
+from dagger.spec.action import Action
 
 SLICE_MS, SLICE_STEPS = 2, 500
 """How long, and how far, a worker goes on before it lets the event loop turn: timers, I/O and other tasks wait no
@@ -30,38 +34,46 @@ IDLE_WORKERS = 64
 """Workers kept for the next steps that suspend; more retire."""
 
 
-class Tenant(OwnedRun, Protocol):
+class Tenant(OwnedRun, Ordered, Protocol):
     """What the kernel needs of a run: see Tenure."""
 
+    state: State
+    now_ms: Callable[[], int]
     lease: Lease
     done: asyncio.Future[None]
+    listeners: set[Callable[[events.Event], None]]
 
-    @property
-    def is_settled(self) -> bool: ...
     def release(self, steps: list[str]) -> None: ...
-    def cancel(self, reason: str) -> None: ...
+    def recognise(self) -> None: ...
+    def reopen(self, lease: Lease, state: State) -> None: ...
     def discard(self, error: BaseException) -> None: ...
 
 
 class Kernel:
     """Workers, timers, threads and the store of one application on one event loop. A store's Listener."""
 
-    def __init__(self, store: Store, clock: Clock, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, loop: asyncio.AbstractEventLoop, actions: Mapping[str, Action]
+    ) -> None:
         self.store = store
         self.clock = clock
         self.loop = loop
         self.timers = Timers(loop)
         self.threads = Threads()
-        self.thread_slots = Pool(THREADS)
-        """What every step takes one of whose action runs in a thread."""
+        self.pools = Pools(actions)
+        """What the steps of an action take slots of, by its name."""
         self.abandoned: dict[tuple[str, str], Attempt] = {}
         """By run and step: the attempt whose code could not be stopped and still runs."""
         self._failure: BaseException | None = None
         """Why the store takes nothing more."""
-        self.ready = ReadyQueue()
+        self.ready = ReadyQueue(self.timers, loop.time, self.wake)
         self.now_ms = 0
         """The clock as it was last read: the time, until the event loop turns."""
         self.tenures: dict[str, Tenant] = {}
+        self.on_due: Callable[[str], None] = lambda _: None
+        """Told when a run is due that was parked here."""
+        self._reopening: set[Tenant] = set()
+        """Runs that the store did not let end, until they are claimed anew."""
         self._thread = threading.get_ident()
         self._gated: deque[tuple[int, Tenant, list[str]]] = deque()
         self._waiters: deque[tuple[int, asyncio.Future[None]]] = deque()
@@ -170,8 +182,37 @@ class Kernel:
     def lost(self, lease: Lease, error: Exception) -> None:
         """See Listener."""
         tenure = self.tenures.get(lease.run_id)
-        if tenure is not None and tenure.lease is lease:
+        if tenure is None or tenure.lease is not lease:
+            return
+        if isinstance(error, OrdersUnread):
+            self._reopening.add(tenure)
+            self.keep(self._reopen(tenure))
+        else:
             self.let_go(tenure, error)
+
+    def keep(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something in a task of its own, until it is done or the application is closed."""
+        task = self.loop.create_task(work, name="dagger-duty")
+        self._workers.add(task)
+        task.add_done_callback(self._workers.discard)
+
+    async def _reopen(self, tenure: Tenant) -> None:
+        """Claim a run anew that was about to end when an order came in, and go on with it."""
+        run_id = tenure.state.run_id
+        try:
+            lease = await self.store.claim(run_id)
+            tenure.reopen(lease, replay(self.store, run_id))
+        except Exception as error:  # noqa: BLE001 - whoever waits for the run is told
+            self.let_go(tenure, error)
+        finally:
+            self._reopening.discard(tenure)
+
+    def ordered(self, lease: Lease, orders: Sequence[AnyOrder]) -> None:
+        """See Listener."""
+        tenure = self.tenures.get(lease.run_id)
+        if tenure is not None and tenure.lease is lease:
+            for order in orders:
+                obey(tenure, order)
 
     def broken(self, error: Exception) -> None:
         """See Listener: what the disk did not take has not happened, so the runs' states are forgotten."""
@@ -188,24 +229,27 @@ class Kernel:
         """A blob's content, on whichever thread an action asks for it."""
         if threading.get_ident() == self._thread:
             return self.store.blob(hash_)
-        answer: concurrent.futures.Future[bytes] = concurrent.futures.Future()
 
-        def load() -> None:
-            try:
-                answer.set_result(self.store.blob(hash_))
-            except Exception as error:  # noqa: BLE001 - it is raised where it was asked
-                answer.set_exception(error)
+        async def load() -> bytes:
+            return self.store.blob(hash_)
 
-        self.call_soon_threadsafe(load)
-        return answer.result()
+        return self.ask(load())
+
+    def ask(self, question: Coroutine[Any, Any, Answer]) -> Answer:
+        """What the question comes to on the loop; for other threads."""
+        return asyncio.run_coroutine_threadsafe(question, self.loop).result()
 
     # -- runs --------------------------------------------------------------------------------------------
 
     def finished(self, tenure: Tenant) -> None:
-        """A run has paused or ended: whoever waits for it is told when that is durable."""
+        """A run has paused, parked or ended: whoever waits for it is told when that is durable."""
 
         def tell(durable: asyncio.Future[None]) -> None:
+            if tenure in self._reopening:
+                return  # it goes on
             self.tenures.pop(tenure.state.run_id, None)
+            if tenure.lease.row.wake_at is not None:  # it is parked
+                self._wake_later(tenure.state.run_id, tenure.lease.row.wake_at)
             if tenure.done.done():
                 return
             if (error := durable.exception()) is not None:
@@ -213,12 +257,14 @@ class Kernel:
             else:
                 tenure.done.set_result(None)
 
-        if self.store.is_immediate:
-            self.tenures.pop(tenure.state.run_id, None)
-            if not tenure.done.done():
-                tenure.done.set_result(None)
+        durable = self.durable()
+        if durable.done():
+            tell(durable)
         else:
-            self.durable().add_done_callback(tell)
+            durable.add_done_callback(tell)
+
+    def _wake_later(self, run_id: str, wake_at: int) -> None:
+        self.timers.after((wake_at - self.clock.now_ms()) / 1000, lambda: self.on_due(run_id))
 
     def let_go(self, tenure: Tenant, error: BaseException) -> None:
         """Forget a run that cannot go on in this process; `error` tells whoever waits for it."""
@@ -269,9 +315,10 @@ class Kernel:
         where = {"run": run_id, "node": event.step, "attempt": event.attempt}
         if isinstance(event, events.AttemptFailed):
             seconds = (event.retry_at - event.at) / 1000
+            follows = f"its failure action {event.failure!r} runs" if event.failure else f"again in {seconds:g} s"
             LOGGER.warning(
-                "step %s: attempt %d failed: %s; again in %g s",
-                event.step, event.attempt, event.error, seconds, extra=where,
+                "step %s: attempt %d failed: %s; %s",
+                event.step, event.attempt, event.error, follows, extra=where,
             )  # fmt: skip
         else:
             LOGGER.error(

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
-import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Literal, TypeAlias, TypeVar, overload
+from typing import Any, TypeVar, Unpack, overload
 
 import msgspec
 
 from dagger.core import codec
 from dagger.core.errors import InputInvalid, OutputInvalid, RegistryError, nearest
-from dagger.core.graph import Node
+from dagger.core.graph import Node, Reuse
 from dagger.spec import schema
 from dagger.spec.context import Context
+from dagger.spec.importable import address_of, found_at
+from dagger.spec.limits import Rate
+from dagger.spec.options import Options, RunsIn, refuse_options
+from dagger.spec.reuse import reuse
+from dagger.spec.signature import is_async, is_context, signature, type_hints
 
-RunsIn: TypeAlias = Literal["loop", "thread"]
 Function = TypeVar("Function", bound=Callable[..., Any])
 _MARK = "__dagger_action__"
+_PLACES = typing.get_args(RunsIn)
 DEFAULT_OUTPUT = "output"
 """Where a result goes that is no dict, of a node that declares no outputs."""
-_OPTIONS = ("name", "runs_in")
-_LATER_OPTIONS = frozenset(("effect", "probe", "compensate", "concurrency", "pool", "rate", "cache", "version"))
 _ITEMLESS = frozenset((str, int, float, bool, list, tuple))
 """Types of results that surely have no items by name: asking whether others do costs twice their encoding."""
 
@@ -55,23 +56,20 @@ class NodeAction:
 class Action:
     """A function made ready to be called with a node's inputs."""
 
-    __slots__ = ("_returns", "context_name", "decoders", "description", "explicit_schema", "function",
-                 "gathers", "is_async", "is_open", "is_simple", "name", "refuse", "required", "runs_in")  # fmt: skip
+    __slots__ = ("_returns", "address", "cache", "context_name", "decoders", "description", "explicit_schema",
+                 "function", "gathers", "is_async", "is_open", "is_simple", "name", "pool", "rate", "refuse",
+                 "required", "runs_in", "slots", "version")  # fmt: skip
 
     def __init__(
-        self,
-        function: Callable[..., Any],
-        name: str | None = None,
-        runs_in: RunsIn | None = None,
-        context_name: str | None = None,
+        self, function: Callable[..., Any], *, context_name: str | None = None, **options: Unpack[Options]
     ) -> None:
         self.function = function
-        self.name: str = name or str(getattr(function, "__name__", type(function).__name__))
+        self.name: str = options.get("name") or str(getattr(function, "__name__", type(function).__name__))
         """The name that nodes call it by."""
         self.description = inspect.getdoc(function) or ""
-        self.is_async = _is_async(function)
+        self.is_async = is_async(function)
         """Whether calling it gives a coroutine."""
-        self.runs_in: RunsIn = runs_in or ("loop" if self.is_async else "thread")
+        self.runs_in: RunsIn = options.get("runs_in") or ("loop" if self.is_async else "thread")
         self.decoders: dict[str, schema.Decode] = {}
         """What makes each parameter's value from JSON text."""
         self.required: tuple[str, ...] = ()
@@ -86,13 +84,17 @@ class Action:
         self.refuse: Callable[[Mapping[str, Any]], str] | None = None
         """What is wrong with all inputs together, or nothing: from an explicit schema."""
         self._returns: Any = Any
-        if self.runs_in not in ("loop", "thread") or (self.is_async and self.runs_in == "thread"):
-            wanted = "'loop', as it is async" if self.is_async else "'loop' or 'thread'"
-            message = f"action {self.name!r}: runs_in is {wanted}, not {runs_in!r}"
+        if self.runs_in not in _PLACES or (self.is_async and self.runs_in == "thread"):
+            wanted = "'loop' or 'process', as it is async" if self.is_async else "'loop', 'thread' or 'process'"
+            message = f"action {self.name!r}: runs_in is {wanted}, not {self.runs_in!r}"
             raise RegistryError(message)
+        self.address = address_of(function, self.name) if self.runs_in == "process" else ""
+        """`module:qualname`, by which a process finds the function; empty: it runs in this one."""
         self._read_signature()
         self.is_simple = self.runs_in == "loop" and self.context_name is None
         """Whether it runs in the loop and does not see its context."""
+        self._read_limits(options)
+        self._read_cache(options)
 
     @classmethod
     def of_object(cls, thing: NodeAction) -> Action:
@@ -102,19 +104,19 @@ class Action:
         if not parameters:
             message = f"action {name!r}: execute takes the context: execute(self, ctx)"
             raise RegistryError(message)
-        action = cls(thing.execute, name, context_name=parameters[0])
+        action = cls(thing.execute, name=name, context_name=parameters[0])
         action.explicit_schema = thing.schema()
         action.description = action.explicit_schema.get("description", "")
         action.refuse = schema.refusal(action.explicit_schema.get("parameters", {}), f"action {action.name!r}")
         return action
 
     def _read_signature(self) -> None:
-        hints = _type_hints(self.function, self.name)
+        hints = type_hints(self.function, self.name)
         self._returns = hints.pop("return", Any)
         required = []
-        for parameter in _signature(self.function, self.name).parameters.values():
+        for parameter in signature(self.function, self.name).parameters.values():
             annotation = hints.get(parameter.name, Any)
-            if parameter.name == self.context_name or _is_context(annotation):
+            if parameter.name == self.context_name or is_context(annotation):
                 self.context_name, self.is_open = parameter.name, True
             elif parameter.kind is parameter.VAR_KEYWORD:
                 self.gathers = self.is_open = True
@@ -127,6 +129,57 @@ class Action:
                     required.append(parameter.name)
         self.required = tuple(required)
 
+    def _read_limits(self, options: Options) -> None:
+        self.slots = options.get("concurrency")
+        """Calls at once; None: as many as the pool's other actions say."""
+        self.rate: Rate | None = None
+        """Starts in a time; None: as the pool's other actions say."""
+        if self.slots is not None and (type(self.slots) is not int or self.slots < 1):
+            message = f"action {self.name!r}: concurrency is a whole number of at least 1, not {self.slots!r:.80}"
+            raise RegistryError(message)
+        if (rate := options.get("rate")) is not None:
+            try:
+                self.rate = Rate.parse(rate)
+            except ValueError as error:
+                message = f"action {self.name!r}: {error}"
+                raise RegistryError(message) from None
+        pool = options.get("pool")
+        if pool is not None and not (pool and isinstance(pool, str)):
+            message = f"action {self.name!r}: pool is a name that actions share, not {pool!r:.80}"
+            raise RegistryError(message)
+        self.pool: str = pool or (self.name if self.slots or self.rate else "")
+        """The pool that its calls take a slot of, by default one of its own name; empty: none."""
+
+    def _read_cache(self, options: Options) -> None:
+        version = options.get("version")
+        if version is not None and type(version) not in (str, int):
+            message = f"action {self.name!r}: version is a text or a whole number, not {version!r:.80}"
+            raise RegistryError(message)
+        self.version = "" if version is None else str(version)
+        """Another version is other work."""
+        try:
+            self.cache: Reuse | None = reuse(options.get("cache"), f"action {self.name!r}: cache")
+        except ValueError as error:
+            raise RegistryError(str(error)) from None
+        """When an earlier run's outputs do, at nodes that do not say it themselves; None: never."""
+        for name in self.cache.key if self.cache else ():
+            if name not in self.decoders and not self.is_open:
+                takes = ", ".join(self.decoders) or "none"
+                near = nearest(name, self.decoders)
+                message = f"action {self.name!r}: cache: key: it has no parameter {name!r}{near} (it takes: {takes})"
+                raise RegistryError(message)
+
+    def require_importable(self) -> None:
+        """Raise RegistryError if another process would not find the function: only now can its module be complete."""
+        found = found_at(self.address) if self.address else self
+        if action_of(found) is not self:
+            what = "nothing is there" if found is None else f"there is {found!r:.80}"
+            message = (
+                f"action {self.name!r}: a process would look for it at {self.address}, but {what}; "
+                "let that name stand for the decorated function"
+            )
+            raise RegistryError(message)
+
     def _decoder(self, name: str, annotation: Any) -> schema.Decode:
         try:
             return schema.decoder(annotation)
@@ -138,7 +191,7 @@ class Action:
         """`{"name", "description", "parameters": {JSON Schema}, "returns": {JSON Schema}}`."""
         if self.explicit_schema is not None:
             return self.explicit_schema
-        hints = _type_hints(self.function, self.name)
+        hints = type_hints(self.function, self.name)
         made, shared = schema.json_schemas([hints.get(name, Any) for name in self.decoders])
         properties = dict(zip(self.decoders, made, strict=True))
         for name, default in self._defaults():
@@ -155,7 +208,7 @@ class Action:
 
     def _defaults(self) -> Iterator[tuple[str, Any]]:
         """The parameters' defaults as JSON values: those that an input could be."""
-        parameters = _signature(self.function, self.name).parameters
+        parameters = signature(self.function, self.name).parameters
         for name, decode in self.decoders.items():
             default = parameters[name].default
             if default is inspect.Parameter.empty:
@@ -275,41 +328,27 @@ def _text(node: Node, name: str, value: object) -> bytes:
 @overload
 def action(function: Function, /) -> Function: ...
 @overload
+def action(function: str | None = None, /, **options: Unpack[Options]) -> Callable[[Function], Function]: ...
 def action(
-    function: str | None = None, /, *, name: str | None = None, runs_in: RunsIn | None = None
-) -> Callable[[Function], Function]: ...
-def action(
-    function: Function | str | None = None,
-    /,
-    *,
-    name: str | None = None,
-    runs_in: RunsIn | None = None,
-    **later: object,
+    function: Function | str | None = None, /, **options: Unpack[Options]
 ) -> Function | Callable[[Function], Function]:
     """Make a function an action that an application can register; it stays callable as plain Python.
 
-    `name`: what nodes call it by; default: the function's name. `runs_in`: `loop` (the default of an async
-    function) or `thread` (of a plain one). Raises RegistryError for a signature that inputs cannot fill.
+    `name`: what nodes call it by; default: the function's name. `runs_in`: `loop` (the default of an async function),
+    `thread` (of a plain one) or `process`. `concurrency`: calls at once, in this application. `rate`: starts in a
+    time, `60/min`. `pool`: its actions share both. `cache`: True, or a dict of `key` and `ttl`: an earlier run's
+    outputs do where these inputs and the `version` are the same.
+    Raises RegistryError for an option that will not do, and for a signature that inputs cannot fill.
     """
-    refuse_options(later)
-    if function is not None and not isinstance(function, str):
-        return _marked(function, name, runs_in)
-    chosen = function or name
-    return lambda decorated: _marked(decorated, chosen, runs_in)
+    refuse_options(options)
+    if function is None or isinstance(function, str):
+        options["name"] = function or options.get("name")
+        return lambda decorated: _marked(decorated, options)
+    return _marked(function, options)
 
 
-def refuse_options(given: Mapping[str, object]) -> None:
-    """Raise RegistryError for keywords of `@action` that it does not take, or not yet."""
-    for name in given:
-        takes = ", ".join(_OPTIONS)
-        message = f"@action has no option {name!r}{nearest(name, _OPTIONS) or f'; it takes: {takes}'}"
-        if name in _LATER_OPTIONS:
-            message = f"@action({name}=…) is not there yet; it takes: {takes}"
-        raise RegistryError(message)
-
-
-def _marked(function: Function, name: str | None, runs_in: RunsIn | None) -> Function:
-    made = Action(function, name, runs_in)
+def _marked(function: Function, options: Options) -> Function:
+    made = Action(function, **options)
     try:
         setattr(function, _MARK, made)
     except AttributeError:
@@ -334,51 +373,3 @@ def action_of(thing: object) -> Action | None:
         return own
     marked = getattr(thing, _MARK, None)
     return marked if isinstance(marked, Action) else None
-
-
-def _is_async(function: Callable[..., Any]) -> bool:
-    bare = inspect.unwrap(function)
-    while isinstance(bare, functools.partial):
-        bare = bare.func
-    call = getattr(bare, "__call__", None)  # noqa: B004 - the bound method itself is asked, not callability
-    return inspect.iscoroutinefunction(bare) or inspect.iscoroutinefunction(call)
-
-
-def _signature(function: Callable[..., Any], name: str) -> inspect.Signature:
-    try:
-        return inspect.signature(function)
-    except ValueError:
-        message = f"action {name!r}: {function!r} does not tell its parameters; wrap it in a function"
-        raise RegistryError(message) from None
-
-
-def _type_hints(function: Callable[..., Any], name: str) -> dict[str, Any]:
-    bare: Any = inspect.unwrap(function)
-    while isinstance(bare, functools.partial):
-        bare = bare.func
-    if not isinstance(bare, (types.FunctionType, types.MethodType, types.BuiltinFunctionType)):
-        bare = type(bare).__call__
-    try:
-        return typing.get_type_hints(bare, include_extras=True)
-    except NameError:
-        return _local_type_hints(bare, name)
-    except TypeError:
-        return {}
-
-
-def _local_type_hints(bare: Any, name: str) -> dict[str, Any]:
-    """The hints of a function whose annotations name types that are local to where it is decorated."""
-    frame = inspect.currentframe()
-    while frame is not None and frame.f_globals.get("__name__", "").startswith("dagger."):
-        frame = frame.f_back
-    try:
-        return typing.get_type_hints(bare, localns=dict(frame.f_locals) if frame else None, include_extras=True)
-    except NameError as error:
-        message = f"action {name!r}: an annotation names what is not there at run time: {error}"
-        raise RegistryError(message) from None
-
-
-def _is_context(annotation: Any) -> bool:
-    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
-        return any(_is_context(part) for part in typing.get_args(annotation))
-    return inspect.isclass(annotation) and issubclass(annotation, Context)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import datetime
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -34,7 +34,7 @@ class Outcome(msgspec.Struct, frozen=True):
 class Context(abc.ABC):
     """One attempt's view of its run. An action receives it through a parameter annotated `Context`.
 
-    What is collected (`cache` writes, `finish`) takes effect together with the attempt's success, in one
+    What is collected (`cache` writes, `finish`, `recover`) takes effect together with the attempt's success, in one
     journal entry, or not at all: a failed attempt leaves nothing behind.
     """
 
@@ -68,6 +68,37 @@ class Context(abc.ABC):
     @abc.abstractmethod
     def finish(self, result: object) -> None:
         """Give the run its result. The first in the journal stands. Raises OutputInvalid for what is not JSON."""
+
+    @abc.abstractmethod
+    def recover(self, outputs: Mapping[str, object]) -> None:
+        """In a failure action: give the failed node these outputs, so that the run goes on as if it had succeeded.
+
+        Collected. Raises StepError in any other action, OutputInvalid for what is not JSON.
+        """
+
+    @abc.abstractmethod
+    async def sleep(self, seconds: float, *, key: str | None = None) -> None:
+        """Wait, durably: a run that only waits needs no process, and after a restart only the rest is waited for.
+
+        `key`: what the journal knows the wait by; by default its place among the step's sleeps. Raises WaitMismatch
+        where the journal has another wait there, StepError in a thread or process.
+        """
+
+    @abc.abstractmethod
+    def memo(self, key: str, function: Callable[..., Any], *args: Any) -> Any:
+        """Run `function(*args)` until it has succeeded once, and give its journalled result ever after.
+
+        In an async action it is awaited, and `function` may be async; in a thread or process it blocks. The result
+        is a JSON value. Raises StepError for a key that comes twice in one attempt, OutputInvalid for what is not JSON.
+        """
+
+    @abc.abstractmethod
+    def progress(self, fraction: float, note: str = "") -> None:
+        """Tell whoever listens how far the attempt is, from 0 to 1. Not journalled."""
+
+    @abc.abstractmethod
+    def emit(self, value: object) -> None:
+        """Show whoever listens a JSON value. Not journalled."""
 
     @abc.abstractmethod
     def spend_tokens(self, count: int) -> None:

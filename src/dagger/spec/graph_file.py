@@ -2,33 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
-from dagger.core.check import check
+from dagger.core.check import Finding, check
 from dagger.core.config import RunConfig
 from dagger.core.errors import GraphError, Hints, Problem
 from dagger.core.graph import Definition
 from dagger.spec import graph_reader, yaml_reader
-from dagger.spec.graph_reader import Reading
+from dagger.spec.graph_reader import Found
 from dagger.spec.graph_schema import json_schema
 from dagger.spec.graph_writer import to_yaml
+from dagger.spec.nesting import nesting_findings
+from dagger.spec.reading import Reading
 
 __all__ = ["check_definition", "json_schema", "load_text", "read_dir", "read_file", "to_yaml"]
 
 
 def read_file(path: str | Path, actions: Container[str] | None = None) -> Definition:
     """The graph of a file. Raises GraphError that names every problem of it; see `load_text`."""
-    loaded = _load_file(Path(path), actions)
-    return _sound(loaded.definition, loaded.problems)
+    return _sound(_load_file(Path(path), actions))
 
 
-def read_dir(path: str | Path, actions: Container[str] | None = None) -> list[Definition]:
+def read_dir(
+    path: str | Path, actions: Container[str] | None = None, known: Mapping[str, Definition] | None = None
+) -> list[Definition]:
     """The graphs of all `.yaml` and `.yml` files of a directory, in the order of the files' names.
 
+    Their nodes may run each other's graphs, and those that are known already; None: any others too.
     Raises one GraphError that names every problem of every file; two files with one graph name are a problem.
     """
     try:
@@ -39,13 +43,14 @@ def read_dir(path: str | Path, actions: Container[str] | None = None) -> list[De
         raise GraphError.of([Problem("no .yaml or .yml file in this directory", file=str(path))])
     loaded = [_load_file(file, actions) for file in files]
     problems = [problem for each in loaded for problem in each.problems]
-    names: dict[str, Path] = {}
-    for file, each in zip(files, loaded, strict=True):
+    first: dict[str, _Loaded] = {}
+    for each in loaded:
         name = each.definition.name if each.definition else ""
-        if name and name in names:
-            message = f"graph {name!r} is in {names[name].name} already; give one of them another name"
-            problems.append(Problem(message, file=str(file), line=each.name_line))
-        names.setdefault(name, file)
+        if name and name in first:
+            message = f"graph {name!r} is in {Path(first[name].file).name} already; give one of them another name"
+            problems += each.told([Finding(("name",), "GraphError", message)])
+        first.setdefault(name, each)
+    problems += _nesting_problems([*first.values()], known)
     if problems:
         raise GraphError.of(sorted(problems, key=lambda problem: (problem.file or "", problem.line or 0)))
     return [each.definition for each in loaded if each.definition]
@@ -57,8 +62,7 @@ def load_text(text: str | bytes, *, file: str, actions: Container[str] | None = 
     `actions` are the registered ones; None: actions are not checked. Raises GraphError with every problem, in the
     order of their lines, of the class that they have in common.
     """
-    loaded = _load(text, file, actions)
-    return _sound(loaded.definition, loaded.problems)
+    return _sound(_load(text, file, actions))
 
 
 def check_definition(definition: Definition, actions: Container[str] | None = None) -> None:
@@ -69,17 +73,40 @@ def check_definition(definition: Definition, actions: Container[str] | None = No
 
 
 class _Loaded(NamedTuple):
-    definition: Definition | None
-    """With problems: what could be understood, if anything."""
+    file: str
     problems: list[Problem]
-    name_line: int | None = None
+    definition: Definition | None = None
+    """With problems: what could be understood, if anything."""
+    found: Found | None = None
+    last_line: int = 1
+
+    def told(self, findings: Iterable[Finding]) -> Iterator[Problem]:
+        """The findings as problems of the file, without those that only follow from what was told already."""
+        assert self.found is not None, "without a graph nothing is found"
+        for place, kind, message, first in findings:
+            if place not in self.found.silent:
+                more = f"; the first is in line {self.found.line(first)}" if first else ""
+                # what is missing at the end of the text is missing in its last line, not behind it
+                line = min(self.found.line(place), self.last_line)
+                yield Problem(message + more, kind, self.file, line)
 
 
-def _sound(definition: Definition | None, problems: list[Problem]) -> Definition:
+def _sound(loaded: _Loaded) -> Definition:
+    """The graph of a file that stands alone: which graphs there will be besides, is not known yet."""
+    problems = loaded.problems + _nesting_problems([loaded], None)
     if problems:
-        raise GraphError.of(problems)
-    assert definition is not None, "without a definition there is a problem"
-    return definition
+        raise GraphError.of(sorted(problems, key=lambda problem: problem.line or 0))
+    assert loaded.definition is not None, "without a definition there is a problem"
+    return loaded.definition
+
+
+def _nesting_problems(loaded: Sequence[_Loaded], known: Mapping[str, Definition] | None) -> list[Problem]:
+    """What is wrong between the graphs of some files."""
+    by_name = {each.definition.name: each for each in loaded if each.definition}
+    graphs = {name: each.definition for name, each in by_name.items() if each.definition}
+    unsound = {name for name, each in by_name.items() if each.problems}
+    found = nesting_findings(graphs, known or {}, is_complete=known is not None, unsound=unsound)
+    return [problem for name, finding in found for problem in by_name[name].told([finding])]
 
 
 def _is_graph_file(file: Path) -> bool:
@@ -91,7 +118,7 @@ def _load_file(path: Path, actions: Container[str] | None) -> _Loaded:
         with path.open("rb") as stream:
             data = stream.read(yaml_reader.MAX_BYTES + 1)
     except (OSError, ValueError) as error:  # ValueError: a path with a NUL
-        return _Loaded(None, [_unreadable(path, error, "give the path of a graph file")])
+        return _Loaded(str(path), [_unreadable(path, error, "give the path of a graph file")])
     return _load(data, str(path), actions)
 
 
@@ -108,27 +135,17 @@ def _load(text: str | bytes, file: str, actions: Container[str] | None) -> _Load
     tree, flaws = yaml_reader.read(text)
     hints = Hints()
     found = graph_reader.graph(tree, Reading(flaws, hints)) if tree is not None else None
-    problems = [Problem(flaw.message, file=file, line=flaw.line) for flaw in flaws]
+    last_line = max(1, len(text.splitlines()))
+    problems = [Problem(flaw.message, file=file, line=min(flaw.line, last_line)) for flaw in flaws]
     if found is None:
-        return _Loaded(None, _in_order(problems, text))
-    for finding in check(found.definition, actions, hints):
-        if finding.place not in found.silent:
-            first = f"; the first is in line {found.line(finding.first)}" if finding.first else ""
-            problems.append(Problem(finding.message + first, finding.kind, file, found.line(finding.place)))
+        return _Loaded(file, problems)
+    loaded = _Loaded(file, problems, found.definition, found, last_line)
+    problems += loaded.told(check(found.definition, actions, hints))
     if problems:
-        return _Loaded(found.definition, _in_order(problems, text), found.line(("name",)))
+        return loaded
     definition = msgspec.structs.replace(
         found.definition,
         config=RunConfig.of(found.definition.config).to_dict(),
         nodes=tuple(node.hashed() for node in found.definition.nodes),
     )
-    return _Loaded(definition, [], found.line(("name",)))
-
-
-def _in_order(problems: list[Problem], text: str | bytes) -> list[Problem]:
-    """By their lines; what is missing at the end of the text is missing in its last line, not behind it."""
-    last = max(1, len(text.splitlines()))
-    return sorted(
-        (msgspec.structs.replace(found, line=min(found.line or 1, last)) for found in problems),
-        key=lambda found: found.line or 1,
-    )
+    return loaded._replace(definition=definition)

@@ -2,18 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
 from typing import Any, NamedTuple, TypeAlias
 
-import msgspec
 from msgspec import UNSET
 
-from dagger.core import codec
 from dagger.core.check import Place
 from dagger.core.config import RunConfig
-from dagger.core.errors import ConfigError, Hints
-from dagger.core.graph import MAX_ID_LENGTH, Definition, Input, Node, Output, RunInput, depended, id_problem
-from dagger.spec.yaml_reader import Flaw, Mapping, Scalar, Sequence, Tree, is_null, shown, value_of
+from dagger.core.errors import ConfigError
+from dagger.core.graph import (
+    MAX_ID_LENGTH,
+    TESTS,
+    Condition,
+    Definition,
+    Input,
+    Map,
+    Node,
+    Output,
+    RunInput,
+    depended,
+    id_problem,
+)
+from dagger.spec.reading import (
+    Read,
+    Reading,
+    choice_of,
+    fields_of,
+    flag_of,
+    literal_of,
+    seconds_of,
+    text_of,
+    texts_of,
+    whole_of,
+)
+from dagger.spec.reuse import reuse
+from dagger.spec.yaml_reader import Mapping, Scalar, Sequence, Tree, is_null, shown, value_of
 
 
 class Found(NamedTuple):
@@ -22,7 +44,7 @@ class Found(NamedTuple):
     definition: Definition
     """What is wrong is left out; a node without an id is called after its place: `#3`."""
     silent: set[Place]
-    """What was found wrong already: no need to tell what follows from it."""
+    """See Reading."""
     root: Mapping
     nodes: list[_NodeTree]
 
@@ -51,6 +73,8 @@ class Found(NamedTuple):
                 ids = self.definition.nodes[int(index)].dependencies
                 node.lines["dependencies"] = [lines.get(node_id, value.line) for node_id in ids]
             return node.lines["dependencies"][int(position)]
+        if type(value) is Mapping and position in value.entries:
+            key, value = value.entries[str(position)]
         return value.line if type(value) is Scalar else key.line
 
 
@@ -60,125 +84,15 @@ class _NodeTree(NamedTuple):
     """Of the inputs, the outputs and, once they are asked for, the dependencies."""
 
 
-class Reading:
-    """One reading of one file: gathers what is wrong."""
-
-    def __init__(self, flaws: list[Flaw], hints: Hints) -> None:
-        self.silent: set[Place] = set()
-        self._flaws = flaws
-        self._hints = hints
-
-    def flaw(self, where: Tree, label: str, message: str) -> None:
-        """Note what is wrong with `where`; `label` says whose it is, e.g. `node 'sum'`."""
-        self._flaws.append(Flaw(where.line, f"{label}: {message}" if label else message))
-
-    def unknown_key(self, key: Scalar, label: str, valid: Collection[str]) -> None:
-        near = self._hints.nearest(key.text, valid, otherwise="keys")
-        self.flaw(key, label, f"unknown key {shown(key, always=True)}{near}")
-
-    def value(self, tree: Tree, label: str, field: str) -> Any:
-        """The tree's JSON value; UNSET, and noted, where it is none."""
-        flaws: list[Flaw] = []
-        value = value_of(tree, flaws)
-        for flaw in flaws:
-            self._flaws.append(Flaw(flaw.line, f"{label}: {field}: {flaw.message}" if label else flaw.message))
-        return UNSET if flaws else value
-
-
-Read: TypeAlias = Callable[[Tree, str, str, Reading], Any]
-"""(value, whose it is, key, reading) -> what the definition holds; UNSET, and noted, where it will not do."""
-
-
 def graph(tree: Tree, reading: Reading) -> Found | None:
     """All of a file that could be understood; None where it holds no mapping. What is wrong goes into `reading`."""
     if type(tree) is not Mapping:
         reading.flaw(tree, "", f"a graph file is a mapping with `name` and `nodes`, not {shown(tree)}")
         return None
-    fields = _fields(tree, _GRAPH, "", reading, ())
+    fields = fields_of(tree, _GRAPH, "", reading, ())
     nodes: list[tuple[Node, _NodeTree]] = fields.pop("nodes", [])
     definition = Definition(**{"name": "", **fields}, nodes=tuple(node for node, _ in nodes))
     return Found(definition, reading.silent, tree, [written for _, written in nodes])
-
-
-def _fields(
-    tree: Mapping, reads: dict[str, Read], label: str, reading: Reading, place: Place | None = None
-) -> dict[str, Any]:
-    """What stands under each known key; nulls count as not written. `place` is in the definition, if it has one."""
-    found = {}
-    for name, (key, value) in tree.entries.items():
-        read = reads.get(name)
-        if read is None:
-            reading.unknown_key(key, label, reads)
-        elif not is_null(value) or read is _literal:
-            refused = type(value) is Scalar and value.tag == "!"
-            result = UNSET if refused else read(value, label, name, reading)
-            if result is not UNSET:
-                found[name] = result
-            elif place is not None:
-                reading.silent.add((*place, name))
-    return found
-
-
-# --------------------------------------------------------------------------------------------------------------- fields
-
-
-def _text(tree: Tree, label: str, field: str, reading: Reading) -> Any:
-    if type(tree) is Scalar and not is_null(tree):
-        return tree.text
-    hint = "; a text that says null needs quotes" if is_null(tree) else ""
-    reading.flaw(tree, label, f"{field} must be a text, not {shown(tree)}{hint}")
-    return UNSET
-
-
-def _texts(tree: Tree, label: str, field: str, reading: Reading) -> Any:
-    if type(tree) is not Sequence:
-        hint = f"; write [{tree.text}]" if type(tree) is Scalar and len(tree.text) <= MAX_ID_LENGTH else ""
-        reading.flaw(tree, label, f"{field} must be a list of texts, not {shown(tree)}{hint}")
-        return UNSET
-    texts = [_text(item, label, f"an entry of {field}", reading) for item in tree.items]
-    return tuple(text for text in texts if text is not UNSET)
-
-
-def _choice(tree: Tree, label: str, field: str, reading: Reading) -> Any:
-    text = _text(tree, label, field, reading)
-    return text.lower() if isinstance(text, str) else text
-
-
-def _of_type(*kinds: type, wanted: str) -> Read:
-    """What reads a value of one of some types of JSON."""
-
-    def read(tree: Tree, label: str, field: str, reading: Reading) -> Any:
-        value = reading.value(tree, label, field)
-        if value is UNSET or type(value) in kinds:
-            return value
-        reading.flaw(tree, label, f"{field} must be {wanted}, not {shown(tree)}")
-        return UNSET
-
-    return read
-
-
-_whole = _of_type(int, wanted="a whole number")
-_flag = _of_type(bool, wanted="true or false")
-_number = _of_type(int, float, wanted="a number of seconds above 0")
-
-
-def _seconds(tree: Tree, label: str, field: str, reading: Reading) -> Any:
-    value = _number(tree, label, field, reading)
-    try:
-        # what is out of range is quoted as it was written
-        return float(value) if value is not UNSET and value > 0 else value
-    except OverflowError:
-        reading.flaw(tree, label, f"{field} {shown(tree)} must be a number of seconds above 0")
-        return UNSET
-
-
-def _literal(tree: Tree, label: str, field: str, reading: Reading) -> Any:
-    value = reading.value(tree, label, field)
-    try:
-        return UNSET if value is UNSET else msgspec.Raw(codec.encode(value))
-    except codec.NotJson as error:
-        reading.flaw(tree, label, f"{field}: {error}")
-        return UNSET
 
 
 # --------------------------------------------------------------------------------------------------- config, run inputs
@@ -213,7 +127,7 @@ def _run_inputs(tree: Tree, label: str, field: str, reading: Reading) -> Any:
 def _run_input(name: str, tree: Tree, reading: Reading) -> RunInput:
     label = f"run input {name!r:.80}"
     if type(tree) is Mapping:
-        return RunInput(**_fields(tree, _RUN_INPUT, label, reading, ("inputs", name)))
+        return RunInput(**fields_of(tree, _RUN_INPUT, label, reading, ("inputs", name)))
     if type(tree) is Sequence:
         reading.flaw(tree, label, "write a type's name, or {type, default, description}")
         return RunInput()
@@ -222,7 +136,7 @@ def _run_input(name: str, tree: Tree, reading: Reading) -> RunInput:
 
 def _types(tree: Tree, label: str, field: str, reading: Reading) -> Any:
     if type(tree) is not Sequence:
-        return _text(tree, label, field, reading)
+        return text_of(tree, label, field, reading)
     # `null` is the name of a type here
     names = [item.text for item in tree.items if type(item) is Scalar]
     if len(names) < len(tree.items):
@@ -231,7 +145,7 @@ def _types(tree: Tree, label: str, field: str, reading: Reading) -> Any:
     return tuple(names)
 
 
-_RUN_INPUT: dict[str, Read] = {"type": _types, "default": _literal, "description": _text}
+_RUN_INPUT: dict[str, Read] = {"type": _types, "default": literal_of, "description": text_of}
 
 
 # ---------------------------------------------------------------------------------------------------------------- nodes
@@ -254,19 +168,31 @@ def _nodes(tree: Tree, label: str, field: str, reading: Reading) -> Any:
 def _node(tree: Mapping, index: int, fallback: str, reading: Reading) -> tuple[Node, _NodeTree]:
     place = ("nodes", index)
     node_id = _node_id(tree, fallback, (*place, "id"), reading)
-    fields = _fields(tree, _NODE, f"node {node_id!r}", reading, place)
+    fields = fields_of(tree, _NODE, f"node {node_id!r}", reading, place)
     if not fields.pop("onfailure", True):
         fields["try_count"] = 1
     fields["id"] = node_id
-    fields.setdefault("action", "")
+    if (*place, "graph") in reading.silent:
+        reading.silent.add((*place, "action"))  # that there is none
+    if (*place, "map") in reading.silent:
+        reading.silent.add((*place, "map", "reference"))
+        fields["map"] = Map("")  # its inputs have an item all the same
     lines: dict[str, list[int]] = {}
     for field in ("inputs", "outputs"):
         if field in fields:
             placed = fields[field]
+            if field == "inputs" and len(placed) < _size(tree.entries[field][1]):
+                reading.silent.add((*place, field))  # what a graph would miss in them
             fields[field] = tuple(thing for thing, _ in placed)
             lines[field] = [line for _, line in placed]
-    fields["dependencies"] = depended(fields.get("dependencies", ()), fields.get("inputs", ()))
+    fields["dependencies"] = depended(
+        fields.get("dependencies", ()), fields.get("inputs", ()), fields.get("when"), fields.get("map")
+    )
     return Node(**fields), _NodeTree(tree, lines)
+
+
+def _size(tree: Tree) -> int:
+    return len(tree.items if type(tree) is Sequence else tree.entries if type(tree) is Mapping else ())
 
 
 def _node_id(tree: Mapping, fallback: str, place: Place, reading: Reading) -> str:
@@ -308,14 +234,14 @@ def _listed_input(tree: Tree, label: str, reading: Reading) -> _Placed:
     name = entry[1] if entry is not None else None
     if name is None or is_null(name):
         reading.flaw(tree, label, "an input needs a name")
-    found = _fields(tree, _INPUT, label if name is None else f"{label}: input {shown(name)}", reading)
+    found = fields_of(tree, _INPUT, label if name is None else f"{label}: input {shown(name)}", reading)
     return _input(tree, tree, found) if "name" in found else None
 
 
 def _short_input(key: Scalar, tree: Tree, label: str, reading: Reading) -> _Placed:
     whose = f"{label}: input {shown(key, always=True)}"
     if type(tree) is Mapping:
-        found = _fields(tree, _NAMED_INPUT, whose, reading)
+        found = fields_of(tree, _NAMED_INPUT, whose, reading)
         return _input(key, tree, {"name": key.text, **found})
     if type(tree) is Sequence or (not is_null(tree) and not isinstance(value_of(tree, []), str)):
         reading.flaw(tree, whose, f"{shown(tree)} is no reference; a literal is written {{value: …}}")
@@ -343,44 +269,89 @@ def _outputs(tree: Tree, label: str, field: str, reading: Reading) -> Any:
 
 def _output(tree: Tree, label: str, reading: Reading) -> tuple[Output, int] | None:
     if type(tree) is Mapping:
-        found = _fields(tree, _OUTPUT, f"{label}: outputs", reading)
+        found = fields_of(tree, _OUTPUT, f"{label}: outputs", reading)
         if "name" in found:
             return Output(**found), tree.line
         if "name" not in tree.entries or is_null(tree.entries["name"][1]):
             reading.flaw(tree, label, "an output needs a name")
         return None
-    name = _text(tree, label, "an output", reading)
+    name = text_of(tree, label, "an output", reading)
     return None if name is UNSET else (Output(name), tree.line)
 
 
-_NAMED_INPUT: dict[str, Read] = {"description": _text, "reference": _text, "value": _literal}
-_INPUT: dict[str, Read] = {"name": _text, **_NAMED_INPUT}
-_OUTPUT: dict[str, Read] = {"name": _text, "description": _text}
+def _when(tree: Tree, label: str, field: str, reading: Reading) -> Any:
+    if type(tree) is not Mapping:
+        return _short(Condition, tree, label, f"{field} must be a reference, or {{reference, equals: …}}", reading)
+    found = fields_of(tree, _WHEN, f"{label}: {field}", reading)
+    return Condition(found.pop("reference", ""), found) if _is_whole(tree, found) else UNSET
+
+
+def _map(tree: Tree, label: str, field: str, reading: Reading) -> Any:
+    if type(tree) is not Mapping:
+        return _short(
+            Map, tree, label, f"{field} must be a reference to a list, or {{reference, max_parallel}}", reading
+        )
+    found = fields_of(tree, _MAP, f"{label}: {field}", reading)
+    return Map(**{"reference": "", **found}) if _is_whole(tree, found) else UNSET
+
+
+def _short(kind: type[Condition | Map], tree: Tree, label: str, wanted: str, reading: Reading) -> Any:
+    """What a reference alone says."""
+    if type(tree) is Scalar and isinstance(value_of(tree, []), str):
+        return kind(tree.text)
+    itself = "; a list is given by a node, or as a run input" if type(tree) is Sequence else ""
+    reading.flaw(tree, label, f"{wanted}, not {shown(tree)}{itself}")
+    return UNSET
+
+
+def _is_whole(tree: Mapping, found: dict[str, Any]) -> bool:
+    """Whether nothing in the mapping was found wrong."""
+    return all(name in found or is_null(value) for name, (_, value) in tree.entries.items())
+
+
+def _cache(tree: Tree, label: str, field: str, reading: Reading) -> Any:
+    value = reading.value(tree, label, field)
+    try:
+        return UNSET if value is UNSET else reuse(value or None, field)
+    except ValueError as error:
+        reading.flaw(tree, label, str(error))
+        return UNSET
+
+
+_NAMED_INPUT: dict[str, Read] = {"description": text_of, "reference": text_of, "value": literal_of}
+_INPUT: dict[str, Read] = {"name": text_of, **_NAMED_INPUT}
+_WHEN: dict[str, Read] = {"reference": text_of, **dict.fromkeys(TESTS, literal_of)}
+_MAP: dict[str, Read] = {"reference": text_of, "max_parallel": whole_of}
+_OUTPUT: dict[str, Read] = {"name": text_of, "description": text_of}
 _NODE: dict[str, Read] = {
-    "id": _text,
-    "action": _text,
-    "dependencies": _texts,
+    "id": text_of,
+    "action": text_of,
+    "graph": text_of,
+    "when": _when,
+    "map": _map,
+    "cache": _cache,
+    "dependencies": texts_of,
     "inputs": _inputs,
     "outputs": _outputs,
-    "failure": _text,
-    "onfailure": _flag,
-    "on_failure": _choice,
-    "description": _text,
-    "timeout": _seconds,
-    "try_count": _whole,
-    "run_when": _choice,
-    "priority": _whole,
-    "instructions": _texts,
+    "failure": text_of,
+    "onfailure": flag_of,
+    "on_failure": choice_of,
+    "description": text_of,
+    "timeout": seconds_of,
+    "try_count": whole_of,
+    "run_when": choice_of,
+    "priority": whole_of,
+    "instructions": texts_of,
 }
 _GRAPH: dict[str, Read] = {
-    "name": _text,
-    "description": _text,
+    "name": text_of,
+    "description": text_of,
     "nodes": _nodes,
-    "instructions": _texts,
-    "tags": _texts,
-    "author": _text,
-    "version": _text,
-    "signature": _text,
+    "instructions": texts_of,
+    "tags": texts_of,
+    "author": text_of,
+    "version": text_of,
+    "signature": text_of,
     "config": _config,
     "inputs": _run_inputs,
 }

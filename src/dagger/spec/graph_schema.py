@@ -9,7 +9,8 @@ import msgspec
 
 from dagger.core.check import MAX_INTEGER
 from dagger.core.config import STRATEGIES, OnFailure, RunConfig
-from dagger.core.graph import DEFAULT_TIMEOUT_SECONDS, ID_PATTERN, INPUT_TYPES, MAX_ID_LENGTH, RunWhen
+from dagger.core.graph import DEFAULT_TIMEOUT_SECONDS, ID_PATTERN, INPUT_TYPES, MAX_ID_LENGTH, TESTS, RunWhen
+from dagger.spec.reuse import UNIT_SECONDS
 
 _Schema = dict[str, Any]
 
@@ -25,7 +26,7 @@ def json_schema() -> _Schema:
             "reference": {
                 "type": "string",
                 "pattern": r"^[A-Za-z_][A-Za-z0-9_-]*([.\[].*)?$",
-                "description": 'node_id.output_name or inputs.name, then a path into the value: .key, [0], ["a key"]',
+                "description": 'node_id.output_name, inputs.name or item (of a map), then a path: .key, [0], ["a key"]',
             },
             "node": _node(),
         },
@@ -95,7 +96,11 @@ def _node() -> _Schema:
                 "not": {"enum": ["inputs", "global"]},
                 "description": "Letters, digits, _ and -; begins with a letter or _.",
             },
-            "action": _text("The name of the registered action that the node calls.", minLength=1),
+            "action": _text("The name of the registered action that the node calls.", null=True),
+            "graph": _text("Instead of an action: the name of a graph to run as a child flow.", null=True),
+            "when": _when(),
+            "map": _map(),
+            "cache": _cache(),
             "dependencies": _list(_text("A node's id."), "Nodes to wait for, besides those that the inputs refer to."),
             "inputs": _inputs(),
             "outputs": _list(
@@ -132,9 +137,63 @@ def _node() -> _Schema:
             ),
             "instructions": _list(_text("An instruction."), "Instructions that belong to the node."),
         },
-        required=["id", "action"],
-        description="One unit of work: an action, on what, after which nodes.",
+        required=["id"],
+        oneOf=[_named_by("action", "graph"), _named_by("graph", "action")],
+        description="One unit of work: an action or a graph, on what, after which nodes.",
     )
+
+
+def _named_by(field: str, other: str) -> _Schema:
+    """That the node has one of the two fields, and not the other."""
+    empty = {"enum": [None, ""]}
+    return {"required": [field], "properties": {field: {"not": empty}, other: empty}}
+
+
+def _when() -> _Schema:
+    kinds: dict[str, _Schema] = {
+        **{test: {} for test in TESTS},
+        **{test: {"type": "array"} for test in ("in", "not_in")},
+        **{test: {"type": ["number", "string"]} for test in ("gt", "gte", "lt", "lte")},
+    }
+    reference: _Schema = {"$ref": "#/$defs/reference"}
+    return {
+        "anyOf": [reference, _object({"reference": reference, **kinds}, required=["reference"]), {"type": "null"}],
+        "description": "When the node runs: what the reference leads to is true, or passes every test; else skipped.",
+    }
+
+
+def _map() -> _Schema:
+    reference: _Schema = {"$ref": "#/$defs/reference"}
+    limit = _whole("Items at work at once; default: as many as the other limits let.", minimum=1, maximum=MAX_INTEGER)
+    return {
+        "anyOf": [
+            reference,
+            _object({"reference": reference, "max_parallel": limit}, required=["reference"]),
+            {"type": "null"},
+        ],
+        "description": "Run the node once for each item of a list; its inputs refer to the item as `item`.",
+    }
+
+
+def _cache() -> _Schema:
+    name: _Schema = {"type": "string", "minLength": 1}
+    key = {
+        "anyOf": [name, {"type": "array", "items": name, "minItems": 1}, {"type": "null"}],
+        "description": "The inputs whose values make it the same work; default: all of them.",
+    }
+    units = "".join(f"{unit}{unit.upper()}" for unit in UNIT_SECONDS)
+    ttl = {
+        "anyOf": [
+            {"type": "number", "exclusiveMinimum": 0},
+            {"type": "string", "pattern": f"^0*[1-9][0-9]*[{units}]$", "maxLength": 10},
+            {"type": "null"},
+        ],
+        "description": "How old the outputs may be: 30d, 12h, or a number of seconds; default: any age.",
+    }
+    return {
+        "anyOf": [{"type": ["boolean", "null"]}, _object({"key": key, "ttl": ttl})],
+        "description": "Take an earlier run's outputs where the work is the same.",
+    }
 
 
 def _whole(description: str, **more: Any) -> _Schema:

@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 
 from dagger.core import codec
-from dagger.core.graph import Definition, Input, Node, Output, RunInput, depended
+from dagger.core.graph import Condition, Definition, Input, Map, Node, Output, Reuse, RunInput, depended
+from dagger.spec.reuse import UNIT_SECONDS
 from dagger.spec.yaml_reader import plain_value
 
 _Plain = dict[str, Any]
@@ -51,6 +52,10 @@ def _node(node: Node) -> _Plain:
     plain = {
         "id": node.id,
         "action": node.action,
+        "graph": node.graph,
+        "when": _condition(node.when),
+        "map": _map(node.map),
+        "cache": _cache(node.cache),
         "dependencies": _written(node),
         "inputs": _inputs(node.inputs),
         "outputs": [_output(output) for output in node.outputs],
@@ -58,7 +63,7 @@ def _node(node: Node) -> _Plain:
         "on_failure": node.on_failure,
         "description": node.description,
     }
-    plain = {key: value for key, value in plain.items() if value or key in {"id", "action"}}
+    plain = {key: value for key, value in plain.items() if value or key == "id"}
     for field in ("timeout", "try_count", "run_when", "priority"):
         value = getattr(node, field)
         if value != _DEFAULTS[field]:
@@ -68,17 +73,44 @@ def _node(node: Node) -> _Plain:
     return plain
 
 
-_DEFAULTS = {field: getattr(Node(id="", action=""), field) for field in Node.__struct_fields__}
+_DEFAULTS = {field: getattr(Node(id=""), field) for field in Node.__struct_fields__}
 
 
 def _written(node: Node) -> list[str]:
-    """The dependencies that the inputs do not imply, or that stand before one of those."""
-    implied = {node_id: place for place, node_id in enumerate(depended((), node.inputs))}
+    """The dependencies that no reference implies, or that stand before one of those."""
+    implied = {node_id: place for place, node_id in enumerate(depended((), node.inputs, node.when, node.map))}
     written = list(node.dependencies)
     behind = len(implied)
     while written and implied.get(written[-1], behind) < behind:
         behind = implied[written.pop()]
     return written
+
+
+def _condition(when: Condition | None) -> Any:
+    if when is None or not when.tests:
+        return when and when.reference
+    return {"reference": when.reference, **{name: codec.decode(text) for name, text in when.tests.items()}}
+
+
+def _map(map: Map | None) -> Any:
+    if map is None or map.max_parallel is None:
+        return map and map.reference
+    return {"reference": map.reference, "max_parallel": map.max_parallel}
+
+
+def _cache(cache: Reuse | None) -> Any:
+    if cache is None or cache == Reuse():
+        return cache is not None
+    plain = {"key": list(cache.key), "ttl": _duration(cache.ttl_seconds)}
+    return {name: value for name, value in plain.items() if value}
+
+
+def _duration(seconds: float | None) -> str | float | None:
+    """In the largest unit of which it is a whole number, if it is not endless."""
+    for unit, length in reversed(UNIT_SECONDS.items()):
+        if seconds is not None and seconds % length == 0 and seconds // length < 1_000_000_000:  # noqa: PLR2004 - digits
+            return f"{int(seconds // length)}{unit}"
+    return seconds
 
 
 def _inputs(inputs: Iterable[Input]) -> Any:

@@ -28,7 +28,7 @@ def run_inputs(definition: Definition, given: Mapping[str, Any]) -> dict[str, by
         except codec.NotJson as error:
             problems.append(f"run input {name!r}: {error}")
     problems += _mistyped(definition, given, texts)
-    for name, default in _wanted_inputs(definition).items():
+    for name, default in wanted_inputs(definition).items():
         if name not in given:
             if default is None:
                 problems.append(f"run input {name!r} is missing{nearest(name, filter(codec.is_text, given))}")
@@ -40,7 +40,7 @@ def run_inputs(definition: Definition, given: Mapping[str, Any]) -> dict[str, by
     return texts
 
 
-def _wanted_inputs(definition: Definition) -> dict[str, bytes | None]:
+def wanted_inputs(definition: Definition) -> dict[str, bytes | None]:
     """Every input that the run must have, with its default's JSON text, or None where there is none."""
     if definition.inputs is not None:
         return {
@@ -49,6 +49,7 @@ def _wanted_inputs(definition: Definition) -> dict[str, bytes | None]:
         }
     # nearly all references are to other nodes: their text is looked at before it is taken apart
     texts = [entry.reference for node in definition.nodes for entry in node.inputs]
+    texts += [field.reference for node in definition.nodes for field in (node.when, node.map) if field is not None]
     texts = [text for text in texts if text.startswith("inputs") and node_of(text) == "inputs"]
     return {name: None for text in texts if (name := Reference.parse(text).output)}
 

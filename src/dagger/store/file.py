@@ -40,12 +40,26 @@ def connect(path: str, *, monotonic: Callable[[], float], vfs: str | None = None
         connection = apsw.Connection(path, flags=flags, vfs=vfs)
     try:
         with explained(path):
-            connection.set_busy_handler(_patience(monotonic))
+            connection.set_busy_handler(patience(monotonic))
             _prepare(connection, path, monotonic)
     except BaseException:
         connection.close(force=True)
         raise
     return connection
+
+
+def patience(monotonic: Callable[[], float]) -> Callable[[int], bool]:
+    """A busy handler: it waits for another program's transaction."""
+    began = 0.0
+
+    def wait(tries: int) -> bool:
+        nonlocal began
+        if tries == 0:
+            began = monotonic()
+        time.sleep(_RETRY_SECONDS)
+        return monotonic() - began < BUSY_SECONDS
+
+    return wait
 
 
 @contextlib.contextmanager
@@ -163,19 +177,6 @@ def transaction(connection: apsw.Connection) -> Iterator[None]:
             with contextlib.suppress(apsw.Error):  # the first error is the one to tell
                 connection.execute("ROLLBACK")
         raise
-
-
-def _patience(monotonic: Callable[[], float]) -> Callable[[int], bool]:
-    began = 0.0
-
-    def wait(tries: int) -> bool:
-        nonlocal began
-        if tries == 0:
-            began = monotonic()
-        time.sleep(_RETRY_SECONDS)
-        return monotonic() - began < BUSY_SECONDS
-
-    return wait
 
 
 def _value(connection: apsw.Connection, statement: str) -> object:

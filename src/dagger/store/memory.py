@@ -2,22 +2,51 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import dataclasses
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
 from dagger.core import events
 from dagger.core.codec import Blob
-from dagger.core.errors import LeaseLost, RunExists, RunLeased, RunNotFound, StoreCorrupt
-from dagger.core.journal import PROJECTED, Lease, Listener, Ownership, RunRow, is_owned, projected
+from dagger.core.errors import (
+    DaggerError,
+    InvalidState,
+    LeaseLost,
+    OrdersUnread,
+    RunExists,
+    RunLeased,
+    RunNotFound,
+    StoreCorrupt,
+)
+from dagger.core.journal import (
+    ORDERED,
+    PROJECTED,
+    RELEASING,
+    Lease,
+    Listener,
+    Ownership,
+    Reusable,
+    RunRow,
+    projected,
+)
+from dagger.core.orders import AnyOrder
+from dagger.core.state import TERMINAL
+
+_NOTED = PROJECTED | RELEASING | ORDERED  # all other events are appended without a look
 
 
 @dataclasses.dataclass
 class _Run:
     row: RunRow
     owner: MemoryStore | None
+    lease: Lease | None
+    """The owner's; None: what is appended under any lease is refused."""
     epoch: int = 1
     journal: list[events.Event] = dataclasses.field(default_factory=list)
+    inbox: dict[str, AnyOrder] = dataclasses.field(default_factory=dict)
+    """By their ids, in order of arrival."""
 
 
 @dataclasses.dataclass
@@ -26,6 +55,7 @@ class Memory:
 
     runs: dict[str, _Run] = dataclasses.field(default_factory=dict)
     blobs: dict[str, bytes] = dataclasses.field(default_factory=dict)
+    reusable: dict[str, Reusable] = dataclasses.field(default_factory=dict)
 
 
 class MemoryStore:
@@ -35,14 +65,16 @@ class MemoryStore:
     batch = 0
     is_immediate = True
     is_busy = False
+    is_behind = False
 
     def __init__(self, memory: Memory | None = None) -> None:
         self._memory = memory or Memory()
         self._listener: Listener | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def open(self, listener: Listener) -> None:
         """See Store."""
-        self._listener = listener
+        self._loop, self._listener = asyncio.get_running_loop(), listener
 
     async def close(self) -> None:
         """See Store."""
@@ -56,28 +88,47 @@ class MemoryStore:
             raise RunExists(message)
         row = projected(None, event)
         assert row is not None
-        runs[event.run_id] = _Run(row, self, journal=[event])
+        lease = Lease(event.run_id, 0, 1, row)
+        runs[event.run_id] = _Run(row, self, lease, journal=[event])
         self._keep(blobs)
-        return Lease(event.run_id, 0, 1, row)
+        return lease
 
     def append(self, lease: Lease, event: events.Event, blobs: Sequence[Blob] = ()) -> None:
         """See Store."""
         run = self._memory.runs[lease.run_id]
-        if run.epoch != lease.epoch or run.owner is not self:
-            self._lose(lease)
-            return
-        run.journal.append(event)
-        if blobs:
-            self._keep(blobs)
-        if event.__class__ in PROJECTED:
-            self._project(run, lease, event)
+        if run.lease is not lease:
+            self._lose(lease, LeaseLost(f"run {lease.run_id!r} was taken over by another owner"))
+        elif run.inbox and isinstance(event, events.RunEnded):
+            run.lease = None
+            unread = f"its inbox holds {len(run.inbox)} unread"
+            self._lose(lease, OrdersUnread(f"run {lease.run_id!r} cannot end: {unread}"))
+        else:
+            run.journal.append(event)
+            if blobs:
+                self._keep(blobs)
+            if event.__class__ in _NOTED:
+                self._note(run, lease, event)
 
-    def _project(self, run: _Run, lease: Lease, event: events.Event) -> None:
+    def _note(self, run: _Run, lease: Lease, event: events.Event) -> None:
         row = projected(run.row, event)
         assert row is not None  # a run that exists has one
         run.row = lease.row = row
-        if not is_owned(row):
-            run.owner = None
+        if event.__class__ in ORDERED:
+            run.inbox.pop(getattr(event, "order", ""), None)
+        if event.__class__ in RELEASING:
+            run.owner = run.lease = None
+
+    def remember(self, lease: Lease, key: str) -> None:
+        """See Store."""
+        run = self._memory.runs[lease.run_id]
+        event = run.journal[-1]
+        if run.lease is lease:
+            assert isinstance(event, events.StepSucceeded)
+            self._memory.reusable[key] = Reusable(lease.run_id, event)
+
+    def reusable(self, key: str) -> Reusable | None:
+        """See Store."""
+        return self._memory.reusable.get(key)
 
     def flush(self) -> int:
         """See Store."""
@@ -91,13 +142,43 @@ class MemoryStore:
             raise RunLeased(message)
         run.owner = self
         run.epoch += 1
-        return Lease(run_id, 0, run.epoch, run.row)
+        run.lease = Lease(run_id, 0, run.epoch, run.row)
+        run.lease.orders += run.inbox.values()
+        return run.lease
+
+    async def send(self, run_id: str, order: AnyOrder) -> int:
+        """See Store."""
+        run = self._run(run_id)
+        if run.row.status in TERMINAL:
+            message = f"run {run_id!r} is over ({run.row.status}): it takes no orders"
+            raise InvalidState(message)
+        seq = len(run.journal)
+        if order.id in run.inbox:
+            return seq
+        run.inbox[order.id] = order
+        if run.owner is not None and run.lease is not None and run.owner._loop is not None:  # noqa: SLF001 - one of us
+            with contextlib.suppress(RuntimeError):  # its loop is closed: nobody is left to be told
+                run.owner._loop.call_soon_threadsafe(run.owner._ordered, run, run.lease, order)  # noqa: SLF001
+            await asyncio.sleep(0)  # until it is told
+        return seq
+
+    def _ordered(self, run: _Run, lease: Lease, order: AnyOrder) -> None:
+        if run.lease is lease and self._listener is not None:
+            self._listener.ordered(lease, [order])
+
+    def wakeable(self, now_ms: int) -> list[str]:
+        """See Store."""
+
+        def is_due(run: _Run) -> bool:
+            return bool(run.inbox) or (run.row.wake_at is not None and run.row.wake_at <= now_ms)
+
+        return [run_id for run_id, run in self._memory.runs.items() if run.owner is None and is_due(run)]
 
     def give_up(self, lease: Lease) -> None:
         """See Store."""
         run = self._run(lease.run_id)
-        if run.epoch == lease.epoch:
-            run.owner = None
+        if run.lease is lease:
+            run.owner = run.lease = None
 
     def ownership(self, run_id: str) -> Ownership:
         """See Store. A closed store is a dead owner."""
@@ -157,7 +238,6 @@ class MemoryStore:
         for blob in blobs:
             self._memory.blobs.setdefault(blob.hash, blob.content)
 
-    def _lose(self, lease: Lease) -> None:
+    def _lose(self, lease: Lease, error: DaggerError) -> None:
         if self._listener is not None:
-            message = f"run {lease.run_id!r} was taken over by another owner"
-            self._listener.lost(lease, LeaseLost(message))
+            self._listener.lost(lease, error)

@@ -11,7 +11,8 @@ import msgspec
 
 from dagger.core import codec, events
 from dagger.core.errors import RunNotFound, StoreCorrupt
-from dagger.core.journal import RunRow
+from dagger.core.journal import Reusable, RunRow
+from dagger.core.orders import AnyOrder, decode_order
 from dagger.store.file import explained, query
 
 if sys.version_info >= (3, 14):
@@ -99,6 +100,19 @@ class Reader:
             raise self._no_run(run_id)
         return Owned(found[2], found[3])
 
+    def wakeable(self, now_ms: int) -> list[str]:
+        """See Store."""
+        return [run_id for (run_id,) in self._all(query("wakeable"), now_ms)]
+
+    def reusable(self, key: str) -> Reusable | None:
+        """See Store."""
+        found = self._one(query("reusable"), key)
+        if found is None:
+            return None
+        event = self._decode(*found)
+        assert isinstance(event, events.StepSucceeded)
+        return Reusable(found[0], event)
+
     def _one(self, statement: str, value: str) -> Any:
         return next(iter(self._all(statement, value)), None)
 
@@ -120,16 +134,26 @@ class Reader:
 
 def row_of(found: tuple[Any, ...]) -> RunRow:
     """The row from the columns of the statement `rows`."""
-    run_id, mode, graph, status, reason, tags, *rest = found
+    run_id, mode, graph, status, reason, wake_at, tags, *rest = found
     return RunRow(
         run_id=run_id,
         mode=mode,
         graph=graph,
         status=status,
         reason=reason,
+        wake_at=wake_at,
         tags=msgspec.json.decode(tags),
         app=rest[0],
         fingerprint=rest[1],
         started_at=rest[2],
         updated_at=rest[3],
     )
+
+
+def order_of(text: str, run_id: str, path: str) -> AnyOrder:
+    """The order from a text of the inbox. Raises StoreCorrupt."""
+    try:
+        return decode_order(text)
+    except msgspec.DecodeError as error:
+        message = f"{path}: an order to run {run_id!r} cannot be read: {error}"
+        raise StoreCorrupt(f"{message}; it is damaged, or a newer Dagger wrote it") from error

@@ -28,6 +28,7 @@ CREATE TABLE runs (
     graph TEXT NOT NULL,
     status TEXT NOT NULL,
     reason TEXT NOT NULL,
+    wake_at INTEGER, -- milliseconds since 1970; only a waiting run has one
     tags TEXT NOT NULL, -- a JSON object of texts
     app TEXT NOT NULL,
     fingerprint TEXT NOT NULL,
@@ -40,3 +41,19 @@ CREATE TABLE runs (
 CREATE INDEX runs_by_status ON runs (status);
 CREATE INDEX runs_by_graph ON runs (graph);
 CREATE INDEX runs_by_owner ON runs (owner) WHERE owner IS NOT NULL;
+CREATE INDEX runs_by_wake_at ON runs (wake_at) WHERE wake_at IS NOT NULL AND owner IS NULL;
+
+CREATE TABLE inbox (
+    key INTEGER PRIMARY KEY AUTOINCREMENT, -- in order of arrival; never used again: an owner reads on from the last
+    run INTEGER NOT NULL, -- runs.key; a run that is over has no orders
+    id TEXT NOT NULL, -- the order's, from its sender
+    content TEXT NOT NULL, -- a JSON object
+    UNIQUE (run, id)
+) STRICT;
+
+CREATE TABLE reuse (
+    key TEXT PRIMARY KEY, -- what the work is known by
+    run INTEGER NOT NULL, -- runs.key
+    seq INTEGER NOT NULL, -- of the newest success under this key
+    at INTEGER NOT NULL -- its time, in milliseconds since 1970
+) STRICT, WITHOUT ROWID;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,16 +14,20 @@ from typing import TypeVar
 
 from dagger.core import events
 from dagger.core.codec import Blob
-from dagger.core.errors import DaggerError, LeaseLost, StoreError
-from dagger.core.journal import PROJECTED, Lease, Listener, Ownership, RunRow, is_owned, projected
-from dagger.store.reader import Reader
-from dagger.store.tables import FileLease, Part
+from dagger.core.errors import DaggerError, LeaseLost, StoreCorrupt, StoreError
+from dagger.core.journal import Lease, Listener, Ownership, Reusable, RunRow, projected
+from dagger.core.orders import AnyOrder, encode_order
+from dagger.store.backlog import Backlog
+from dagger.store.lease import NOTED, FileLease, Part
+from dagger.store.reader import Reader, order_of
 from dagger.store.writer import Writer
 
 BUSY_SECONDS = 0.001
 """So long a loop may be busy while a commit is under way before it rests."""
 REST_SECONDS = 0.000_05
 """As long as a thread takes to wake up."""
+EVENTS_NOW = 32
+"""So many are committed as fast as one."""
 
 T = TypeVar("T")
 
@@ -54,6 +59,8 @@ class SqliteStore:
         self._failed: StoreError | None = None
         self._dirty: list[FileLease] = []
         """Leases that the open batch has events of."""
+        self._last: dict[FileLease, Part] = {}
+        """What the open batch has of leases that are over."""
         self._in_flight = 0
         """Batches that the writer has: one, or more where a claim would not wait."""
         self._asked = 0
@@ -61,13 +68,17 @@ class SqliteStore:
         self._is_flush_wanted = False
         self._rest_at = 0.0
         """When a busy loop lets the writer's thread in."""
-        self._fresh_blobs: dict[str, tuple[int, bytes]] = {}
-        """Blobs not yet committed, with the last batch that brings them."""
+        self._backlog = Backlog()
 
     @property
     def is_busy(self) -> bool:
         """See Store."""
         return bool(self._in_flight or self._asked or self._dirty)
+
+    @property
+    def is_behind(self) -> bool:
+        """See Store."""
+        return self._backlog.is_behind
 
     async def open(self, listener: Listener) -> None:
         """See Store."""
@@ -80,7 +91,7 @@ class SqliteStore:
             await self._ask(self._writer, lambda: None)  # until all of it is written
             return
         await self.close()
-        writer = Writer(self._path, self._monotonic, self._vfs, self._tell_failure)
+        writer = Writer(self._path, self._monotonic, self._vfs, self._tell_failure, self._tell_orders)
         try:
             connection = await self._ask(writer, writer.open)
             self._reader = Reader(connection, self._path)
@@ -102,13 +113,14 @@ class SqliteStore:
                 await self._ask(writer, writer.close)
         finally:
             writer.stop()
+            self._backlog = Backlog()
 
     def create(self, event: events.RunStarted, blobs: Sequence[Blob] = ()) -> Lease:
         """See Store."""
         row = projected(None, event)
         assert row is not None
         lease = FileLease(event.run_id, 0, 1, row, 0)
-        lease.has_new_row = True
+        lease.has_new_row = lease.is_held = True
         self.append(lease, event, blobs)
         return lease
 
@@ -118,10 +130,24 @@ class SqliteStore:
         if not pending and not self._begin(lease):
             return
         pending.append(event)
+        self._backlog.appended += 1
         if blobs:
             self._keep(lease, blobs)
-        if event.__class__ in PROJECTED:
-            self._project(lease, event)
+        if event.__class__ in NOTED:
+            assert isinstance(lease, FileLease)
+            lease.note(event)
+            if lease.is_over:
+                self._last[lease] = lease.take()  # so that the next append finds it empty, and is refused
+
+    def remember(self, lease: Lease, key: str) -> None:
+        """See Store."""
+        assert isinstance(lease, FileLease)
+        if lease.events:  # none: it was refused
+            lease.keys.append((key, len(lease.events), lease.events[-1].at))
+
+    def reusable(self, key: str) -> Reusable | None:
+        """See Store."""
+        return self._usable_reader().reusable(key)
 
     def flush(self) -> int:
         """See Store. It happens at the loop's next turn, for which `_begin` has seen to it.
@@ -137,7 +163,20 @@ class SqliteStore:
         """See Store."""
         writer = self._usable_writer()
         self._hand_over()  # a run that paused a moment ago can be claimed
-        return await self._ask(writer, lambda: writer.claim(run_id), unwanted=writer.give_up)
+        lease = await self._ask(writer, lambda: writer.claim(run_id), unwanted=writer.give_up)
+        lease.is_held = True
+        return lease
+
+    async def send(self, run_id: str, order: AnyOrder) -> int:
+        """See Store."""
+        writer = self._usable_writer()
+        text = encode_order(order).decode()
+        self._hand_over()  # a run that began a moment ago takes orders
+        return await self._ask(writer, lambda: writer.send(run_id, order.id, text))
+
+    def wakeable(self, now_ms: int) -> list[str]:
+        """See Store."""
+        return self._usable_reader().wakeable(now_ms)
 
     def give_up(self, lease: Lease) -> None:
         """See Store."""
@@ -165,8 +204,8 @@ class SqliteStore:
 
     def blob(self, hash_: str) -> bytes:
         """See Store."""
-        fresh = self._fresh_blobs.get(hash_)
-        return self._usable_reader().blob(hash_) if fresh is None else fresh[1]
+        fresh = self._backlog.blob(hash_)
+        return self._usable_reader().blob(hash_) if fresh is None else fresh
 
     def row(self, run_id: str) -> RunRow | None:
         """See Store."""
@@ -188,7 +227,7 @@ class SqliteStore:
         self._usable_writer()
         assert isinstance(lease, FileLease)
         assert self._loop is not None
-        if lease.is_lost or lease.last:
+        if lease.is_lost or lease.is_over:
             why = "was taken over by another owner" if lease.is_lost else "paused or ended; claim it to go on"
             self._tell_lost(lease, LeaseLost(f"run {lease.run_id!r} in {self.url} {why}"))
             return False
@@ -201,17 +240,7 @@ class SqliteStore:
     def _keep(self, lease: Lease, blobs: Sequence[Blob]) -> None:
         for blob in blobs:
             lease.blobs.append(blob)
-            self._fresh_blobs[blob.hash] = self.batch, blob.content
-
-    def _project(self, lease: Lease, event: events.Event) -> None:
-        assert isinstance(lease, FileLease)
-        row = projected(lease.row, event)
-        if row is None or row is lease.row:
-            return
-        lease.row = row
-        lease.has_new_row = True
-        if not is_owned(row):
-            lease.last = _take(lease)  # so that the next append finds the lease empty, and is refused
+            self._backlog.keep(blob, self.batch)
 
     def _end_batch(self, batch: int) -> None:
         """The turn of the loop in which the batch began is over."""
@@ -228,19 +257,14 @@ class SqliteStore:
         writer, loop = self._writer, self._loop
         if writer is None or loop is None or not self._dirty:
             return
-        parts = [lease.last or _take(lease) for lease in self._dirty if not lease.is_lost]
-        self._dirty = []
-        batch = self.batch
+        parts = [self._last.get(lease) or lease.take() for lease in self._dirty if not lease.is_lost]
+        self._dirty, self._last = [], {}
+        told = functools.partial(_tell, loop, self._written, loop, self.batch, self._backlog.appended)
         self.batch += 1
         self._in_flight += 1
         self._rest_at = time.perf_counter() + BUSY_SECONDS
-
-        def write() -> None:
-            with contextlib.suppress(StoreError):  # told by _tell_failure
-                lost = writer.write(parts)
-                _tell(loop, self._written, loop, batch, lost)
-
-        writer.post(write)
+        if not (_is_small(parts) and _write(writer.write_now, parts, told)):
+            writer.post(lambda: _write(writer.write, parts, told))
 
     def _let_the_writer_in(self) -> None:
         """Give the interpreter away for a moment, where the loop has been busy for long.
@@ -252,24 +276,50 @@ class SqliteStore:
             time.sleep(REST_SECONDS)
             self._rest_at = time.perf_counter() + BUSY_SECONDS
 
-    def _written(self, loop: asyncio.AbstractEventLoop, batch: int, lost: list[tuple[FileLease, DaggerError]]) -> None:
+    def _written(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        batch: int,
+        appended: int,
+        lost: list[tuple[FileLease, DaggerError]],
+    ) -> None:
         if loop is not self._loop or self._failed is not None or self._listener is None:
             return
         self._in_flight -= 1
+        self._backlog.committed(batch, appended)
         for lease, error in lost:
-            if not lease.is_lost:
-                lease.is_lost = True
-                lease.events, lease.blobs = [], []
-                self._tell_lost(lease, error)
-        if self._fresh_blobs:
-            self._fresh_blobs = {key: fresh for key, fresh in self._fresh_blobs.items() if fresh[0] > batch}
+            self._lose(lease, error)
         if self._is_flush_wanted and not self._in_flight:
             self._hand_over()  # before the listener: the disk works while it does
         self._listener.committed(batch)
 
+    def _lose(self, lease: FileLease, error: DaggerError) -> None:
+        if not lease.is_lost:
+            lease.is_lost = True
+            lease.take()
+            self._tell_lost(lease, error)
+
     def _tell_lost(self, lease: FileLease, error: Exception) -> None:
         if self._listener is not None:
             self._listener.lost(lease, error)
+
+    def _tell_orders(self, lease: FileLease, texts: list[str]) -> None:
+        if self._loop is not None:
+            _tell(self._loop, self._ordered, lease, texts)
+
+    def _ordered(self, lease: FileLease, texts: list[str]) -> None:
+        """What is told to a lease that is over stays in the inbox, for whoever claims the run next."""
+        if lease.is_lost or lease.is_over or self._listener is None:
+            return
+        try:
+            orders = [order_of(text, lease.run_id, self._path) for text in texts]
+        except StoreCorrupt as error:
+            self._lose(lease, error)
+            return
+        if lease.is_held:
+            self._listener.ordered(lease, orders)
+        else:
+            lease.orders += orders
 
     def _tell_failure(self, error: StoreError) -> None:
         if self._loop is not None:
@@ -279,8 +329,8 @@ class SqliteStore:
         """Nothing is taken any more; what was not committed is gone."""
         self._failed = error
         for lease in self._dirty:
-            lease.events, lease.blobs = [], []
-        self._dirty, self._fresh_blobs, self._in_flight = [], {}, 0
+            lease.take()
+        self._dirty, self._last, self._backlog, self._in_flight = [], {}, Backlog(), 0
         if self._listener is not None:
             self._listener.broken(error)
 
@@ -310,10 +360,27 @@ class SqliteStore:
         return self._reader
 
 
-def _take(lease: FileLease) -> Part:
-    part = Part(lease, lease.events, lease.blobs, lease.row if lease.has_new_row else None)
-    lease.events, lease.blobs, lease.has_new_row = [], [], False
-    return part
+def _is_small(parts: list[Part]) -> bool:
+    """Whether the loop may commit it itself: a few events of the one run that anything happens to."""
+    if len(parts) != 1:
+        return False
+    (part,) = parts
+    return part.lease.key > 0 and not part.blobs and len(part.events) <= EVENTS_NOW
+
+
+def _write(
+    write: Callable[[list[Part]], list[tuple[FileLease, DaggerError]] | None],
+    parts: list[Part],
+    told: Callable[[list[tuple[FileLease, DaggerError]]], None],
+) -> bool:
+    """Whether `write` did it, for better or worse."""
+    try:
+        lost = write(parts)
+    except StoreError:  # told by _tell_failure
+        return True
+    if lost is not None:
+        told(lost)
+    return lost is not None
 
 
 def _give_back(answer: Future[T], unwanted: Callable[[T], None]) -> None:

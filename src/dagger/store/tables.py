@@ -1,4 +1,4 @@
-"""What a transaction does to the tables: appending under an epoch, taking over, blobs, owners.
+"""What a transaction does to the tables: appending under an epoch, taking over, orders, blobs, owners.
 
 Nothing here begins or ends a transaction, waits, or knows of threads: `writer` does.
 """
@@ -16,11 +16,13 @@ import msgspec
 
 from dagger.core import codec, events
 from dagger.core.codec import Blob
-from dagger.core.errors import DaggerError, LeaseLost, RunExists, RunLeased, RunNotFound
-from dagger.core.journal import Lease, RunRow, is_owned
+from dagger.core.errors import DaggerError, InvalidState, LeaseLost, OrdersUnread, RunExists, RunLeased, RunNotFound
+from dagger.core.journal import RunRow, projected
+from dagger.core.state import TERMINAL
 from dagger.store.file import query
+from dagger.store.lease import FileLease, Part
 from dagger.store.owner import Observer, is_locked, lock_path, remove_lock
-from dagger.store.reader import row_of
+from dagger.store.reader import order_of, row_of
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -33,33 +35,6 @@ _ZSTD_LEVEL = 3
 LOG_BYTES = 4 * 1024 * 1024
 """As much as is written between two checkpoints, when the writer has idle moments."""
 _NOT_CREATED, _REFUSED = 0, -1  # instead of a run's key
-
-
-class FileLease(Lease):
-    """A lease, and what the store notes of it."""
-
-    __slots__ = ("has_new_row", "is_lost", "last", "seq")
-
-    def __init__(self, run_id: str, key: int, epoch: int, row: RunRow, seq: int) -> None:
-        super().__init__(run_id, key, epoch, row)
-        self.seq = seq
-        """Of the run's last event in the file. This and `key` are the writer's, the rest is the loop's."""
-        self.has_new_row = False
-        """Whether `row` is yet to be handed to the writer."""
-        self.last: Part | None = None
-        """What was appended until the run paused or ended: the lease takes nothing after it."""
-        self.is_lost = False
-        """An append was refused, and the listener told."""
-
-
-class Part(NamedTuple):
-    """What one batch has for one run."""
-
-    lease: FileLease
-    events: list[events.Event]
-    blobs: list[Blob]
-    row: RunRow | None
-    """None: as it was."""
 
 
 class Encoded(NamedTuple):
@@ -111,14 +86,20 @@ class Tables:
         self._beat = query("beat")
 
     def write(self, encoded: Encoded, owner: int) -> DaggerError | None:
-        """Append the part, or say why it is refused: then nothing of it is written."""
-        (lease, _, _, row), connection = encoded.part, self._connection
+        """Append the part, or say why it is refused: then nothing of it is written, or all but the run's end."""
+        part = encoded.part
+        lease, row, connection = part.lease, part.row, self._connection
         if lease.key == _NOT_CREATED and row is not None:
             connection.execute(self._create, (*_columns(row), owner, lease.epoch))
             lease.key = connection.last_insert_rowid() if connection.changes() else _REFUSED
             self.beat(owner)
         if lease.key == _REFUSED:
             return RunExists(f"run {lease.run_id!r} exists already in {self._path}")
+        unread = self._unread(part, owner)
+        if unread is not None:
+            encoded = encode(self._without_end(part))
+            row = encoded.part.row
+        seq = lease.seq
         for count, text in encoded.texts:
             connection.execute(self._append, (lease.key, lease.seq, text, lease.epoch, owner))
             if not connection.changes():
@@ -126,10 +107,15 @@ class Tables:
             lease.seq += count
         for blob in encoded.blobs:
             self._keep(blob)
+        if part.read:
+            self._execute(query("take_out"), lease.key, _json(part.read))
+        if part.keys:
+            self._execute(query("remember"), lease.key, seq, _json(part.keys))
         if row is not None:
-            next_owner = owner if is_owned(row) else None
-            connection.execute(self._project, (lease.key, row.status, row.reason, row.updated_at, next_owner))
-        return None
+            next_owner = None if encoded.part.is_last else owner
+            columns = (row.status, row.reason, row.wake_at, row.updated_at, next_owner)
+            connection.execute(self._project, (lease.key, *columns))
+        return unread
 
     def take_over(self, run_id: str, owner: int, observer: Observer) -> FileLease:
         """Make `owner` the run's owner. Raises RunNotFound or RunLeased."""
@@ -141,13 +127,34 @@ class Tables:
             raise RunLeased(f"run {run_id!r} is owned by process {pid} on {host}, which lives; end it first")
         self._execute("UPDATE runs SET owner = ?2, epoch = epoch + 1 WHERE key = ?1", key, owner)
         self.beat(owner)  # now: an observer may have seen the last one long ago, when we owned other runs
-        row = row_of(self._one(f"{query('rows')} WHERE key = ?1", key))
-        (seq,) = self._one("SELECT ifnull(max(seq), 0) FROM events WHERE run = ?1", key)
-        return FileLease(run_id, key, epoch + 1, row, seq)
+        seq = self._last_seq(key)
+        lease = FileLease(run_id, key, epoch + 1, self._row(key), seq)
+        texts = self._all("SELECT content FROM inbox WHERE run = ?1 ORDER BY key", key)
+        lease.orders = [order_of(text, run_id, self._path) for (text,) in texts]
+        return lease
 
     def give_up(self, lease: FileLease) -> None:
         """Leave the run without an owner, if it is still this lease's."""
         self._execute("UPDATE runs SET owner = NULL WHERE key = ?1 AND epoch = ?2", lease.key, lease.epoch)
+
+    def send(self, run_id: str, order_id: str, text: str) -> int:
+        """Put an order into the run's inbox, once; the run's last seq. Raises RunNotFound or InvalidState."""
+        found = self._one("SELECT key, status FROM runs WHERE run_id = ?1", run_id)
+        if found is None:
+            raise RunNotFound(f"there is no run {run_id!r} in {self._path}")
+        key, status = found
+        if status in TERMINAL:
+            raise InvalidState(f"run {run_id!r} is over ({status}): it takes no orders")
+        self._execute(query("send"), key, order_id, text)
+        return self._last_seq(key)
+
+    def _last_seq(self, key: int) -> int:
+        (seq,) = self._one("SELECT ifnull(max(seq), 0) FROM events WHERE run = ?1", key)
+        return int(seq)
+
+    def arrived(self, after: int) -> list[tuple[int, int, str]]:
+        """The inbox above one of its keys: each order's key, its run's, and its text."""
+        return self._all("SELECT key, run, content FROM inbox WHERE key > ?1 ORDER BY key", after)
 
     def grow_log(self) -> None:
         """Make the log as large as it may become, with what is then taken back.
@@ -187,6 +194,30 @@ class Tables:
         self._execute("UPDATE runs SET owner = NULL WHERE owner = ?1", owner)
         self._execute("DELETE FROM owners WHERE id = ?1", owner)
 
+    def _unread(self, part: Part, owner: int) -> OrdersUnread | None:
+        """Why the part's RunEnded cannot be written: an order is in the inbox that no event of the part comes from.
+
+        Under an old epoch there is none: the whole part is refused then.
+        """
+        if not (part.events and isinstance(part.events[-1], events.RunEnded)):
+            return None
+        lease = part.lease
+        unread = {order for (order,) in self._all(query("unread"), lease.key, lease.epoch, owner)}.difference(part.read)
+        if not unread:
+            return None
+        return OrdersUnread(f"run {lease.run_id!r} in {self._path} cannot end: its inbox holds {len(unread)} unread")
+
+    def _without_end(self, part: Part) -> Part:
+        """The part without its last event, and the row as it is without it."""
+        row = self._row(part.lease.key)
+        rest = part.events[:-1]
+        for event in rest:
+            row = projected(row, event) or row
+        return part._replace(events=rest, row=row)
+
+    def _row(self, key: int) -> RunRow:
+        return row_of(self._one(f"{query('rows')} WHERE key = ?1", key))
+
     def _keep(self, blob: Blob) -> None:
         if self._one("SELECT 1 FROM blobs WHERE hash = ?1", blob.hash) is None:
             packed = zstd.compress(blob.content, _ZSTD_LEVEL)
@@ -204,6 +235,9 @@ class Tables:
         return self._connection.execute(statement, values).fetchall()
 
 
-def _columns(row: RunRow) -> tuple[str | int, ...]:
-    fields = msgspec.structs.astuple(row)
-    return tuple(msgspec.json.encode(it).decode() if isinstance(it, dict) else it for it in fields)
+def _columns(row: RunRow) -> tuple[str | int | None, ...]:
+    return tuple(_json(it) if isinstance(it, dict) else it for it in msgspec.structs.astuple(row))
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()

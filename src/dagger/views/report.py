@@ -11,6 +11,8 @@ from dagger.core.events import Recorded, RunEnded, StepSucceeded
 from dagger.core.state import State
 from dagger.views.course import Courses
 from dagger.views.outcome import NodeOutcomes
+from dagger.views.table import outcomes_table
+from dagger.views.texts import duration_text
 
 
 class Report:
@@ -97,6 +99,10 @@ class Report:
             "iterations": self.iterations,
             "duration": self.duration,
         }
+
+    def _repr_html_(self) -> str:
+        caption = f"run {self.run_id} · {self.status} · {duration_text(round(self.duration * 1000))}"
+        return outcomes_table(caption, self.node_outcomes)
 
     def __repr__(self) -> str:
         error = f": {self.error.splitlines()[0]:.80}" if self.error else ""

@@ -6,7 +6,10 @@ import pytest
 from dagger.core import events
 from dagger.core.cache import Write
 from dagger.core.graph import Definition, Node
-from dagger.core.state import ERRORS_KEPT, IllegalEvent, State, fold
+from dagger.core.errors import IllegalEvent
+from dagger.core.fold import apply, fold
+from dagger.core.state import State
+from dagger.core.steps import ERRORS_KEPT
 
 ERROR = events.Error("ValueError", "no")
 
@@ -23,7 +26,7 @@ def started(*nodes, **fields):
 
 def begun(*nodes, **fields):
     state = State()
-    return state, state.apply(started(*nodes, **fields))
+    return state, apply(state, started(*nodes, **fields))
 
 
 def succeeded(step, at=2_000, **fields):
@@ -41,10 +44,10 @@ def test_steps_become_ready_as_their_dependencies_succeed():
     """In the order of declaration, each exactly once."""
     state, ready = begun(*DIAMOND)
     assert ready == state.ready() == ["a"]
-    assert state.apply(succeeded("a")) == ["b", "c"]
-    assert state.apply(succeeded("c")) == []
-    assert state.apply(succeeded("b")) == ["d"]
-    assert state.apply(succeeded("d")) == []
+    assert apply(state, succeeded("a")) == ["b", "c"]
+    assert apply(state, succeeded("c")) == []
+    assert apply(state, succeeded("b")) == ["d"]
+    assert apply(state, succeeded("d")) == []
     assert state.succeeded == {"a": 2, "c": 3, "b": 4, "d": 5}
     assert (state.pending, state.dependents) == ({}, {})
 
@@ -65,7 +68,7 @@ def test_a_beginning_fills_config_inputs_and_cache():
 def test_a_success_carries_all_its_effects():
     """Outputs, writes, result and added nodes, in one event."""
     state, _ = begun(node("a"))
-    ready = state.apply(
+    ready = apply(state, 
         succeeded(
             "a",
             outputs={"o": msgspec.Raw(b"1")},
@@ -84,26 +87,26 @@ def test_a_success_carries_all_its_effects():
     assert state.sections["a"] == {"o": b"1"}
     assert state.sections["global"]["n"] == b"2"
     assert state.result == b'"first"'
-    state.apply(succeeded("b", result=msgspec.Raw(b'"second"')))
+    apply(state, succeeded("b", result=msgspec.Raw(b'"second"')))
     assert state.result == b'"first"'
 
 
 def test_tokens_count_whatever_becomes_of_the_attempt():
     """They are events of their own, and outlive the step."""
     state, _ = begun(node("a"), node("b"))
-    state.apply(events.TokensSpent(at=2_000, step="a", count=5))
-    state.apply(succeeded("a"))
-    state.apply(events.TokensSpent(at=2_000, step="a", count=1))
+    apply(state, events.TokensSpent(at=2_000, step="a", count=5))
+    apply(state, succeeded("a"))
+    apply(state, events.TokensSpent(at=2_000, step="a", count=1))
     assert state.tokens == 6
 
 
 def test_nodes_are_added_in_their_steps_own_scope():
     """A child scope's node ids are its own."""
     state, _ = begun(node("a"))
-    state.apply(succeeded("a", nodes=()))
+    apply(state, succeeded("a", nodes=()))
     state, _ = begun(node("a"), node("x"))
     state.pending["s/1/a"] = state.pending.pop("a")
-    assert state.apply(
+    assert apply(state, 
         succeeded(
             "s/1/a",
             nodes=(
@@ -112,15 +115,15 @@ def test_nodes_are_added_in_their_steps_own_scope():
             ),
         )
     ) == ["s/1/x"]
-    assert state.apply(succeeded("s/1/x")) == ["s/1/y"]
+    assert apply(state, succeeded("s/1/x")) == ["s/1/y"]
 
 
 def test_an_added_node_may_depend_on_what_has_ended():
     """On a success it is ready, on a failure it is doomed, unless it runs whatever became of it."""
     state, _ = begun(node("good"), node("bad"), node("adds"))
-    state.apply(succeeded("good"))
-    state.apply(failed("bad", "continue"))
-    ready = state.apply(
+    apply(state, succeeded("good"))
+    apply(state, failed("bad", "continue"))
+    ready = apply(state, 
         succeeded(
             "adds",
             nodes=(
@@ -138,7 +141,7 @@ def test_an_added_node_may_depend_on_what_has_ended():
 def test_a_failed_attempt_keeps_the_step_pending():
     """With the number of failures and the time of the next try."""
     state, _ = begun(node("a"))
-    state.apply(events.AttemptFailed(at=2_000, step="a", attempt=1, error=ERROR, retry_at=9_000))
+    apply(state, events.AttemptFailed(at=2_000, step="a", attempt=1, error=ERROR, retry_at=9_000))
     assert (state.pending["a"].failures, state.pending["a"].retry_at) == (1, 9_000)
     assert state.ready() == ["a"]
 
@@ -146,11 +149,11 @@ def test_a_failed_attempt_keeps_the_step_pending():
 def test_continue_dooms_the_dependents_one_after_another():
     """Skipping one dooms the next, with the name of the step that failed."""
     state, _ = begun(node("a"), node("b", "a"), node("c", "b"), node("d", "c", run_when="finished"))
-    assert state.apply(failed("a", "continue")) == []
+    assert apply(state, failed("a", "continue")) == []
     assert state.doomed == {"b": "'a' failed"}
-    assert state.apply(events.StepSkipped(at=3_000, step="b", reason="'a' failed")) == []
+    assert apply(state, events.StepSkipped(at=3_000, step="b", reason="'a' failed")) == []
     assert state.doomed == {"c": "'a' failed"}
-    assert state.apply(events.StepSkipped(at=3_000, step="c", reason="'a' failed")) == ["d"]
+    assert apply(state, events.StepSkipped(at=3_000, step="c", reason="'a' failed")) == ["d"]
     assert [state.unsuccessful[step].status for step in "abc"] == ["failed", "skipped", "skipped"]
     assert (state.failures, state.errors) == (1, ["a: ValueError: no"])
 
@@ -158,27 +161,27 @@ def test_continue_dooms_the_dependents_one_after_another():
 def test_a_step_skipped_for_one_dependency_is_not_woken_by_another():
     """Its other dependencies' successes pass over it; so do their failures."""
     state, _ = begun(node("a"), node("b"), node("e"), node("c", "a", "b", "e"))
-    state.apply(failed("a", "continue"))
-    state.apply(events.StepSkipped(at=3_000, step="c", reason="'a' failed"))
-    assert state.apply(succeeded("b")) == []
-    assert state.apply(failed("e", "continue")) == []
+    apply(state, failed("a", "continue"))
+    apply(state, events.StepSkipped(at=3_000, step="c", reason="'a' failed"))
+    assert apply(state, succeeded("b")) == []
+    assert apply(state, failed("e", "continue")) == []
     assert (state.pending, state.doomed) == ({}, {})
 
 
 def test_run_when_finished_waits_for_all():
     """It becomes ready with the last of its dependencies, succeeded or not."""
     state, _ = begun(node("a"), node("b"), node("c", "a", "b", run_when="finished"))
-    assert state.apply(failed("a", "continue")) == []
-    assert state.apply(succeeded("b")) == ["c"]
+    assert apply(state, failed("a", "continue")) == []
+    assert apply(state, succeeded("b")) == ["c"]
 
 
 def test_pause_leaves_the_step_stuck_until_a_resume():
     """A resume makes it ready, with fresh tries, and takes back its error."""
     state, _ = begun(node("a"), node("b", "a"))
-    assert state.apply(failed("a", "pause", attempt=3)) == []
+    assert apply(state, failed("a", "pause", attempt=3)) == []
     assert (state.stuck, state.ready(), state.failures) == (1, [], 0)
-    state.apply(events.RunPaused(at=3_000, reason="x"))
-    assert state.apply(events.RunResumed(at=9_000, config={"max_attempts": 9})) == ["a"]
+    apply(state, events.RunPaused(at=3_000, reason="x"))
+    assert apply(state, events.RunResumed(at=9_000, config={"max_attempts": 9})) == ["a"]
     assert (state.stuck, state.errors, state.config.max_attempts) == (0, [], 9)
     assert (state.pending["a"].failures, state.pending["a"].retry_at) == (0, 0)
 
@@ -186,29 +189,29 @@ def test_pause_leaves_the_step_stuck_until_a_resume():
 def test_a_resume_gives_its_input_to_the_cache():
     """Under global.input."""
     state, _ = begun(node("a"))
-    state.apply(events.RunResumed(at=2_000, input=msgspec.Raw(b'"yes"')))
+    apply(state, events.RunResumed(at=2_000, input=msgspec.Raw(b'"yes"')))
     assert state.sections["global"]["input"] == b'"yes"'
 
 
 def test_only_a_pause_is_undone_by_a_resume():
     """A run that was stopped or cancelled stays so when it is taken up after a crash."""
     state, _ = begun(node("a"), node("b"))
-    state.apply(failed("a", "stop"))
-    state.apply(failed("b", "stop"))
+    apply(state, failed("a", "stop"))
+    apply(state, failed("b", "stop"))
     assert (state.halt, state.halt_reason) == ("stop", "'a' failed")
-    state.apply(events.RunResumed(at=3_000))
+    apply(state, events.RunResumed(at=3_000))
     assert state.halt == "stop"
-    state.apply(events.CancelRequested(at=3_000, reason="x"))
-    state.apply(events.RunResumed(at=3_000))
+    apply(state, events.CancelRequested(at=3_000, reason="x"))
+    apply(state, events.RunResumed(at=3_000))
     assert (state.halt, state.halt_reason) == ("cancel", "x")
 
 
 def test_a_limit_halts_until_a_resume():
     """Its policy is the halt's kind."""
     state, _ = begun(node("a"))
-    state.apply(events.LimitReached(at=2_000, limit="max_tokens", value=5, policy="pause"))
+    apply(state, events.LimitReached(at=2_000, limit="max_tokens", value=5, policy="pause"))
     assert (state.halt, state.halt_reason) == ("pause", "max_tokens of 5 used up")
-    state.apply(events.RunResumed(at=3_000))
+    apply(state, events.RunResumed(at=3_000))
     assert (state.halt, state.halt_reason) == ("", "")
 
 
@@ -216,15 +219,15 @@ def test_only_active_time_counts():
     """Neither a pause nor the time that nobody owned the run uses up its limit."""
     state, _ = begun(node("a"), config={"timeout_seconds": 10})
     assert state.remaining_ms(1_000) == 10_000
-    state.apply(events.StepStarted(at=3_000, step="a", attempt=1))
-    state.apply(events.RunRecovered(at=60_000))
+    apply(state, events.StepStarted(at=3_000, step="a", attempt=1))
+    apply(state, events.RunRecovered(at=60_000))
     assert state.remaining_ms(61_000) == 7_000
-    state.apply(events.RunPaused(at=61_000, reason="x"))
-    state.apply(events.RunResumed(at=90_000))
+    apply(state, events.RunPaused(at=61_000, reason="x"))
+    apply(state, events.RunResumed(at=90_000))
     assert state.remaining_ms(91_000) == 6_000
-    state.apply(events.RunPaused(at=91_000, reason="x"))
-    state.apply(events.CancelRequested(at=500_000))
-    state.apply(events.RunEnded(at=500_000, status="cancelled"))
+    apply(state, events.RunPaused(at=91_000, reason="x"))
+    apply(state, events.CancelRequested(at=500_000))
+    apply(state, events.RunEnded(at=500_000, status="cancelled"))
     assert state.active_ms == 4_000
 
 
@@ -237,15 +240,15 @@ def test_no_limit_is_never_used_up():
 def test_a_cancelled_step_ends_without_consequences():
     """Nothing follows from it: its run ends with it."""
     state, _ = begun(node("a"), node("b", "a"))
-    state.apply(events.CancelRequested(at=2_000, reason="x"))
-    assert state.apply(events.StepCancelled(at=2_000, step="a", attempt=1, reason="x")) == []
+    apply(state, events.CancelRequested(at=2_000, reason="x"))
+    assert apply(state, events.StepCancelled(at=2_000, step="a", attempt=1, reason="x")) == []
     assert (state.unsuccessful["a"].status, state.doomed) == ("cancelled", {})
 
 
 def test_the_end_leaves_nothing_pending():
     """Terminal means terminal: what was not reached is gone."""
     state, _ = begun(*DIAMOND)
-    state.apply(events.RunEnded(at=5_000, status="failed", error="x"))
+    apply(state, events.RunEnded(at=5_000, status="failed", error="x"))
     assert (state.status, state.pending, state.dependents, state.doomed, state.waits) == ("failed", {}, {}, {}, {})
 
 
@@ -253,17 +256,17 @@ def test_waits_belong_to_their_step_until_it_ends():
     """Opened, answered, kept over failed attempts; gone with the step's success or failure."""
     state, _ = begun(node("a"), node("b"))
     for step in "ab":
-        state.apply(events.WaitOpened(at=2_000, step=step, key="sleep:1", kind="sleep", wake_at=5))
-        state.apply(events.WaitOpened(at=2_000, step=step, key="m", kind="memo", detail=msgspec.Raw(b'"d"')))
-        state.apply(events.WaitAnswered(at=2_000, step=step, key="m", value=msgspec.Raw(b"7")))
-    state.apply(events.AttemptFailed(at=2_000, step="a", attempt=1, error=ERROR, retry_at=1))
+        apply(state, events.WaitOpened(at=2_000, step=step, key="sleep:1", kind="sleep", wake_at=5))
+        apply(state, events.WaitOpened(at=2_000, step=step, key="m", kind="memo", detail=msgspec.Raw(b'"d"')))
+        apply(state, events.WaitAnswered(at=2_000, step=step, key="m", value=msgspec.Raw(b"7")))
+    apply(state, events.AttemptFailed(at=2_000, step="a", attempt=1, error=ERROR, retry_at=1))
     assert (state.waits["a"]["m"].value, state.waits["a"]["m"].detail, state.waits["a"]["sleep:1"].is_open) == (
         b"7",
         b'"d"',
         True,
     )
-    state.apply(succeeded("a"))
-    state.apply(failed("b", "continue"))
+    apply(state, succeeded("a"))
+    apply(state, failed("b", "continue"))
     assert state.waits == {}
 
 
@@ -272,7 +275,7 @@ def test_only_the_first_errors_are_kept():
     names = [f"n{number}" for number in range(ERRORS_KEPT + 5)]
     state, _ = begun(*(node(name) for name in names))
     for name in names:
-        state.apply(failed(name, "continue"))
+        apply(state, failed(name, "continue"))
     assert (len(state.errors), state.failures) == (ERRORS_KEPT, ERRORS_KEPT + 5)
 
 
@@ -317,5 +320,5 @@ def test_what_cannot_follow_is_refused_and_changes_nothing(journal, event):
     """An illegal event raises, and the state is as before."""
     state, before = fold(journal), fold(journal)
     with pytest.raises(IllegalEvent, match="cannot follow"):
-        state.apply(event)
+        apply(state, event)
     assert state == before

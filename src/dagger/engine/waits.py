@@ -1,0 +1,178 @@
+"""Waits: what steps wait for that may outlive their process: opened, due, answered, and found again."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections import Counter
+from collections.abc import Container
+from typing import Protocol
+
+import msgspec
+
+from dagger.core import codec, events
+from dagger.core.errors import WaitMismatch
+from dagger.core.state import State, Wait
+from dagger.engine.attempt import Attempt
+from dagger.engine.kernel import Kernel
+from dagger.engine.timers import Timer
+
+MEMO = "memo"
+"""The kind of wait in which code runs: its step is at work, and nobody else ends it."""
+LOOK_AGAIN_SECONDS = 1.0
+"""How often code is looked at that has an open wait beside other things to do."""
+
+
+class Waiting(Protocol):
+    """What waits need of their run: see Tenure."""
+
+    kernel: Kernel
+    state: State
+
+    def record(self, event: events.Event, blobs: list[codec.Blob]) -> None: ...
+    def rest(self, attempt: Attempt) -> None: ...
+    def go_on(self, attempt: Attempt, answered: asyncio.Future[None]) -> None: ...
+    def answered(self, step: str) -> None: ...
+
+
+class Waits:
+    """The open waits of one run in this process."""
+
+    def __init__(self, run: Waiting) -> None:
+        self._run = run
+        self._timers: dict[tuple[str, str], Timer] = {}
+        self._due: list[tuple[int, str, str]] = []
+        """A heap of when waits answer themselves, those that are answered already included."""
+        self._kinds: Counter[str] = Counter()
+        """How many are open of each kind."""
+        self._awaited: dict[tuple[str, str], tuple[Attempt, asyncio.Future[None]]] = {}
+        """Waits that an attempt's code awaits now."""
+
+    def begin(self) -> None:
+        """Watch the waits that the journal has open."""
+        for step, waits in self._run.state.waits.items():
+            for key, wait in waits.items():
+                if wait.is_open:
+                    self._watch(step, key, wait)
+
+    def find(self, attempt: Attempt, kind: str, key: str, detail: bytes = b"") -> Wait | None:
+        """The wait of this key that the step has in its journal. Raises WaitMismatch if it is another."""
+        wait = self._run.state.waits.get(attempt.step, {}).get(key)
+        if wait is not None and (wait.kind != kind or wait.detail != detail):
+            was, now = (
+                f"{a_kind} {text.decode()}".strip() for a_kind, text in ((wait.kind, wait.detail), (kind, detail))
+            )
+            message = (
+                f"node {attempt.node.id!r}: wait {key!r} is in the journal as {was}, and the code now asks for {now}: "
+                f"it was changed while the run was under way; give the new wait a key of its own"
+            )
+            raise WaitMismatch(message)
+        return wait
+
+    def open(self, attempt: Attempt, kind: str, key: str, detail: bytes = b"", wake_at: int | None = None) -> Wait:
+        """The wait of this key: as the journal has it, or opened now. Raises WaitMismatch."""
+        wait = self.find(attempt, kind, key, detail)
+        if wait is None:
+            told = msgspec.Raw(detail) if detail else msgspec.UNSET
+            at = self._run.kernel.tick()
+            opened = events.WaitOpened(at=at, step=attempt.step, key=key, kind=kind, detail=told, wake_at=wake_at)
+            self._run.record(opened, [])
+            wait = self._run.state.waits[attempt.step][key]
+            self._watch(attempt.step, key, wait)
+        return wait
+
+    async def answer_of(self, attempt: Attempt, key: str) -> Wait:
+        """The wait, once it is answered: until then the attempt may rest."""
+        wait = self._run.state.waits[attempt.step][key]
+        if not wait.is_open:
+            return wait
+        kernel = self._run.kernel
+        future: asyncio.Future[None] = kernel.loop.create_future()
+        self._awaited[attempt.step, key] = attempt, future
+        attempt.awaits.add(future)
+        kernel.loop.call_soon(self._look_at, attempt)  # by then its code has come to a stand
+        try:
+            await future
+        finally:
+            del self._awaited[attempt.step, key]
+            attempt.awaits.discard(future)
+        return wait
+
+    def answer(
+        self,
+        step: str,
+        key: str,
+        value: bytes = b"",
+        error: events.Error | None = None,
+        blobs: list[codec.Blob] | None = None,
+    ) -> None:
+        """Journal the answer of an open wait, and let whoever waits for it go on."""
+        told = msgspec.Raw(value) if value else msgspec.UNSET
+        at = self._run.kernel.tick()
+        self._forget(step, key, self._run.state.waits[step][key])
+        self._run.record(events.WaitAnswered(at=at, step=step, key=key, value=told, error=error), blobs or [])
+        awaited = self._awaited.get((step, key))
+        if awaited is None:
+            self._run.answered(step)
+        else:
+            self._run.go_on(*awaited)
+
+    def next_due(self) -> int | None:
+        """When the next of the open waits answers itself, in milliseconds since 1970; None: none of them does."""
+        while self._due and self._due[0][1:] not in self._timers:
+            heapq.heappop(self._due)
+        return self._due[0][0] if self._due else None
+
+    def named(self) -> str:
+        """What is waited for, in words."""
+        kinds = [f"{count} {kind}{'' if count == 1 else 's'}" for kind, count in self._kinds.items() if count]
+        return ", ".join(kinds)
+
+    def leave(self, step: str) -> None:
+        """Forget the waits of a step that is about to end."""
+        for key, wait in self._run.state.waits.get(step, {}).items():
+            if wait.is_open:
+                self._forget(step, key, wait)
+
+    def close(self) -> None:
+        """Forget all timers."""
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+
+    def _watch(self, step: str, key: str, wait: Wait) -> None:
+        if wait.kind != MEMO:
+            self._kinds[wait.kind] += 1
+        if wait.wake_at is not None:
+            kernel = self._run.kernel
+            seconds = (wait.wake_at - kernel.clock.now_ms()) / 1000
+            self._timers[step, key] = kernel.timers.after(seconds, lambda: self.answer(step, key))
+            heapq.heappush(self._due, (wait.wake_at, step, key))
+
+    def _forget(self, step: str, key: str, wait: Wait) -> None:
+        if wait.kind != MEMO:
+            self._kinds[wait.kind] -= 1
+        if (timer := self._timers.pop((step, key), None)) is not None:
+            timer.cancel()
+
+    def _look_at(self, attempt: Attempt) -> None:
+        """Let an attempt rest whose code waits for nothing but open waits; else look again later."""
+        if attempt.is_over or attempt.is_resting or not attempt.awaits:
+            return
+        if _is_at_rest(attempt.awaits, attempt.yielded):
+            self._run.rest(attempt)
+        else:
+            self._run.kernel.timers.after(LOOK_AGAIN_SECONDS, lambda: self._look_at(attempt))
+
+
+def _is_at_rest(awaits: Container[object], awaited: object) -> bool:
+    """Whether only an open wait can end this: one itself, a task that awaits one, or a gathering of such.
+
+    Anything else counts as work: it must not be cut off by parking the run.
+    """
+    if isinstance(awaited, asyncio.Task):
+        return _is_at_rest(awaits, getattr(awaited, "_fut_waiter", None))
+    if awaited in awaits:
+        return True
+    children = getattr(awaited, "_children", None) or ()  # of asyncio.gather
+    return bool(children) and all(child.done() or _is_at_rest(awaits, child) for child in children)

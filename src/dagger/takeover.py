@@ -1,0 +1,157 @@
+"""Takeover: becoming the owner of a run that nobody executes: to resume it, to wake it, or to tell it an order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from dagger.core import decide, events
+from dagger.core.errors import (
+    ActionNotRegistered,
+    DaggerError,
+    IllegalEvent,
+    InvalidState,
+    RunLeased,
+    RunNotFound,
+    StoreCorrupt,
+)
+from dagger.core.graph import Node
+from dagger.core.journal import Lease
+from dagger.core.orders import Pause
+from dagger.core.state import TERMINAL, State
+from dagger.engine import orders
+from dagger.engine.kernel import Kernel
+from dagger.engine.replay import replay
+from dagger.engine.tenure import Tenure
+from dagger.spec.action import Action
+from dagger.views.course import Courses
+
+_LOG = logging.getLogger("dagger")
+_NOT_HERE = (RunLeased, ActionNotRegistered, InvalidState, StoreCorrupt, IllegalEvent)
+"""What keeps a run from being taken over here, and concerns this run only."""
+
+
+class Takeover:
+    """Takes over runs of one store for one kernel."""
+
+    def __init__(
+        self, kernel: Kernel, actions: Mapping[str, Action], require_actions: Callable[[Iterable[Node]], None]
+    ) -> None:
+        self._kernel = kernel
+        self._actions = actions
+        self._require_actions = require_actions
+        self._taking: set[str] = set()
+        """Runs that are being claimed."""
+        self._left: set[str] = set()
+        """Runs that could not be taken over here, and were told."""
+
+    async def resume(
+        self, run_id: str, config: Mapping[str, Any], text: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    ) -> None:
+        """Continue a paused, waiting or interrupted run. For what is raised see Dagger.resume."""
+        tenure = await self._take(run_id)
+        now = self._kernel.clock.now_ms()
+        if tenure.state.status == "paused" or config or text is not msgspec.UNSET:
+            for order in [order for order in tenure.lease.orders if isinstance(order, Pause)]:
+                # it came before this, too late to be obeyed: it must not pause the run again
+                tenure.lease.orders.remove(order)
+                told = events.Error("InvalidState", "the run was resumed since")
+                tenure.note(events.OrderRefused(at=now, order=order.id, error=told))
+            tenure.note(events.RunResumed(at=now, config=dict(config), input=text))
+        tenure.begin(tenure.state.ready())
+        await self._kernel.durable()
+        if tenure.done.done():
+            tenure.done.result()  # the store may have refused it: another process took the run over
+
+    async def pause(self, run_id: str, reason: str) -> None:
+        """Pause a run that nobody executes: its actions need not be here."""
+        orders.pause(await self._take(run_id, requires_actions=False), reason)
+
+    async def cancel(self, run_id: str, reason: str) -> None:
+        """Cancel a run that nobody executes: its actions need not be here."""
+        orders.cancel(await self._take(run_id, requires_actions=False), reason)
+
+    async def attempt(self, run_ids: Iterable[str]) -> list[str]:
+        """Continue those of the runs that can be continued here; which they are."""
+        taken = []
+        for run_id in run_ids:
+            try:
+                await self.resume(run_id, {})
+                taken.append(run_id)
+            except RunLeased:
+                continue  # another process was faster
+            except _NOT_HERE as error:
+                if run_id not in self._left:  # once: `recover=True` looks every second
+                    _LOG.warning("run %s is not continued here: %s", run_id, error, extra={"run": run_id})
+                self._left.add(run_id)
+        return taken
+
+    def wake(self, run_id: str) -> None:
+        """Continue a run that was parked here and is due; where another process was faster, nothing is to be done."""
+
+        async def go_on() -> None:
+            try:
+                await self.attempt([run_id])
+            except DaggerError as error:
+                _LOG.warning("run %s is due and was not woken: %s", run_id, error, extra={"run": run_id})
+
+        self._kernel.keep(go_on())
+
+    async def _take(self, run_id: str, *, requires_actions: bool = True) -> Tenure:
+        """The tenure of a run that nobody executes; none of its steps is begun yet."""
+        kernel = self._kernel
+        store = kernel.store
+        ending = kernel.tenures.get(run_id)
+        if ending is not None and ending.is_settled:
+            await asyncio.wait({ending.done})  # it has paused or ended, and only the disk is waited for
+        row = store.row(run_id)
+        if row is None:
+            message = f"there is no run {run_id!r} in {store.url}"
+            raise RunNotFound(message)
+        if row.status in TERMINAL:
+            message = f"run {run_id!r} is over ({row.status}): a run that is over cannot be resumed"
+            raise InvalidState(message)
+        if run_id in kernel.tenures or run_id in self._taking:
+            message = f"run {run_id!r} goes on in this application: there is nothing to resume"
+            raise InvalidState(message)
+        self._taking.add(run_id)  # two claims by one process would each raise the epoch, and fence off the other
+        try:
+            # what can refuse comes before the claim, if it can: a claimed run is this process's to finish
+            state = replay(store, run_id)
+            if requires_actions:
+                self._require_actions(pending.node for pending in state.pending.values())
+            lease = await store.claim(run_id)
+            try:
+                return self._tenure_of(lease, replay(store, run_id, state.seq, state))
+            except BaseException:
+                store.give_up(lease)
+                raise
+        finally:
+            self._taking.discard(run_id)
+
+    def _tenure_of(self, lease: Lease, state: State) -> Tenure:
+        """The tenure of a run that was just claimed."""
+        run_id, now = lease.run_id, self._kernel.clock.now_ms()
+        if state.status in TERMINAL:
+            message = f"run {run_id!r} is over ({state.status}): another process was faster"
+            raise InvalidState(message)
+        tenure = Tenure(self._kernel, lease, state, self._actions)
+        if state.is_parked:
+            tenure.note(events.RunWoken(at=now))
+        elif state.status != "paused":
+            tenure.note(events.RunRecovered(at=now))
+            if reason := decide.crash_loop(state, lambda: self._in_flight(run_id)):
+                tenure.note(events.PauseRequested(at=now, reason=reason))
+        self._kernel.tenures[run_id] = tenure
+        return tenure
+
+    def _in_flight(self, run_id: str) -> list[str]:
+        """The steps whose code was at work when the run's process died."""
+        courses = Courses()
+        for recorded in self._kernel.store.read(run_id):
+            courses.apply(recorded.event)
+        return [step for step, course in courses.by_step.items() if course.status in {"running", "interrupted"}]
