@@ -61,6 +61,8 @@ def main() -> None:
         try:
             contenders.append(introduced(module, FEW if chosen.quick else NODES))
         except CannotRunError as error:
+            if module == "dagger":
+                raise
             left.append(LeftOut(module, str(error)))
     for turn in range(chosen.repeat):
         for contender in contenders:

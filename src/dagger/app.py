@@ -43,6 +43,8 @@ from dagger.views.report import Report
 RECOVER_EVERY_SECONDS = 1.0
 """How often an application with `recover=True` looks for runs that a dead process left."""
 
+_SAID = {"running": ("running",), "waiting": ("waiting", "parked"), "interrupted": OWNED}
+"""Statuses that are not told by rows alone: what the row of such a run says."""
 _LOG = logging.getLogger("dagger")
 
 
@@ -174,11 +176,12 @@ class Dagger(Registry):
     ) -> list[Run]:
         """The runs that fit all of the conditions, newest first, at most `limit` (None: all)."""
         store = (await self._open()).store
-        if status not in (*OWNED, "interrupted"):
+        said = _SAID.get(status or "")
+        if said is None:
             return [Run(row.run_id, self) for row in store.rows(status=status, graph=graph, tags=tags, limit=limit)]
         # a process that died has not said so: what its runs are is seen by looking at their owners
-        said = OWNED if status == "interrupted" else (status,)
-        rows = (row for one in said for row in store.rows(status=one, graph=graph, tags=tags, limit=None))
+        rows = [row for one in said for row in store.rows(status=one, graph=graph, tags=tags, limit=None)]
+        rows.sort(key=lambda row: row.started_at, reverse=True)
         going = (Run(row.run_id, self) for row in rows)
         return list(itertools.islice((run for run in going if run.status == status), limit))
 

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias, get_args
 import msgspec
 
 from dagger.core.builder import GraphBuilder
+from dagger.core.check import MAP_OVER_A_LIST
 from dagger.core.config import OnFailure, RunConfig
 from dagger.core.errors import GraphError, nearest
 from dagger.core.graph import (
@@ -292,8 +293,9 @@ def _reference(where: str, field: str, given: object) -> str:
     """As it is written in a file."""
     if isinstance(given, NodeRef | str):
         return given.reference if isinstance(given, NodeRef) else given
-    itself = "; a list is given by a node, or as a run input" if isinstance(given, list | tuple) else ""
-    message = f"{where}: {field} takes a reference, not {given!r:.80}{itself}{_HINT.format(field)}"
+    is_list = field == "map" and isinstance(given, list | tuple)
+    problem = MAP_OVER_A_LIST if is_list else f"takes a reference, not {given!r:.80}"
+    message = f"{where}: {field} {problem}{_HINT.format(field)}"
     raise GraphError(message)
 
 

@@ -34,7 +34,7 @@ TOLD = 1_000
 
 
 OWNED = ("running", "waiting")
-"""Statuses of runs that go on. They say so themselves: that the process died, others have to see."""
+"""What rows say of runs that have an owner: that it died, others have to see."""
 
 
 class Host(Protocol):
@@ -72,13 +72,13 @@ class Run:
     @property
     def status(self) -> str:
         """`running`, `waiting`, `paused`, `succeeded`, `failed`, `cancelled`, or `interrupted`: its process died."""
-        row = self._row()
-        if row.status not in OWNED or self._host.tenure(self.id) is not None:
-            return row.status
-        owner = self._host.store.ownership(self.id)
-        if owner == "elsewhere" or (owner == "none" and row.status == "waiting"):  # it is parked
-            return row.status
-        return "interrupted"  # `here` without a tenure: the event loop that executed it has ended
+        status = self._row().status
+        if status == "parked":  # how a run waits is nobody's business
+            return "waiting"
+        if status not in OWNED or self._host.tenure(self.id) is not None:
+            return status
+        # `here` without a tenure: the event loop that executed it has ended
+        return status if self._host.store.ownership(self.id) == "elsewhere" else "interrupted"
 
     @property
     def graph(self) -> str:

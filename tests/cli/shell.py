@@ -66,9 +66,9 @@ async def wordy(ctx: Context) -> None:
 
 @app.action
 async def telling(ctx: Context) -> None:
-    ctx.emit({"page": 3})
-    ctx.progress(0.5, "half way")
     while not Path("heard").exists():
+        ctx.emit({"page": 3})
+        ctx.progress(0.5, "half way")
         await asyncio.sleep(0.01)
 
 

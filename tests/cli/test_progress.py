@@ -67,6 +67,7 @@ answered = events.WaitAnswered(at=0, step="a", key="review:1")
             {"cancelled": 1},
         ),
         ([started, asks], {"waiting": ["a"]}),
+        ([asks, started], {"waiting": ["a"]}),
         ([started, asks, answered], {"running": ["a"]}),
         ([started, asks, asks, answered], {"waiting": ["a"]}),
         ([started, events.WaitOpened(at=0, step="a", key="m", kind="memo")], {"running": ["a"]}),

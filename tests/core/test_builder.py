@@ -5,7 +5,7 @@ import pytest
 
 from dagger.core.builder import GraphBuilder
 from dagger.core.errors import DependencyNotFound, GraphError, InvalidReference, NodeAlreadyExists
-from dagger.core.graph import Definition, Input, Node, Output, RunInput
+from dagger.core.graph import Definition, Input, Map, Node, Output, RunInput
 
 FETCH = Node(id="fetch", action="get", outputs=(Output("page"),))
 
@@ -60,6 +60,18 @@ def test_what_does_not_fit_is_refused_and_changes_nothing(builder, node, kind, m
     assert type(refused.value) is kind
     assert message in str(refused.value)
     assert builder.definition == before
+
+
+def test_a_node_called_item_and_one_with_a_map_do_not_go_together(builder):
+    """Whichever comes first."""
+    item, each = Node(id="item", action="x"), Node(id="each", action="x", map=Map("inputs.url"))
+    other = GraphBuilder(builder.definition)
+    builder.insert(item)
+    with pytest.raises(GraphError, match="node 'each': map: its inputs call an item of the list 'item'"):
+        builder.insert(each)
+    other.insert(each)
+    with pytest.raises(GraphError, match="node 'item': a node with `map` calls the items of its list so; choose"):
+        other.insert(item)
 
 
 def test_fresh_ids_are_the_action_s_name_and_a_number(builder):

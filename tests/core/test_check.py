@@ -6,14 +6,15 @@ import msgspec
 import pytest
 
 from dagger.core.check import MAX_INTEGER, check
-from dagger.core.graph import Definition, Input, Node, Output, RunInput, depended
+from dagger.core.graph import TESTS, Condition, Definition, Input, Map, Node, Output, Reuse, RunInput, depended
 
 FETCH = Node(id="fetch", action="get", outputs=(Output("page"), Output("status")))
 
 
 def node(node_id="a", action="add", *, refs=(), after=(), **fields):
     inputs = tuple(Input(name, reference) for name, reference in dict(refs).items())
-    return Node(id=node_id, action=action, inputs=inputs, dependencies=depended(after, inputs), **fields)
+    dependencies = depended(after, inputs, fields.get("when"), fields.get("map"))
+    return Node(id=node_id, action=action, inputs=inputs, dependencies=dependencies, **fields)
 
 
 def findings(*nodes, actions=None, **fields):
@@ -140,9 +141,110 @@ def test_a_field_out_of_its_range_is_found(field, value, problem):
     assert only(node(**{field: value})) == (("nodes", 0, field), "GraphError", f"node 'a': {problem}")
 
 
-def test_a_node_needs_an_action():
-    """Whatever else it has."""
-    assert only(node(action=""))[2] == "node 'a': the name of its action is missing"
+def test_a_node_has_an_action_or_a_graph():
+    """One of the two, and not both."""
+    assert findings(node(action="", graph="sub")) == []
+    assert only(node(action=""))[2] == "node 'a': it has neither an action nor a graph; give one"
+    both = only(node(graph="sub"))
+    assert both == (("nodes", 0, "graph"), "GraphError", "node 'a': it has both an action and a graph; give one")
+
+
+def flowing(**fields):
+    """A node with these fields behind FETCH, whose `when` and `map` are references."""
+    made = {name: kind(fields.pop(name)) for name, kind in (("when", Condition), ("map", Map)) if name in fields}
+    return node(after=["fetch"], **made, **fields)
+
+
+@pytest.mark.parametrize(
+    ("field", "reference", "problem"),
+    [
+        ("when", "fetsh.page", "'fetsh.page': there is no node 'fetsh'; did you mean 'fetch'?"),
+        ("when", "fetch.pages", "'fetch.pages': node 'fetch' has no output 'pages'; did you mean 'page'?"),
+        ("when", "inputs.ulr", "run input 'ulr' is not declared; did you mean 'url'?"),
+        ("when", "", "it needs a reference"),
+        ("when", "item.ok", "'item.ok': only the inputs of a node with `map` have an item"),
+        ("map", "fetsh", "'fetsh': there is no node 'fetsh'; did you mean 'fetch'?"),
+        ("map", "3", "'3' is no reference; write node_id.output_name or inputs.name, then a path if need be"),
+    ],
+)
+def test_when_and_map_refer_to_what_is_there(field, reference, problem):
+    """As inputs do."""
+    found = only(FETCH, flowing(**{field: reference}), inputs={"url": RunInput()})
+    assert found == (("nodes", 1, field, "reference"), "InvalidReference", f"node 'a': {field}: {problem}")
+
+
+def test_when_and_map_may_refer_to_nodes_and_run_inputs():
+    """Nothing is wrong with these."""
+    assert findings(FETCH, flowing(when="fetch.status", map="inputs.urls")) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "problem"),
+    [
+        ("gtt", b"3", "there is no test 'gtt'; did you mean 'gt'?"),
+        ("zz", b"3", "there is no test 'zz'; tests: equals, not_equals, in, not_in, gt, gte, lt, lte"),
+        ("in", b'"abc"', 'in must be a list, not "abc"'),
+        ("not_in", b"{}", "not_in must be a list, not {}"),
+        ("gt", b"null", "gt must be a number or a text, not null"),
+        ("lte", b"true", "lte must be a number or a text, not true"),
+    ],
+)
+def test_a_condition_s_tests_are_known_and_compare_with_what_fits(name, text, problem):
+    """Of several, each is told at its own place."""
+    condition = Condition("fetch.status", {"equals": msgspec.Raw(b"[{}]"), name: msgspec.Raw(text)})
+    found = only(FETCH, node(after=["fetch"], when=condition))
+    assert found == (("nodes", 1, "when", name), "GraphError", f"node 'a': when: {problem}")
+
+
+def test_every_test_takes_what_can_be_compared():
+    """Equality anything, membership lists, order numbers and texts."""
+    texts = dict(zip(TESTS, [b"null", b"{}", b"[]", b"[1]", b"1", b"1.5", b'"a"', b"-1"], strict=True))
+    condition = Condition("fetch.status", {name: msgspec.Raw(text) for name, text in texts.items()})
+    assert findings(FETCH, node(after=["fetch"], when=condition)) == []
+
+
+def test_only_inputs_of_a_node_with_a_map_refer_to_an_item():
+    """Whole, by a path or by an index; elsewhere it is a node like any other."""
+    refs = {"x": "item", "y": "item.title[0]", "z": "item[0]"}
+    assert findings(FETCH, node(refs=refs, after=["fetch"], map=Map("fetch.page"))) == []
+    message = "node 'a': input 'x': 'item': only the inputs of a node with `map` have an item"
+    assert findings(FETCH, node(refs=refs))[0].message == message
+    item = node("item", outputs=(Output("title"),))
+    assert findings(item, node(refs={"x": "item.title"})) == []
+    assert "'item[0]' is no reference: an output's name comes before [0]" in only(item, node(refs={"z": "item[0]"}))[2]
+
+
+@pytest.mark.parametrize("item", ["item", "each"])
+def test_no_node_is_called_item_where_a_map_is(item):
+    """Nobody could say which is meant; not even the node with the map."""
+    found = findings(node(item, map=Map("inputs.l")), *([node("item")] if item == "each" else []))
+    message = f"node {item!r}: map: its inputs call an item of the list 'item'; give the node 'item' another id"
+    assert [each[:3] for each in found] == [(("nodes", 0, "map"), "GraphError", message)]
+
+
+@pytest.mark.parametrize("limit", [0, -1, 1.5, True, MAX_INTEGER + 1])
+def test_a_map_s_limit_is_a_count(limit):
+    """At least one item at a time."""
+    found = only(node(map=Map("inputs.l", limit)))
+    problem = f"node 'a': map: max_parallel {limit!r} must be a whole number of at least 1"
+    assert found == (("nodes", 0, "map", "max_parallel"), "GraphError", problem)
+
+
+def test_what_a_node_is_known_by_are_its_inputs():
+    """With a map, the item too."""
+    refs = {"url": "inputs.url"}
+    assert findings(node(refs=refs, cache=Reuse(("url",), 5.0))) == []
+    assert findings(node(refs=refs, cache=Reuse(("item",)), map=Map("inputs.l"))) == []
+    found = only(node(refs=refs, cache=Reuse(("url", "ulr"))))
+    message = "node 'a': cache: key 'ulr' is no input of the node; did you mean 'url'?"
+    assert found == (("nodes", 0, "cache", "key"), "GraphError", message)
+
+
+def test_a_graph_is_not_reused_as_a_whole():
+    """Its nodes are."""
+    found = only(node(action="", graph="sub", cache=Reuse()))
+    message = "node 'a': cache: a graph is not reused as a whole; put it on the nodes of graph 'sub'"
+    assert found == (("nodes", 0, "cache"), "GraphError", message)
 
 
 def test_names_of_inputs_and_outputs_are_there_once():

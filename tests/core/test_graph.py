@@ -8,12 +8,15 @@ from hypothesis import strategies as st
 from dagger.core.errors import GraphError, InvalidReference
 from dagger.core.graph import (
     MAX_ID_LENGTH,
+    Condition,
     Definition,
     Input,
+    Map,
     Node,
     NodeRef,
     Output,
     Reference,
+    Reuse,
     RunInput,
     depended,
     id_problem,
@@ -38,6 +41,9 @@ from dagger.core.graph import (
         ('fetch["a.b"].c', ("fetch", "a.b", ("c",))),
         ("my-node_2.ключ", ("my-node_2", "ключ", ())),
         ('fetch.page[""]', ("fetch", "page", ("",))),
+        ("item", ("item", None, ())),
+        ("item.title[0]", ("item", "title", (0,))),
+        ("item[0].title", ("item", None, (0, "title"))),
     ],
 )
 def test_a_reference_is_read_in_its_parts(text, parts):
@@ -87,6 +93,16 @@ def test_dependencies_are_the_written_ones_then_those_referred_to_each_once():
         Input("e", value=msgspec.Raw(b"1")),
     ]
     assert depended(["parse", "start", "parse"], inputs) == ("parse", "start", "fetch", "store")
+
+
+def test_when_and_map_are_dependencies_too_and_the_item_is_none():
+    """In the order: written, `when`, `map`, inputs. Without a map, `item` is a node like any other."""
+    inputs = [Input("a", "fetch.page"), Input("b", "item.title"), Input("c", "item")]
+    when, over = Condition("check.ok"), Map("plan.queries")
+    assert depended(["start"], inputs, when, over) == ("start", "check", "plan", "fetch")
+    assert depended([], inputs, Condition("inputs.x"), Map("inputs.y")) == ("fetch",)
+    assert depended([], inputs, when) == ("check", "fetch", "item")
+    assert depended(["inputs"], []) == ("inputs",)
 
 
 @pytest.mark.parametrize("node_id", ["a", "_", "node-1", "A_b-9", "x" * MAX_ID_LENGTH])
@@ -146,7 +162,7 @@ def test_another_definition_has_another_hash(change):
 
 @pytest.mark.parametrize(
     "change",
-    [{"description": "words"}, {"instructions": ("words",)}, {"timeout": 5}, {"hash": "old"}],
+    [{"description": "words"}, {"instructions": ("words",)}, {"timeout": 5}, {"hash": "old"}, {"handles": "b"}],
     ids=lambda change: next(iter(change)),
 )
 def test_words_about_a_node_do_not_change_its_hash(change):
@@ -158,6 +174,27 @@ def test_a_default_that_is_written_down_does_not_change_the_hash():
     """Nor does it matter where the value came from."""
     written = Node(id="a", action="add", timeout=float("3600"), run_when="SUCCEEDED".lower(), priority=0)
     assert written.hashed().hash == Node(id="a", action="add").hashed().hash
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"graph": "sub"},
+        {"when": Condition("b.ok")},
+        {"when": Condition("b.ok", {"gt": msgspec.Raw(b"3")})},
+        {"map": Map("b.list")},
+        {"map": Map("b.list", 4)},
+        {"cache": Reuse()},
+        {"cache": Reuse(("x",))},
+        {"cache": Reuse(ttl_seconds=5.0)},
+    ],
+    ids=str,
+)
+def test_whether_how_often_and_how_newly_a_node_runs_is_in_its_hash(change):
+    """Each of them makes it other work."""
+    changed = msgspec.structs.replace(NODE, **change)
+    assert changed.hashed().hash != NODE.hashed().hash
+    assert msgspec.json.decode(msgspec.json.encode(changed), type=Node) == changed
 
 
 def test_a_hash_is_the_same_on_every_machine_and_day():
@@ -204,6 +241,16 @@ def test_an_output_that_the_node_does_not_declare_is_refused_at_once():
         ref["pages"]
     with pytest.raises(InvalidReference, match="node 'fetch' has no output 0; it gives: page, status"):
         ref[0]
+
+
+def test_an_item_has_keys_and_indexes():
+    """It is a value, not the outputs of a node."""
+    item = NodeRef("item", "item")
+    assert [item[0].reference, item["title"].reference, item["a key"][1].reference] == [
+        "item[0]",
+        "item.title",
+        'item["a key"][1]',
+    ]
 
 
 def test_a_reference_shows_what_it_refers_to():

@@ -549,6 +549,8 @@ def test_success_is_recorded_with_its_time_and_attempt():
         ("RunStarted", 0),
         ("StepStarted", 1),
         ("AttemptFailed", 1),
+        ("RunWaiting", 0),
+        ("RunWoken", 0),
         ("StepStarted", 2),
         ("StepSucceeded", 2),
         ("RunEnded", 0),

@@ -62,6 +62,47 @@ BETWEEN = {
         node("inputs: {x: two words}"),
         ["f.yaml:3: node 'a': input 'x': 'two words' is no reference: ' words' is neither .name nor [index]"],
     ),
+    "when a missing node says so": (
+        nodes(GET, "{id: a, action: add, when: {reference: got.page, gt: 1}}"),
+        ["f.yaml:4: node 'a': when: 'got.page': there is no node 'got'; did you mean 'get'?"],
+    ),
+    "when it says so itself": (node("when: a.ok"), ["f.yaml:3: the node waits for itself: a -> a"]),
+    "map over a missing node": (
+        nodes(GET, "{id: a, action: add, map: gte.page}"),
+        ["f.yaml:4: node 'a': map: 'gte.page': there is no node 'gte'; did you mean 'get'?"],
+    ),
+    "item without a map": (
+        node("inputs: {x: item.title}"),
+        ["f.yaml:3: node 'a': input 'x': 'item.title': only the inputs of a node with `map` have an item"],
+    ),
+    "when an item says so": (
+        node("map: inputs.l, when: item.ok"),
+        ["f.yaml:3: node 'a': when: 'item.ok': only the inputs of a node with `map` have an item"],
+    ),
+    "map over an item": (
+        node("map: item.parts"),
+        ["f.yaml:3: node 'a': map: 'item.parts': only the inputs of a node with `map` have an item"],
+    ),
+    "node called item beside a map": (
+        nodes("{id: item, action: get}", "{id: a, action: add, map: item.list, inputs: {x: item}}"),
+        ["f.yaml:4: node 'a': map: its inputs call an item of the list 'item'; give the node 'item' another id"],
+    ),
+    "key of a cache that is no input": (
+        node("cache: {key: ulr}, inputs: {url: inputs.url}"),
+        ["f.yaml:3: node 'a': cache: key 'ulr' is no input of the node; did you mean 'url'?"],
+    ),
+    "key of a cache for an item without a map": (
+        node("cache: {key: item}"),
+        ["f.yaml:3: node 'a': cache: key 'item' is no input of the node; its inputs: none"],
+    ),
+    "cache of a graph": (
+        nodes("{id: a, graph: sub, cache: true}"),
+        ["f.yaml:3: node 'a': cache: a graph is not reused as a whole; put it on the nodes of graph 'sub'"],
+    ),
+    "graph that contains itself": (
+        nodes(GET, "{id: a, graph: g}"),
+        ["f.yaml:4: node 'a': the graph contains itself: g -> g"],
+    ),
     "two outputs of one name": (
         node("outputs: [x, {name: x}]"),
         ["f.yaml:3: node 'a': there are two outputs 'x'; the first is in line 3"],
@@ -114,7 +155,94 @@ WITHIN = {
     "empty nodes": ("name: g\nnodes: []\n", ["f.yaml:2: graph 'g' has no nodes"]),
     "no id": (nodes("action: add"), ["f.yaml:3: node '#1': its id is missing"]),
     "null id": (nodes("{action: add, id: }"), ["f.yaml:3: node '#1': its id is missing"]),
-    "no action": (nodes("id: a"), ["f.yaml:3: node 'a': the name of its action is missing"]),
+    "no action": (nodes("id: a"), ["f.yaml:3: node 'a': it has neither an action nor a graph; give one"]),
+    "action and graph": (node("graph: sub"), ["f.yaml:3: node 'a': it has both an action and a graph; give one"]),
+    "empty graph": (
+        nodes("{id: a, graph: '', action: ~}"),
+        ["f.yaml:3: node 'a': it has neither an action nor a graph; give one"],
+    ),
+    "graph as a list": (nodes("{id: a, graph: [x]}"), ["f.yaml:3: node 'a': graph must be a text, not a list"]),
+    "unknown test": (
+        node("when: {reference: inputs.n, gtt: 3}"),
+        ["f.yaml:3: node 'a': when: unknown key 'gtt'; did you mean 'gt'?"],
+    ),
+    "tests of other types": (
+        node("when: {reference: inputs.n, in: 3, gt: [1], lt: true, equals: ~, gte: ~}"),
+        [
+            "f.yaml:3: node 'a': when: in must be a list, not 3",
+            "f.yaml:3: node 'a': when: gt must be a number or a text, not [1]",
+            "f.yaml:3: node 'a': when: lt must be a number or a text, not true",
+            "f.yaml:3: node 'a': when: gte must be a number or a text, not null",
+        ],
+    ),
+    "test without a reference": (node("when: {gt: 3}"), ["f.yaml:3: node 'a': when: it needs a reference"]),
+    "test with what is no reference": (
+        node("when: {reference: [x], gt: 3}"),
+        ["f.yaml:3: node 'a': when: reference must be a text, not a list"],
+    ),
+    "test with what is not JSON": (
+        node("when: {reference: inputs.n, gt: .nan}"),
+        ["f.yaml:3: node 'a': when: gt: '.nan' is not a JSON number; use null or a text for it"],
+    ),
+    "when as a number": (
+        node("when: 3"),
+        ["f.yaml:3: node 'a': when must be a reference, or {reference, equals: …}, not '3'"],
+    ),
+    "when as a list": (
+        node("when: [inputs.x]"),
+        ["f.yaml:3: node 'a': when must be a reference, or {reference, equals: …}, not a list"],
+    ),
+    "when as two words": (
+        node("when: 9 lives"),
+        [
+            (
+                "f.yaml:3: node 'a': when: '9 lives' is no reference; "
+                "write node_id.output_name or inputs.name, then a path if need be"
+            )
+        ],
+    ),
+    "map over a list": (
+        node("map: [1, 2], inputs: {x: item.title}"),
+        ["f.yaml:3: node 'a': map takes a reference to a list, not the list itself: a node or a run input holds it"],
+    ),
+    "map over a number": (
+        node("map: 3"),
+        ["f.yaml:3: node 'a': map must be a reference, or {reference, max_parallel}, not '3'"],
+    ),
+    "map over nothing": (node("map: {max_parallel: 2}"), ["f.yaml:3: node 'a': map: it needs a reference"]),
+    "unknown key of a map": (
+        node("map: {reference: inputs.l, max_paralel: 2}, inputs: {x: item}"),
+        ["f.yaml:3: node 'a': map: unknown key 'max_paralel'; did you mean 'max_parallel'?"],
+    ),
+    "max_parallel of zero": (
+        node("map: {reference: inputs.l, max_parallel: 0}"),
+        ["f.yaml:3: node 'a': map: max_parallel 0 must be a whole number of at least 1"],
+    ),
+    "max_parallel as a word": (
+        node("map: {reference: inputs.l, max_parallel: two}"),
+        ["f.yaml:3: node 'a': map: max_parallel must be a whole number, not 'two'"],
+    ),
+    "cache as a word": (
+        node("cache: no"),
+        ["f.yaml:3: node 'a': cache: must be true, or {key: [names of inputs], ttl: 30d}, not 'no'"],
+    ),
+    "unknown key of a cache": (
+        node("cache: {keys: x}"),
+        ["f.yaml:3: node 'a': cache: unknown key 'keys'; did you mean 'key'?"],
+    ),
+    "key of a cache as a number": (
+        node("cache: {key: 5}"),
+        ["f.yaml:3: node 'a': cache: key must be the name of an input or a list of such names, not 5"],
+    ),
+    "ttl of zero": (
+        node("cache: {ttl: 0d}"),
+        [
+            (
+                "f.yaml:3: node 'a': cache: ttl: "
+                "must be a number of seconds above 0, or of s, m, h, d or w: 30d; not '0d'"
+            )
+        ],
+    ),
     "bad id": (
         nodes("{id: a b, action: add}"),
         ["f.yaml:3: node id 'a b' must be letters, digits, _ and -, and begin with a letter or _"],
@@ -325,7 +453,7 @@ TEXT = {
         "name: g\nnodes:\n- &a {id: a, action: add}\n- <<: *a\n  id: b\n",
         [
             "f.yaml:4: merge keys (<<) are not in YAML 1.2; write the keys out",
-            "f.yaml:4: node 'b': the name of its action is missing",
+            "f.yaml:4: node 'b': it has neither an action nor a graph; give one",
         ],
     ),
     "two documents": (

@@ -4,7 +4,7 @@ import msgspec
 from hypothesis import strategies as st
 
 from dagger.core.config import RunConfig
-from dagger.core.graph import Definition, Input, Node, Output, RunInput, depended
+from dagger.core.graph import TESTS, Condition, Definition, Input, Map, Node, Output, Reuse, RunInput, depended
 
 ODD_TEXTS = [
     "no", "NO", "on", "y", "null", "Null", "~", "true", "False", "1.0", "010", "0x1F", "0o7", "1e5", "1_000", "12:30",
@@ -18,7 +18,7 @@ ODD_TEXTS = [
 texts = st.sampled_from(ODD_TEXTS) | st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 names = texts.filter(bool)
 ids = st.from_regex(r"[A-Za-z_][A-Za-z0-9_-]{0,8}", fullmatch=True).filter(
-    lambda text: text not in {"inputs", "global"}
+    lambda text: text not in {"inputs", "global", "item"}
 )
 
 numbers = st.floats(allow_nan=False, allow_infinity=False) | st.integers() | st.just(10**40)
@@ -67,10 +67,36 @@ def is_quotable(name):
     return not set("\"'\n") & set(name)
 
 
+COMPARED = {
+    **dict.fromkeys(("in", "not_in"), st.lists(values, max_size=3)),
+    **dict.fromkeys(("gt", "gte", "lt", "lte"), numbers | texts),
+}
+tests = st.fixed_dictionaries(
+    {}, optional={name: COMPARED.get(name, values).map(msgspec.json.encode).map(msgspec.Raw) for name in TESTS}
+)
+lengths = st.none() | st.sampled_from([30.0, 90.0, 43200.0, 2592000.0]) | st.floats(1e-6, 1e300)
+
+
+@st.composite
+def flows(draw, targets):
+    """Whether, how often and on what a node runs: its fields for that."""
+    if not targets:
+        return {}
+    when, over = (st.none() | st.sampled_from(targets) for _ in range(2))
+    condition, mapped = draw(when), draw(over)
+    return {
+        "when": condition and Condition(condition, draw(tests)),
+        "map": mapped and Map(mapped, draw(st.none() | st.integers(1, 9))),
+    }
+
+
 @st.composite
 def nodes(draw, node_id, targets, before):
     """A node that refers to some of `targets` and waits for some of `before`."""
     inputs = []
+    flow = draw(flows(targets))
+    if flow.get("map"):
+        targets = [*targets, "item", "item.x[0]", "item[-1]"]
     for name in draw(st.lists(names, max_size=3, unique=True)):
         described = draw(st.just("") | texts)
         if not targets or draw(st.booleans()):
@@ -79,10 +105,18 @@ def nodes(draw, node_id, targets, before):
             inputs.append(Input(name, draw(st.sampled_from(targets)), description=described))
     written = draw(st.lists(st.sampled_from(before), max_size=3)) if before else []
     outputs = draw(st.lists(names.filter(is_quotable), max_size=3, unique=True))
+    field = draw(st.sampled_from(["action", "graph"]))
+    # a graph called as the one that is drawn would contain itself
+    called = draw(names).lower() if field == "action" else draw(ids).lower() + "_"
+    keys = [entry.name for entry in inputs] + (["item"] if flow.get("map") else [])
+    known_by = st.lists(st.sampled_from(keys), max_size=2, unique=True) if keys else st.just([])
+    cache = st.none() | st.builds(Reuse, known_by.map(tuple), lengths)
     return Node(
         id=node_id,
-        action=draw(names),
-        dependencies=depended(written, inputs),
+        **{field: called},
+        **flow,
+        cache=draw(cache) if field == "action" else None,
+        dependencies=depended(written, inputs, **flow),
         inputs=tuple(inputs),
         outputs=tuple(Output(name, draw(st.just("") | texts)) for name in outputs),
         failure=draw(st.just("") | texts),
@@ -108,7 +142,7 @@ def definitions(draw):
         made.append(node)
     head = {field: draw(st.just("") | texts) for field in ("description", "author", "version", "signature")}
     return Definition(
-        name=draw(names),
+        name=draw(names.filter(lambda name: not name.endswith("_"))),
         **head,
         tags=tuple(draw(st.lists(texts, max_size=3))),
         instructions=tuple(draw(st.lists(texts, max_size=2))),

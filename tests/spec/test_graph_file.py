@@ -74,7 +74,7 @@ nodes:
         "f.yaml:2: tags must be a list of texts, not 'demo'; write [demo]",
         "f.yaml:4: config: max_attempts: 0: must be a whole number of at least 1",
         "f.yaml:6: run input 'url': 'strin' is no type; did you mean 'string'?",
-        "f.yaml:8: node 'fetch': the name of its action is missing",
+        "f.yaml:8: node 'fetch': it has neither an action nor a graph; give one",
         "f.yaml:9: node 'fetch': unknown key 'acton'; did you mean 'action'?",
         "f.yaml:11: node 'fetch': timeout -1 must be a number of seconds above 0",
         "f.yaml:12: the nodes wait for each other: a -> b -> a",

@@ -4,8 +4,9 @@ import msgspec
 import pytest
 from tests.spec.bad_files import BETWEEN, WITHIN
 
-from dagger.core.errors import Hints
-from dagger.core.graph import Input, Output, RunInput
+from dagger.core.errors import GraphError, Hints
+from dagger.core.graph import Condition, Input, Map, Output, Reuse, RunInput
+from dagger.spec.graph_file import load_text
 from dagger.spec.graph_reader import graph
 from dagger.spec.reading import Reading
 from dagger.spec.yaml_reader import read
@@ -49,6 +50,7 @@ def test_text_fields_take_any_scalar_as_it_is_written(text):
 def test_a_null_is_an_absent_field(null):
     """The original wrote nulls for what was not set."""
     fields = "description dependencies inputs outputs failure onfailure on_failure timeout try_count run_when priority"
+    fields += " graph when map cache"
     text = "".join(f"  {field}: {null}\n" for field in [*fields.split(), "instructions"])
     heads = ["description", "tags", "author", "version", "signature", "config", "inputs"]
     head = "".join(f"{field}: {null}\n" for field in heads)
@@ -123,6 +125,66 @@ def test_onfailure_false_means_one_try(fields, tries):
     assert node(fields).try_count == tries
 
 
+@pytest.mark.parametrize(
+    ("written", "when"),
+    [
+        ("b.ok", Condition("b.ok")),
+        ("{reference: b.ok}", Condition("b.ok")),
+        (
+            "{reference: b.n, gt: 3, lte: 10}",
+            Condition("b.n", {"gt": raw(3), "lte": raw(10)}),
+        ),
+        (
+            "{reference: b.n, in: [1, x], not_equals: ~}",
+            Condition("b.n", {"in": raw([1, "x"]), "not_equals": raw(None)}),
+        ),
+    ],
+    ids=range(4),
+)
+def test_a_condition_is_a_reference_or_has_tests(written, when):
+    """A test may compare with null."""
+    text = f"name: g\nnodes: [{{id: b, action: add}}, {{id: a, action: add, when: {written}}}]"
+    assert definition(text).nodes[1].when == when
+    assert definition(text).nodes[1].dependencies == ("b",)
+
+
+@pytest.mark.parametrize(
+    ("written", "over"),
+    [
+        ("b.list", Map("b.list")),
+        ("{reference: b.list}", Map("b.list")),
+        ("{reference: b.list, max_parallel: 4}", Map("b.list", 4)),
+        ("{reference: b.list, max_parallel: ~}", Map("b.list")),
+    ],
+)
+def test_a_map_is_a_reference_or_has_a_limit(written, over):
+    """What it goes over comes first; the item is nothing to wait for."""
+    text = f"name: g\nnodes: [{{id: b, action: add}}, {{id: a, action: add, map: {written}, inputs: {{x: item.y}}}}]"
+    assert definition(text).nodes[1].map == over
+    assert definition(text).nodes[1].dependencies == ("b",)
+
+
+@pytest.mark.parametrize(
+    ("written", "cache"),
+    [
+        ("true", Reuse()),
+        ("false", None),
+        ("{key: x}", Reuse(("x",))),
+        ("{key: [x, y], ttl: 30d}", Reuse(("x", "y"), 2592000.0)),
+        ("{ttl: 90}", Reuse((), 90.0)),
+    ],
+)
+def test_what_is_reused_is_said_in_short_or_by_key_and_age(written, cache):
+    """False is as if it were not written."""
+    assert node(f"cache: {written}").cache == cache
+
+
+def test_a_node_runs_a_graph_instead_of_an_action():
+    """By its name."""
+    (read_,) = definition("name: g\nnodes: [{id: a, graph: sub, map: inputs.l}]").nodes
+    assert (read_.graph, read_.action) == ("sub", "")
+
+
 def test_choices_are_read_in_any_case():
     """`Stop` and `stop` are the same."""
     read_ = node("on_failure: Stop, run_when: FINISHED")
@@ -192,6 +254,13 @@ nodes:
   - action: add
     inputs:
       k: x.y
+    when:
+      reference:
+        x.z
+      gt: 3
+    map: u.v
+    cache:
+      key: k
 """
     result, _ = found(text)
     expected = {
@@ -216,6 +285,12 @@ nodes:
         ("nodes", 0, "outputs", 1): 25,
         ("nodes", 1): 26,
         ("nodes", 1, "inputs", 0): 28,
+        ("nodes", 1, "when"): 29,
+        ("nodes", 1, "when", "reference"): 31,
+        ("nodes", 1, "when", "gt"): 32,
+        ("nodes", 1, "map", "reference"): 33,
+        ("nodes", 1, "map", "max_parallel"): 33,
+        ("nodes", 1, "cache", "key"): 35,
     }
     assert {place: result.line(place) for place in expected} == expected
 
@@ -237,6 +312,25 @@ def test_what_was_refused_is_silent_from_then_on():
     result, flaws = found("name: !x g\nnodes: [{id: !x a, action: [b], timeout: !x 5}]")
     assert result.silent == {("name",), ("nodes", 0, "id"), ("nodes", 0, "action"), ("nodes", 0, "timeout")}
     assert len(flaws) == 4
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ("graph: [x]", ["graph must be a text, not a list"]),
+        ("action: b, map: [1], inputs: {x: item.y}", ["map takes a reference to a list, not the list itself"]),
+        ("action: b, when: {reference: c.d, ge: 1}", ["when: unknown key 'ge'"]),
+        ("graph: g, inputs: {x: 5}", ["input 'x': '5' is no reference", "the graph contains itself"]),
+    ],
+    ids=["graph", "map", "when", "inputs"],
+)
+def test_what_follows_from_a_wrong_field_is_not_told(fields, told):
+    """No action, no item, no such node, no such input: whoever mends the field mends these."""
+    with pytest.raises(GraphError) as refused:
+        load_text(f"name: g\nnodes: [{{id: a, {fields}}}]", file="f.yaml")
+    problems = refused.value.problems
+    assert len(problems) == len(told)
+    assert all(words in found.message for found, words in zip(problems, told, strict=True))
 
 
 def test_a_file_that_is_no_mapping_holds_no_graph():

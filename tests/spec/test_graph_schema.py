@@ -52,6 +52,14 @@ GOOD = [
     node("onfailure: false") + "\nconfig: {on_failure: Pause, max_tokens: ~, max_attempts: ~}",
     node("onfailure: true") + "\nconfig: {retry_strategy: {Exponential: {multiplier: 2}}}",
     node("priority: -1") + "\nconfig: {retry_strategy: Immediate}",
+    "name: g\nnodes: [{id: a, graph: sub, action: ~, when: inputs.x, map: ~, cache: ~}, {id: b, action: c, graph: ''}]",
+    node("when: {reference: 'inputs.x[0]', in: [1, a], gt: a, lte: 2.5, equals: ~, not_equals: {a: 1}}"),
+    node("map: {reference: inputs.l, max_parallel: ~}, inputs: {x: item, y: 'item[0]', z: item.title}"),
+    node("map: {reference: inputs.l, max_parallel: 4}, when: ~, cache: {key: item, ttl: 007D}"),
+    node("cache: true, map: inputs.l") + "\nversion: 1",
+    node("cache: false, when: {reference: inputs.x}"),
+    node("cache: {key: [x], ttl: 1.5}, inputs: {x: inputs.x}"),
+    node("cache: {key: ~, ttl: ~}"),
     node("") + "\ninputs: {a: string, b: {type: [integer, null], default: 1}, c: ~, d: {}}",
 ]
 

@@ -6,7 +6,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from tests.spec.definitions import ODD_TEXTS, definitions, values
 
-from dagger.core.graph import Definition, Input, Node, Output, RunInput, depended
+from dagger.core.graph import Condition, Definition, Input, Map, Node, Output, Reuse, RunInput, depended
 from dagger.spec.graph_file import load_text
 from dagger.spec.graph_writer import to_yaml
 
@@ -16,7 +16,8 @@ def raw(value):
 
 
 def node(node_id="a", *, after=(), inputs=(), **fields):
-    built = Node(id=node_id, action="act", inputs=tuple(inputs), dependencies=depended(after, inputs), **fields)
+    dependencies = depended(after, inputs, fields.get("when"), fields.get("map"))
+    built = Node(id=node_id, action="act", inputs=tuple(inputs), dependencies=dependencies, **fields)
     return built.hashed()
 
 
@@ -84,6 +85,24 @@ def test_a_file_reads_as_if_a_person_had_written_it():
                 priority=2,
             ),
             node("clean_up", after=["shout"], run_when="finished", failure="tell", instructions=("be quick",)),
+            Node(
+                id="each",
+                graph="page",
+                when=Condition("fetch.page"),
+                map=Map("fetch.page.links"),
+                inputs=(Input("link", "item"),),
+                dependencies=("fetch",),
+            ).hashed(),
+            node(
+                "some",
+                after=["fetch"],
+                inputs=[Input("x", "item.x")],
+                when=Condition("shout.size", {"gt": raw(3), "in": raw([4, "no"])}),
+                map=Map("fetch.page.links", 4),
+                cache=Reuse(("x",), 2592000.0),
+            ),
+            node("again", cache=Reuse()),
+            node("a_while", cache=Reuse(ttl_seconds=0.5)),
             node(
                 "last",
                 after=["clean_up"],

@@ -407,7 +407,7 @@ class StoreContract:
         ("event", "status", "reason"),
         [
             (events.RunPaused(at=5, reason="asked"), "paused", "asked"),
-            (events.RunParked(at=5, reason="sleep", wake_at=9), "waiting", "sleep"),
+            (events.RunParked(at=5, reason="sleep", wake_at=9), "parked", "sleep"),
             (events.RunEnded(at=5, status="failed", error="bad"), "failed", "bad"),
         ],
     )
@@ -686,7 +686,7 @@ class StoreContract:
         asyncio.run(story())
 
     def test_a_run_cannot_end_while_an_order_is_unread(self, tmp_path):
-        """What was appended before the end is written; the run stays where it is, and the store may claim it at once."""
+        """What came before the end is written; the run stays this store's, which may claim it at once."""
 
         async def story():
             async with self.two(tmp_path) as (here, told, there, _):
@@ -805,7 +805,7 @@ class StoreContract:
                     assert there.row("run-1") == there.rows()[0] == lease.row
                     seen.append(there.row("run-1").wake_at)
                 assert seen == [10**13, None, None]
-                assert [row.run_id for row in there.rows(status="waiting")] == ["run-1"]
+                assert [row.run_id for row in there.rows(status="parked")] == ["run-1"]
 
         asyncio.run(story())
 

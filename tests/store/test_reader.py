@@ -1,12 +1,14 @@
 """dagger.store.reader: what is damaged is named; the rest of reading is in the store's contract."""
 
 import asyncio
+import itertools
 
 import pytest
 from tests.store.contract import Told, started, succeeded
 
-from dagger.core import codec
+from dagger.core import codec, events
 from dagger.core.errors import StoreCorrupt
+from dagger.core.orders import Pause
 from dagger.store import reader
 from dagger.store.file import connect
 from dagger.store.sqlite import SqliteStore
@@ -62,3 +64,26 @@ def test_a_reader_writes_nothing(tmp_path):
     with pytest.raises(Exception, match="readonly"):
         whole._connection.execute("DELETE FROM events")
     whole.close()
+
+
+@pytest.mark.parametrize("run_count", [10, 1_000])
+def test_finding_the_runs_to_wake_looks_at_no_others(tmp_path, run_count):
+    """By indexes: ten thousand parked runs cost as much as one."""
+
+    async def park():
+        store = SqliteStore(tmp_path / "dagger.db")
+        await store.open(Told())
+        for number in range(run_count):
+            lease = store.create(started(f"run-{number}"))
+            store.append(lease, events.RunParked(at=1, reason="sleep", wake_at=1_000 + number))
+        await store.send("run-7", Pause(id="1"))
+        await store.close()
+
+    asyncio.run(park())
+    connection = connect(str(tmp_path / "dagger.db"), monotonic=lambda: 0.0)
+    one = reader.Reader(connection, "the file")
+    instructions = itertools.count()
+    connection.set_progress_handler(lambda: next(instructions) < 0, 1)
+    assert one.wakeable(1_001) == ["run-0", "run-1", "run-7"]
+    assert next(instructions) < 200
+    one.close()

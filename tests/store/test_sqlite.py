@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import gc
 import os
 import signal
 import sqlite3
@@ -10,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-import weakref
 from pathlib import Path
 
 import apsw
@@ -185,27 +183,25 @@ def test_a_blob_is_kept_in_memory_until_its_own_batch_is_committed(path):
 def test_a_chain_of_large_values_leaves_nothing_behind(path):
     """A value is held until its batch is committed, and not by the store, its leases or its thread any longer."""
 
-    class Content(bytes):
-        """Bytes that can be watched."""
+    def references(contents):
+        return [sys.getrefcount(content) for content in contents]
 
     async def story():
         async with opened(path) as (store, told):
             lease = store.create(started())
-            held = weakref.WeakSet()
-            for number in range(8):
-                content = Content(os.urandom(100_000))
-                held.add(content)
+            contents = [os.urandom(100_000) for _ in range(9)]
+            free = references(contents)
+            for number, content in enumerate(contents[:-1]):
                 store.append(lease, succeeded(number), [codec.Blob(str(number), content)])
-                del content
                 if number % 2:
                     await told.settled(store)
-            store.append(lease, events.RunPaused(at=2, reason="asked"), [codec.Blob("last", Content(b"last"))])
+            store.append(lease, events.RunPaused(at=2, reason="asked"), [codec.Blob("8", contents[-1])])
+            del content
+            assert references(contents)[-1] > free[-1]
             await told.settled(store)
             await store.open(told)  # until the writer has done all it was told
-            gc.collect()
-            assert len(held) == 0
-            assert not store.is_behind
-            assert (len(store.blob("7")), store.blob("last")) == (100_000, b"last")
+            assert references(contents) == free
+            assert [store.blob(str(number)) for number in range(9)] == contents
 
     asyncio.run(story())
 
@@ -234,48 +230,67 @@ def test_a_store_is_behind_while_too_much_is_not_committed(path, monkeypatch):
     asyncio.run(story())
 
 
-def test_the_loop_commits_a_small_batch_itself_where_nobody_has_to_be_waited_for(path):
-    """Not one of several runs, with a blob, of a new run, or behind an errand of the writer's thread."""
+def test_the_loop_commits_a_small_batch_itself_where_nobody_has_to_be_waited_for(path, monkeypatch):
+    """Not one of several runs, with a blob, of a new run, too long, on a slow disk, or behind another errand."""
+    monkeypatch.setattr(writer, "LISTEN_SECONDS", 60.0)  # so that the thread does nothing by itself
 
     async def story():
         async with opened(path) as (store, told):
-            threads = []
-            commit = store._writer._commit
+            is_ours = []
 
-            def watched(parts):
-                threads.append(threading.current_thread() is threading.main_thread())
-                return commit(parts)
+            def notice():
+                is_ours.append(threading.current_thread() is threading.main_thread())
+                return False  # SQLite may go on
 
-            store._writer._commit = watched
-            store._writer._commit_seconds = 0.0
+            hook = store._writer.ask(lambda: store._writer._connection.set_commit_hook(notice))
+            await asyncio.wrap_future(hook)
 
-            async def committed(*those):
+            async def commit(*those, seconds_before=0.0):
+                while store._writer._at_work.locked():
+                    await asyncio.sleep(0)
+                store._writer._commit_seconds = seconds_before
                 for lease, blobs in those:
                     store.append(lease, succeeded(1), blobs)
                 await told.settled(store)
-                await store.open(told)  # until the writer's thread is idle
-                while store._writer._at_work.locked():
-                    await asyncio.sleep(0)
-                store._writer._commit_seconds = 0.0  # whatever this machine's disk takes
 
-            one = store.create(started())
-            other = store.create(started("run-2"))
-            await committed()
-            await committed((one, []))
-            await committed((one, []), (other, []))
-            await committed((one, [codec.Blob("a", b"a")]))
-            await committed(*[(one, [])] * (sqlite.EVENTS_NOW + 1))
-            store._writer._commit_seconds = writer.QUICK_SECONDS * 2
-            await committed((one, []))
+            one, other = store.create(started()), store.create(started("run-2"))
+            await commit()
+            del is_ours[:]  # of an owner's beginning
+            await commit((one, []))
+            await commit((one, []), (other, []))
+            await commit((one, [codec.Blob("a", b"a")]))
+            await commit(*[(one, [])] * (sqlite.EVENTS_NOW + 1))
+            await commit((one, []), seconds_before=writer.QUICK_SECONDS * 2)
             gate = threading.Event()
             store._writer.post(gate.wait)
             store.append(one, succeeded(1))
             await asyncio.sleep(0)
             gate.set()
-            await committed()
-            await committed((one, []))
-            assert threads == [False, True, False, False, False, False, False, True]
-            assert len(list(store.read("run-1"))) == 1 + 5 + sqlite.EVENTS_NOW + 1
+            await commit()
+            await commit((one, []))
+            assert is_ours == [True, False, False, False, False, False, True]
+            assert [one.seq for one in store.read("run-1")] == list(range(1, 1 + 1 + 6 + sqlite.EVENTS_NOW + 1))
+
+    asyncio.run(story())
+
+
+def test_the_loop_does_not_wait_for_another_program_that_writes(path):
+    """The writer's thread does; nothing is lost or written twice."""
+
+    async def story():
+        async with opened(path) as (store, told):
+            lease = store.create(started())
+            await told.settled(store)
+            with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+                other.execute("BEGIN IMMEDIATE")
+                store.append(lease, succeeded(1))
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
+                assert store.is_busy
+                other.execute("ROLLBACK")
+            await told.settled(store)
+            assert told.errors == []
+            assert [one.seq for one in store.read("run-1")] == [1, 2]
 
     asyncio.run(story())
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.store.contract import started, succeeded
 
 from dagger.core import codec, events
-from dagger.core.errors import LeaseLost, RunExists
+from dagger.core.errors import LeaseLost, OrdersUnread, RunExists
 from dagger.core.journal import projected
 from dagger.store import tables
 from dagger.store.file import connect
@@ -160,3 +160,40 @@ def test_a_statement_has_a_limit(connection, written, monkeypatch):
     assert len(encoded.texts) > 2
     assert written(encoded.part) is None
     assert connection.execute("SELECT count(*), max(seq) FROM events").fetchone() == (2_000, 2_000)
+
+
+def test_many_successes_are_remembered_in_one_statement(connection, written):
+    """By their places in the journal; of one key the last."""
+    new = lease()
+    written(part(new, *map(succeeded, range(10))))
+    keys = [("a", 1, 5), ("b", 2, 6), ("a", 300, 7)]
+    written(part(new, *map(succeeded, range(300)))._replace(keys=keys))
+    rows = connection.execute("SELECT key, run, seq, at FROM reuse ORDER BY key").fetchall()
+    assert rows == [("a", new.key, 310, 7), ("b", new.key, 12, 6)]
+
+
+def test_a_refused_part_touches_neither_orders_nor_keys(connection, written):
+    """A former owner consumes nothing (I7)."""
+    old = lease()
+    written(part(old, started()))
+    Tables(connection, "the file").send("run-1", "o", "{}")
+    connection.execute("UPDATE runs SET epoch = epoch + 1")
+    assert isinstance(written(part(old, succeeded(1))._replace(read=["o"], keys=[("k", 1, 5)])), LeaseLost)
+    assert connection.execute("SELECT id FROM inbox").fetchall() == [("o",)]
+    assert connection.execute("SELECT key FROM reuse").fetchall() == []
+
+
+def test_a_refused_end_leaves_the_row_as_the_events_before_it_make_it(connection, written):
+    """The run stays with its owner."""
+    old = lease()
+    written(part(old, started()))
+    Tables(connection, "the file").send("run-1", "o", "{}")
+    end = events.RunEnded(at=9, status="failed")
+    late = part(old, events.RunWaiting(at=7, reason="sleep", wake_at=8), end, row=projected(old.row, end))
+    assert isinstance(written(late), OrdersUnread)
+    row = connection.execute("SELECT status, reason, wake_at, updated_at, owner FROM runs").fetchone()
+    assert row == ("waiting", "sleep", 8, 7, 1)
+    assert written(part(old, end, row=projected(old.row, end))._replace(read=["o"])) is None
+    row = connection.execute("SELECT status, wake_at, owner FROM runs").fetchone()
+    assert row == ("failed", None, None)
+    assert connection.execute("SELECT max(seq) FROM events").fetchone() == (3,)

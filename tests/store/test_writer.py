@@ -8,11 +8,14 @@ import apsw
 import pytest
 from tests.store.contract import started, succeeded
 
-from dagger.core.errors import RunNotFound, StoreError
+from dagger.core import events
+from dagger.core.errors import LeaseLost, OrdersUnread, RunNotFound, StoreError
 from dagger.core.journal import projected
 from dagger.store import tables, writer
 from dagger.store.lease import FileLease, Part
 from dagger.store.writer import Writer
+
+PAUSED, ENDED = events.RunPaused(at=5, reason="asked"), events.RunEnded(at=5, status="failed")
 
 
 @contextlib.contextmanager
@@ -45,7 +48,7 @@ def until(condition):
         time.sleep(0.001)
 
 
-def test_orders_are_obeyed_one_after_another(tmp_path):
+def test_errands_are_done_one_after_another(tmp_path):
     """In the order of being posted, on one thread that is not ours."""
     with working(tmp_path / "dagger.db") as one:
         obeyed = []
@@ -78,6 +81,74 @@ def test_after_a_failure_nothing_is_written_and_the_first_error_stands(tmp_path)
             with pytest.raises(StoreError) as later:
                 one.ask(order).result()
             assert later.value is first.value
+        assert one.failures == [first.value]
+        assert list(tmp_path.glob("*-owner-*")) == []
+
+
+def test_an_owner_looks_into_the_inbox_when_others_have_written(tmp_path, monkeypatch):
+    """By itself; an order is told once, and those to runs of others are not its business."""
+    monkeypatch.setattr(writer, "LISTEN_SECONDS", 0.005)
+    path = tmp_path / "dagger.db"
+    with working(path) as one, working(path) as other:
+        lease, theirs = new_lease(), new_lease("run-2")
+        one.ask(lambda: one.write(parts(lease, started()))).result()
+        other.ask(lambda: other.write(parts(theirs, started("run-2")))).result()
+        for number, run_id in enumerate(["run-1", "run-2", "run-1"]):
+            other.ask(lambda n=number, run_id=run_id: other.send(run_id, str(n), f"order {n}")).result()
+        until(lambda: len([text for _, texts in one.told for text in texts]) == 2)
+        one.ask(lambda: None).result()
+        assert [(lease_, text) for lease_, texts in one.told for text in texts] == [
+            (lease, "order 0"),
+            (lease, "order 2"),
+        ]
+        assert other.told == [(theirs, ["order 1"])]
+
+
+def test_an_owner_at_work_looks_after_every_errand(tmp_path, monkeypatch):
+    """It is never idle then."""
+    monkeypatch.setattr(writer, "LISTEN_SECONDS", 60.0)
+    path = tmp_path / "dagger.db"
+    with working(path) as one, working(path) as other:
+        lease = new_lease()
+        one.ask(lambda: one.write(parts(lease, started()))).result()
+        other.ask(lambda: other.send("run-1", "1", "order")).result()
+        assert one.told == []
+        for number in range(2):
+            one.ask(lambda number=number: one.write(parts(lease, succeeded(number)))).result()
+        one.ask(lambda: None).result()
+        assert one.told == [(lease, ["order"])]
+
+
+def test_leases_that_are_over_are_forgotten(tmp_path):
+    """A store that executes a million runs holds those that go on."""
+    with working(tmp_path / "dagger.db") as one:
+        leases = [new_lease(f"run-{number}") for number in range(5)]
+        for lease in leases:
+            one.ask(lambda lease=lease: one.write(parts(lease, started(lease.run_id)))).result()
+        again = one.ask(lambda: one.claim("run-1")).result()
+        one.ask(lambda: one.send("run-3", "1", "order")).result()
+        one.ask(lambda: one.give_up(leases[0])).result()
+        late = one.ask(lambda: one.write(parts(leases[1], succeeded(1)))).result()
+        paused = projected(leases[2].row, PAUSED)
+        one.ask(lambda: one.write([Part(leases[2], [PAUSED], [], paused)])).result()
+        unread = one.ask(lambda: one.write([Part(leases[3], [ENDED], [], projected(leases[3].row, ENDED))])).result()
+        assert [type(error) for (_, error) in (*late, *unread)] == [LeaseLost, OrdersUnread]
+        assert list(one._leases.values()) == [again, leases[4]]
+
+
+def test_a_failure_on_the_callers_thread_is_as_fatal(tmp_path):
+    """The store is over whichever thread found out."""
+    with working(tmp_path / "dagger.db") as one:
+        lease = new_lease()
+        one.ask(lambda: one.write(parts(lease, started()))).result()
+        one.ask(lambda: None).result()
+        until(lambda: not one._at_work.locked())
+        one._commit_seconds = 0.0
+        with pytest.raises(StoreError, match="TypeError") as first:
+            one.write_now([Part(lease, [object()], [], None)])
+        with pytest.raises(StoreError) as later:
+            one.ask(lambda: one.write(parts(lease, succeeded(1)))).result()
+        assert later.value is first.value
         assert one.failures == [first.value]
         assert list(tmp_path.glob("*-owner-*")) == []
 

@@ -103,7 +103,8 @@ def _progressed(progress: Progress, event: events.Progressed) -> None:
 
 def _step_started(progress: Progress, event: events.StepStarted) -> None:
     progress.retrying.pop(event.step, None)
-    progress.running[event.step] = None
+    if event.step not in progress.waiting:  # a wait may open before the code first suspends
+        progress.running[event.step] = None
 
 
 def _step_succeeded(progress: Progress, event: events.StepSucceeded) -> None:

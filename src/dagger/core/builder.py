@@ -44,7 +44,8 @@ class GraphBuilder:
         targets = Targets(self._nodes, self._head.inputs, Hints())
         problems = [Problem(found.message, found.kind) for found in node_findings(node, len(self._nodes), targets)]
         if node.id == ITEM and any(other.map is not None for other in self._nodes.values()):
-            problems.append(Problem(f"node id {ITEM!r}: a node of the graph has `map`, and calls its items so: rename"))
+            message = f"node {ITEM!r}: a node with `map` calls the items of its list so; choose another id"
+            problems.append(Problem(message))
         if problems:
             raise GraphError.of(problems)
         self._nodes[node.id] = node.hashed()

@@ -30,6 +30,8 @@ from dagger.core.graph import (
 
 MAX_INTEGER = 2**53 - 1
 """What every reader of JSON keeps exactly."""
+MAP_OVER_A_LIST = "takes a reference to a list, not the list itself: a node or a run input holds it"
+"""What is said where a list is written down."""
 MAX_SPELLED = 50
 """Nodes of a cycle that a message names; of longer ones the middle is left out."""
 
@@ -202,7 +204,7 @@ def _map_problems(node: Node, nodes: Mapping[str, Node]) -> _Problems:
         if limit is not None and not _is_count(limit):
             yield ("map", "max_parallel"), f"map: max_parallel {limit!r} must be a whole number of at least 1"
         if node.id == ITEM or ITEM in nodes:
-            yield ("map",), f"with map, {ITEM!r} is an item of the list: rename the node {ITEM!r}"
+            yield ("map",), f"map: its inputs call an item of the list {ITEM!r}; give the node {ITEM!r} another id"
 
 
 def _cache_problems(node: Node, hints: Hints) -> _Problems:

@@ -33,7 +33,7 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True):
     mode: str
     graph: str
     status: str
-    """`running`, `waiting`, `paused`, `succeeded`, `failed` or `cancelled`."""
+    """`running`, `waiting`, `parked` (waiting, without an owner), `paused`, `succeeded`, `failed` or `cancelled`."""
     reason: str = ""
     """Why it is paused or what it waits for, or its error."""
     wake_at: int | None = None
@@ -90,8 +90,10 @@ def projected(row: RunRow | None, event: events.Event) -> RunRow | None:
     match event:
         case events.RunPaused():
             change = "paused", event.reason
-        case events.RunWaiting() | events.RunParked():
+        case events.RunWaiting():
             change, wake_at = ("waiting", event.reason), event.wake_at
+        case events.RunParked():
+            change, wake_at = ("parked", event.reason), event.wake_at
         case events.RunResumed() | events.RunRecovered() | events.RunWoken() | events.CancelRequested():
             change = "running", ""
         case events.RunEnded():

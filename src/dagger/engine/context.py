@@ -267,7 +267,7 @@ class AttemptCache(cache.Cache):
     """The run's cache as one attempt sees it: the applied state, overlaid with its own writes."""
 
     def __init__(
-        self, sections: cache.Sections, load: Callable[[str], bytes], context: AttemptContext, scope: str
+        self, sections: cache.Sections, load: Callable[[str], bytes], context: AttemptContext, scope: str = ""
     ) -> None:
         super().__init__(sections, load)
         self._context = context

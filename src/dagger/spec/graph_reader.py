@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from msgspec import UNSET
 
-from dagger.core.check import Place
+from dagger.core.check import MAP_OVER_A_LIST, Place
 from dagger.core.config import RunConfig
 from dagger.core.errors import ConfigError
 from dagger.core.graph import (
@@ -287,10 +287,11 @@ def _when(tree: Tree, label: str, field: str, reading: Reading) -> Any:
 
 
 def _map(tree: Tree, label: str, field: str, reading: Reading) -> Any:
-    if type(tree) is not Mapping:
-        return _short(
-            Map, tree, label, f"{field} must be a reference to a list, or {{reference, max_parallel}}", reading
-        )
+    if type(tree) is Sequence:
+        reading.flaw(tree, label, f"{field} {MAP_OVER_A_LIST}")
+        return UNSET
+    if type(tree) is Scalar:
+        return _short(Map, tree, label, f"{field} must be a reference, or {{reference, max_parallel}}", reading)
     found = fields_of(tree, _MAP, f"{label}: {field}", reading)
     return Map(**{"reference": "", **found}) if _is_whole(tree, found) else UNSET
 
@@ -299,8 +300,7 @@ def _short(kind: type[Condition | Map], tree: Tree, label: str, wanted: str, rea
     """What a reference alone says."""
     if type(tree) is Scalar and isinstance(value_of(tree, []), str):
         return kind(tree.text)
-    itself = "; a list is given by a node, or as a run input" if type(tree) is Sequence else ""
-    reading.flaw(tree, label, f"{wanted}, not {shown(tree)}{itself}")
+    reading.flaw(tree, label, f"{wanted}, not {shown(tree)}")
     return UNSET
 
 

@@ -43,9 +43,12 @@ FROM inbox JOIN runs ON runs.key = inbox.run
 WHERE inbox.run = ?1 AND runs.epoch = ?2 AND runs.owner = ?3;
 
 -- name: wakeable
-SELECT run_id FROM runs WHERE owner IS NULL AND wake_at <= ?1
-UNION
-SELECT runs.run_id FROM inbox CROSS JOIN runs ON runs.key = inbox.run WHERE runs.owner IS NULL;
+SELECT run_id FROM runs
+WHERE owner IS NULL AND key IN (
+    SELECT key FROM runs WHERE owner IS NULL AND wake_at <= ?1
+    UNION ALL -- a plain UNION would look at every run
+    SELECT run FROM inbox)
+ORDER BY key;
 
 -- name: remember
 INSERT INTO reuse (key, run, seq, at)
