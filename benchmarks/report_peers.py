@@ -99,7 +99,12 @@ def draw(subjects: Sequence[Subject], path: Path) -> None:
                 place += 1
                 ratio = subject.cases[case].ratio
                 labels[place] = subject.name
-                axes.barh(place, ratio.median, height=0.62, color="#2f7d5b" if subject.name.startswith("Dagger") else "#8a8f98")
+                axes.barh(
+                    place,
+                    ratio.median,
+                    height=0.62,
+                    color="#2f7d5b" if subject.name.startswith("Dagger") else "#8a8f98",
+                )
                 axes.plot([ratio.low, ratio.high], [place, place], color="#333333", linewidth=1)
                 text = f"{number(ratio.median)} ×"
                 axes.annotate(text, (ratio.high, place), (4, 0), textcoords="offset points", va="center", fontsize=8)

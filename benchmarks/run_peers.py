@@ -70,14 +70,14 @@ def main() -> None:
         say(f"turn {turn + 1} of {chosen.repeat}: {time.perf_counter() - began:.0f} s")
     subjects = [contender.subject for contender in contenders]
     print(report_peers.as_text(subjects, left))
-    page = chosen.output or (None if chosen.quick or chosen.only else PAGE)
-    if page is not None:
+    page = chosen.output or (None if chosen.only else PAGE)
+    if page is not None and not chosen.quick:
         write(page, subjects, left, chosen.repeat, time.perf_counter() - began)
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help=f"flows of {FEW} nodes, no page unless --output is given")
+    parser.add_argument("--quick", action="store_true", help=f"flows of {FEW} nodes, no page")
     parser.add_argument("--only", action="append", choices=SUBJECTS, metavar="NAME", help=", ".join(SUBJECTS))
     parser.add_argument("--repeat", type=int, metavar="N", default=7, help="turns; default 7")
     parser.add_argument("--output", type=Path, metavar="PAGE", help="default docs/benchmarks.md, of all subjects only")

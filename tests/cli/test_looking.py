@@ -182,7 +182,7 @@ def test_a_run_that_goes_on_elsewhere_is_followed_to_its_end(home, begin):
     owner = begin("run", "sleeping", "--app", "flows.py", "--run-id", "mine")
     wait_for(marker(home), owner)
 
-    follower = begin("events", "mine", "--follow")
+    follower = begin("events", "mine", "--follow", PYTHONUNBUFFERED="")
     told = [json.loads(follower.stdout.readline())["type"] for _ in range(3)]
     owner.send_signal(signal.SIGINT)
     rest = finish(follower)

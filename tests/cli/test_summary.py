@@ -6,7 +6,7 @@ import pytest
 from tests.views.journals import T, failed, journal, node, succeeded
 
 from dagger.cli import summary
-from dagger.core.events import LimitReached, RunEnded, RunPaused, TokensSpent
+from dagger.core.events import LimitReached, RunEnded, RunPaused, RunWaiting, TokensSpent
 from dagger.views.report import Report
 
 STORE = "/runs/it's mine.db"
@@ -77,6 +77,23 @@ def test_what_goes_on_can_be_pasted_into_a_shell():
     assert lines[0] == "  'a' failed; mend it"
     assert lines[1].startswith("  a: ")
     assert shlex.split(lines[2].removeprefix("  go on:   ")) == ["dagger", "resume", "run-1", "--store", STORE]
+
+
+def test_who_paused_a_run_need_not_say_why():
+    """No line is left empty."""
+    report, _ = report_of([node("a")], paused(""))
+
+    assert list(summary.trouble(report, "", "/x.db")) == ["  go on:   dagger resume run-1 --store /x.db"]
+
+
+def test_a_run_that_waits_is_told_like_a_paused_one():
+    """What for, and how to go on here."""
+    report, _ = report_of([node("a")], RunWaiting(at=T + 8, reason="waits for 1 sleep"))
+
+    assert list(summary.trouble(report, "waits for 1 sleep", "/x.db")) == [
+        "  waits for 1 sleep",
+        "  go on:   dagger resume run-1 --store /x.db",
+    ]
 
 
 def test_a_run_that_is_over_offers_its_details():

@@ -31,7 +31,7 @@ def test_a_beginning_makes_the_row():
     [
         (events.RunPaused(at=9, reason="why"), "paused", "why"),
         (events.RunWaiting(at=9, reason="sleep"), "waiting", "sleep"),
-        (events.RunParked(at=9, reason="sleep"), "waiting", "sleep"),
+        (events.RunParked(at=9, reason="sleep"), "parked", "sleep"),
         (events.RunWoken(at=9), "running", ""),
         (events.RunResumed(at=9), "running", ""),
         (events.RunRecovered(at=9), "running", ""),

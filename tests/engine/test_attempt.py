@@ -555,5 +555,5 @@ def test_success_is_recorded_with_its_time_and_attempt():
         ("StepSucceeded", 2),
         ("RunEnded", 0),
     ]
-    assert [journal[2].duration_ms, journal[4].duration_ms] == [7000, 7000]
+    assert [journal[2].duration_ms, journal[6].duration_ms] == [7000, 7000]
     assert report.duration == 17

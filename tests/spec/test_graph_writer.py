@@ -95,7 +95,6 @@ def test_a_file_reads_as_if_a_person_had_written_it():
             ).hashed(),
             node(
                 "some",
-                after=["fetch"],
                 inputs=[Input("x", "item.x")],
                 when=Condition("shout.size", {"gt": raw(3), "in": raw([4, "no"])}),
                 map=Map("fetch.page.links", 4),
@@ -166,6 +165,40 @@ nodes:
     run_when: finished
     instructions:
       - be quick
+
+  - id: each
+    graph: page
+    when: fetch.page
+    map: fetch.page.links
+    inputs:
+      link: item
+
+  - id: some
+    action: act
+    when:
+      reference: shout.size
+      gt: 3
+      in:
+        - 4
+        - "no"
+    map:
+      reference: fetch.page.links
+      max_parallel: 4
+    cache:
+      key:
+        - x
+      ttl: 30d
+    inputs:
+      x: item.x
+
+  - id: again
+    action: act
+    cache: true
+
+  - id: a_while
+    action: act
+    cache:
+      ttl: 0.5
 
   - id: last
     action: act

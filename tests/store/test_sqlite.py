@@ -276,11 +276,20 @@ def test_the_loop_commits_a_small_batch_itself_where_nobody_has_to_be_waited_for
 
 def test_the_loop_does_not_wait_for_another_program_that_writes(path):
     """The writer's thread does; nothing is lost or written twice."""
+    waiting = set()
+
+    def monotonic():
+        waiting.add(threading.current_thread() is threading.main_thread())
+        return time.monotonic()
 
     async def story():
-        async with opened(path) as (store, told):
+        async with opened(path, monotonic=monotonic) as (store, told):
             lease = store.create(started())
             await told.settled(store)
+            while store._writer._at_work.locked():
+                await asyncio.sleep(0)
+            store._writer._commit_seconds = 0.0
+            waiting.clear()
             with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
                 other.execute("BEGIN IMMEDIATE")
                 store.append(lease, succeeded(1))
@@ -289,6 +298,7 @@ def test_the_loop_does_not_wait_for_another_program_that_writes(path):
                 assert store.is_busy
                 other.execute("ROLLBACK")
             await told.settled(store)
+            assert waiting == {False}
             assert told.errors == []
             assert [one.seq for one in store.read("run-1")] == [1, 2]
 

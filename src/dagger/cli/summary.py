@@ -55,7 +55,7 @@ def trouble(report: Report, reason: str, store: str) -> Iterator[str]:
         return
     errors = (report.error or "").splitlines()
     is_resting = report.status in {"paused", "waiting"}
-    if is_resting:
+    if is_resting and reason:
         yield f"  {reason}"
     for line in errors[:ERRORS_SHOWN]:
         yield f"  {cut(line, ERROR_CHARACTERS)}"

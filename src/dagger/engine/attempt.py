@@ -397,6 +397,13 @@ class Attempt:
         if self.ctx is not None:
             self.ctx.require_open()
 
+    def rest(self, now: int) -> None:
+        """Its code awaits nothing but open waits: its clock stands still."""
+        self.is_resting = True
+        self.rested_ms -= now
+        if self.timer is not None:
+            self.timer.cancel()
+
     def deadline_ms(self) -> int:
         """When the attempt times out, in milliseconds since 1970: its node's timeout, or the run's remaining time."""
         remaining = self.tenure.state.remaining_ms(self.started_ms)

@@ -6,7 +6,6 @@ import msgspec
 
 from dagger.core import codec
 from dagger.core.events import scope_of
-from dagger.core.state import State
 from dagger.engine.binding import Source
 from dagger.engine.pools import Pool
 
@@ -24,9 +23,9 @@ class Maps:
         """Whether any of them limits how many of its items are at work."""
         return bool(self._pools)
 
-    def begin(self, name: str, state: State) -> None:
-        """Note what a scope that was begun asks for."""
-        pending = state.pending.get(name)
+    def begin(self, name: str) -> None:
+        """Note what a scope that is begun asks for."""
+        pending = self._run.state.pending.get(name)
         mapped = pending.node.map if pending is not None else None
         if mapped is not None and mapped.max_parallel is not None:
             self._pools[name] = Pool(mapped.max_parallel)

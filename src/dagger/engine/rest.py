@@ -8,6 +8,7 @@ from dagger.core import events
 from dagger.core.state import State
 from dagger.engine.kernel import Kernel
 from dagger.engine.timers import Timer
+from dagger.engine.underway import Underway
 from dagger.engine.waits import Waits
 
 WORTH_TELLING_MS = 1_000
@@ -22,16 +23,7 @@ class Resting(Protocol):
     kernel: Kernel
     state: State
     waits: Waits
-
-    @property
-    def is_quiet(self) -> bool:
-        """Whether nothing of it is ready or running."""
-
-    def next_attempt(self) -> int | None:
-        """When the first delayed attempt is due, in milliseconds since 1970; None: there is none."""
-
-    def held(self) -> str:
-        """Which steps cannot start here, and why; empty: none."""
+    underway: Underway
 
     def record(self, event: events.Event) -> None: ...
     def park(self, event: events.RunParked) -> None: ...
@@ -49,23 +41,25 @@ class Rest:
         run = self._run
         if run.state.status == "waiting" or self._timer is not None:
             return
-        delayed, due = run.next_attempt(), run.waits.next_due()
+        delayed, due = run.underway.next_attempt(), run.waits.next_due()
         wake_at = min((at for at in (delayed, due) if at is not None), default=None)
         now = run.kernel.tick()
         if wake_at is not None and wake_at - now < WORTH_TELLING_MS:
             return
         is_active = delayed is not None
         run.record(events.RunWaiting(at=now, reason=self._reason(now), wake_at=wake_at, is_active=is_active))
-        if not (is_active or run.held()):
+        if not (is_active or run.underway.held()):
             self._timer = run.kernel.timers.after(PARK_AFTER_SECONDS, self._park)
 
-    def over(self) -> None:
-        """Something of the run is ready again."""
+    def over(self) -> bool:
+        """Something of the run is ready again; whether the run was said to wait."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._run.state.status == "waiting":
-            self._run.record(events.RunWoken(at=self._run.kernel.tick()))
+        if self._run.state.status != "waiting":
+            return False
+        self._run.record(events.RunWoken(at=self._run.kernel.tick()))
+        return True
 
     def close(self) -> None:
         """Forget the timer."""
@@ -75,16 +69,16 @@ class Rest:
     def _park(self) -> None:
         self._timer = None
         run = self._run
-        if run.is_quiet and run.state.status == "waiting":
+        if run.underway.is_quiet and run.state.status == "waiting":
             now = run.kernel.tick()
             run.park(events.RunParked(at=now, reason=self._reason(now), wake_at=run.waits.next_due()))
 
     def _reason(self, now: int) -> str:
         run = self._run
-        delayed = run.next_attempt()
+        delayed = run.underway.next_attempt()
         told = [
             run.waits.named(),
             "" if delayed is None else f"another attempt in {max(delayed - now, 0) / 1000:g} s",
-            run.held(),
+            run.underway.held(),
         ]
         return "waits for " + " and ".join(filter(None, told))

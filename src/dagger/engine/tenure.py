@@ -19,16 +19,15 @@ from dagger.core.errors import (
 from dagger.core.fold import apply
 from dagger.core.graph import Node
 from dagger.core.journal import Lease, Reusable
-from dagger.core.state import State
+from dagger.core.state import STANDS_STILL, State
 from dagger.engine import flows
 from dagger.engine.attempt import Attempt, begin
-from dagger.engine.delays import Delays
 from dagger.engine.kernel import Kernel
 from dagger.engine.maps import Maps
 from dagger.engine.orders import obey
-from dagger.engine.pools import Pool, without_rates
 from dagger.engine.rest import Rest
 from dagger.engine.timers import Timer
+from dagger.engine.underway import Underway
 from dagger.engine.waits import Waits
 from dagger.spec.action import Action
 
@@ -53,32 +52,15 @@ class Tenure:
         self.listeners: set[Callable[[events.Event], None]] = set()
         """Whoever is shown what attempts tell and the journal does not keep."""
         self._actions = actions
+        self.maps = Maps(self)
+        self.underway = Underway(self, actions)
         self._rest = Rest(self)
-        self._open = 0
-        """Steps on their way: gated, queued, idle or running."""
-        self._idle = 0
-        """Of them, those that nothing is done for: delayed, resting, asleep or held."""
         self._running: set[Attempt] = set()
-        """Attempts whose code is suspended or in a thread."""
-        self._delays = Delays(kernel.timers)
-        """Steps that wait for their next attempt."""
-        self._returning: dict[Attempt, list[asyncio.Future[None]]] = {}
-        """Attempts that have rested, and wait for their slots to go on with these answers."""
-        self._asleep: set[str] = set()
-        """Steps with an open wait whose code need not run before it is answered."""
-        self._held: dict[str, str] = {}
-        """Steps whose action is not registered here, with its name."""
+        """Attempts whose code is suspended, or elsewhere."""
         self._chances = random.Random(state.run_id)
         self._deadline: Timer | None = None
         self._is_settled = False
-        self._run_pools: tuple[Pool, ...] = ()
-        self._maps = Maps(self)
         self._is_gated = False
-        self._is_pooled = False
-        """Whether any step takes slots."""
-        self._has_priorities = False
-        self._has_special = False
-        """Whether any node may do something instead of beginning its action."""
 
     @property
     def is_settled(self) -> bool:
@@ -87,51 +69,33 @@ class Tenure:
 
     def begin(self, ready: list[str]) -> None:
         """Start what is ready, and watch the clock."""
-        state = self.state
-        slots = state.config.max_parallel
-        self._run_pools = (Pool(slots),) if slots else ()
-        for pending in state.pending.values():
-            self.look_at(pending.node)
-        for definition in state.graphs.values():
-            for node in definition.nodes:
-                self.look_at(node)
-        for name in state.scopes:
-            self._begin_scope(name)
-        self._asleep = {step for step in state.waits if state.is_waiting(step)}
-        self._idle = len(self._asleep)
-        self._open = self._idle + 1  # as long as this goes on, the run cannot be over
+        underway = self.underway
+        underway.begin()
+        underway.open += 1  # as long as this goes on, the run cannot be over
         self.waits.begin()
         self._is_gated = not self.kernel.store.is_immediate
         for order in self.lease.orders:
             obey(self, order)
         self.submit(ready)
         # from here on, what is ready waits for the disk only if the run's durability says so
-        self._is_gated = self._is_gated and state.config.durability == "sync"
-        self._watch_deadline(0)
-        self._open -= 1
+        self._is_gated = self._is_gated and self.state.config.durability == "sync"
+        self.watch_deadline(0)
+        underway.open -= 1
         self.step_over()
 
     def look_at(self, node: Node) -> None:
-        """Note what a node asks of the loop besides beginning its action."""
-        if node.priority:
-            self._has_priorities = True
-        if self._run_pools or self.kernel.pools[node.action]:
-            self._is_pooled = True
-        if flows.is_special(node, self._actions.get(node.action)):
-            self._has_special = True
+        """Note what a new node asks of the loop."""
+        self.underway.look_at(node)
 
-    def _begin_scope(self, name: str) -> None:
-        self._maps.begin(name, self.state)
-        self._is_pooled = self._is_pooled or self._maps.is_limited
-
-    def _watch_deadline(self, least_ms: int) -> None:
+    def watch_deadline(self, least_ms: int) -> None:
+        """Set the timer of the run's own deadline, unless its clock stands still."""
         remaining = self.state.remaining_ms(self.now_ms())
-        if remaining is not None and not (self._is_settled or self.state.halt):
+        if remaining is not None and self.state.active_since != STANDS_STILL and not self.is_halting:
             self._deadline = self.kernel.timers.after(max(remaining, least_ms) / 1000, self._deadline_due)
 
     def _deadline_due(self) -> None:
         self._check_limits()
-        self._watch_deadline(1)  # the timer and the clock may differ by a millisecond, or the clock was set
+        self.watch_deadline(1)  # the timer and the clock may differ by a millisecond, or the clock was set
 
     def record(self, event: events.Event, blobs: Sequence[Blob] = ()) -> None:
         """Apply and append the next event, and start what it made ready."""
@@ -146,35 +110,20 @@ class Tenure:
 
     def submit(self, steps: list[str]) -> None:
         """Send steps on their way; under `sync` they start when the events that made them ready are durable."""
-        self._open += len(steps)
+        self.underway.open += len(steps)
         if self._is_gated or self.kernel.store.is_behind:
             self.kernel.gate(self, steps)
         else:
-            self.release(steps)
+            self.underway.queue(steps)
 
     def release(self, steps: list[str]) -> None:
-        """Queue steps for their next attempt."""
-        pending = self.state.pending
-        queue = self.kernel.ready
-        if self._has_priorities and len(steps) > 1:
-            steps = sorted(steps, key=lambda step: -pending[step].node.priority if step in pending else 0)
-        is_over = self._is_settled or bool(self.state.halt)
-        if not is_over and self._idle:
-            self._rest.over()
-        for step in steps:
-            waiting = pending.get(step)
-            if waiting is None or is_over:
-                self._open -= 1
-            elif waiting.retry_at or (self.kernel.abandoned and (self.state.run_id, step) in self.kernel.abandoned):
-                self._delay(step, waiting.retry_at)
-            elif not (waiting.node.graph or waiting.node.action in self._actions):
-                self._held[step] = waiting.node.action
-                self._idle += 1
-            else:
-                queue.add((self.start, step), waiting.node.priority, self._pools_of(step, waiting.node))
-        self.kernel.wake()
-        if self._open == self._idle:
-            self.step_over()  # none of them is to start now, and nothing else is on its way
+        """What made these steps ready is durable."""
+        self.underway.queue(steps)
+
+    def rouse(self) -> None:
+        """Something of the run is ready again: it does not wait any more."""
+        if self._rest.over():
+            self.watch_deadline(0)
 
     def start(self, step: str, task: asyncio.Task[None]) -> Attempt | None:
         """Begin a step's next attempt, unless the run halts. Gives it if its code is suspended: see attempt.begin."""
@@ -183,7 +132,7 @@ class Tenure:
             self._leave(step, waiting.node)
             return None
         number = waiting.failures + 1
-        if self._has_special and self._is_done_instead(step, number):
+        if self.underway.has_special and self._is_done_instead(step, number):
             return None
         return begin(self, step, waiting.node, number, task)
 
@@ -200,24 +149,18 @@ class Tenure:
         if found is None:
             return False
         if isinstance(found.event, events.ScopeOpened):
-            self._begin_scope(step)
+            self.underway.begin_scope(step)
         else:
-            self._maps.end(step)
+            self.maps.end(step)
         self.record(*found)
         if self.state.halt:
             self.halt()
         self._leave(step, node)
         return True
 
-    def _pools_of(self, step: str, node: Node) -> tuple[Pool, ...]:
-        """What the step takes a slot of; a child flow's own step takes none, its steps do."""
-        if node.graph or node.map or not self._is_pooled:
-            return ()
-        return (*self._run_pools, *self.kernel.pools[node.action], *self._maps.pools_of(step))
-
     def items(self, scope: str) -> list[msgspec.Raw]:
         """The JSON texts of the items of a map that was begun."""
-        return self._maps.items(scope)
+        return self.maps.items(scope)
 
     def reusable(self, key: str) -> Reusable | None:
         """An earlier success of the same work."""
@@ -238,54 +181,17 @@ class Tenure:
         started = events.StepStarted(at=attempt.started_ms, step=attempt.step, attempt=attempt.number)
         self.record(started)
         # where the run has less time left, its own deadline cuts the attempt off
-        self._watch(attempt, attempt.node.timeout)
+        self.watch(attempt)
 
-    def _watch(self, attempt: Attempt, seconds: float) -> None:
+    def watch(self, attempt: Attempt) -> None:
+        """Set the timer of an attempt's own deadline."""
+        seconds = attempt.node.timeout - (self.kernel.now_ms - attempt.started_ms - attempt.rested_ms) / 1000
         attempt.timer = self.kernel.timers.after(seconds, lambda: attempt.cut("timeout"))
 
     def rest(self, attempt: Attempt) -> None:
-        """The attempt's code waits for nothing but open waits: it gives back its slots, and its clock stands still."""
-        attempt.is_resting = True
-        attempt.rested_ms -= self.kernel.tick()
-        if attempt.timer is not None:
-            attempt.timer.cancel()
-        self._release(attempt.step, attempt.node)
-        self._idle += 1
+        """The attempt's code waits for nothing but open waits."""
+        self.underway.rest(attempt)
         self.step_over()
-
-    def go_on(self, attempt: Attempt, answered: asyncio.Future[None]) -> None:
-        """A wait that the attempt's code awaits is answered: it goes on as soon as it has its slots again."""
-        if attempt in self._returning:
-            self._returning[attempt].append(answered)
-        elif not attempt.is_resting:
-            _deliver(answered)
-        else:
-            attempt.is_resting = False
-            self._returning[attempt] = [answered]
-            self._idle -= 1
-            self._rest.over()
-            pools = without_rates(self._pools_of(attempt.step, attempt.node))
-            due = (lambda *_: self._return(attempt, pools)), attempt.step
-            self.kernel.ready.add(due, attempt.node.priority, pools)
-            self.kernel.wake()
-
-    def _return(self, attempt: Attempt, pools: tuple[Pool, ...]) -> None:
-        answered = self._returning.pop(attempt, None)
-        if answered is None:  # it was cut off meanwhile
-            self.kernel.ready.release(pools)
-            return
-        attempt.rested_ms += self.kernel.tick()
-        spent_ms = self.kernel.now_ms - attempt.started_ms - attempt.rested_ms
-        self._watch(attempt, attempt.node.timeout - spent_ms / 1000)
-        for future in answered:
-            _deliver(future)
-
-    def answered(self, step: str) -> None:
-        """A wait is answered that no code awaits: the step's code can run."""
-        if step in self._asleep:
-            self._asleep.remove(step)
-            self._idle -= 1
-            self.release([step])
 
     def ended(
         self, step: str, node: Node, event: events.StepSucceeded, blobs: Sequence[Blob], attempt: Attempt | None = None
@@ -296,14 +202,15 @@ class Tenure:
         if not self._is_settled:
             if self.state.waits:
                 self.waits.leave(step)
-            key = flows.key_of(self, node, event) if self._has_special else ""
+            key = flows.key_of(self, node, event) if self.underway.has_special else ""
             self.record(msgspec.structs.replace(event, key=key) if key else event, blobs)
             if key and not self._is_settled:
                 self.kernel.store.remember(self.lease, key)
-        if attempt is not None or self._is_pooled or self._open == self._idle + 1:
+        underway = self.underway
+        if attempt is not None or underway.is_pooled or underway.open == underway.idle + 1:
             self._leave(step, node, attempt)
         else:
-            self._open -= 1  # nothing can follow but what `record` has sent on its way
+            underway.open -= 1  # nothing can follow but what `record` has sent on its way
 
     def failed(self, attempt: Attempt, error: events.Error, *, retryable: bool, now: int, duration_ms: int) -> None:
         """An attempt failed: another one follows, or the step has failed."""
@@ -328,8 +235,8 @@ class Tenure:
         if self.state.halt:
             self.halt()
         elif isinstance(event, events.AttemptFailed) and not event.failure:
-            self._open += 1
-            self._delay(step, event.retry_at)
+            self.underway.open += 1
+            self.underway.delay(step, event.retry_at)
         self._leave(step, attempt.node, attempt)
 
     def cut_off(self, attempt: Attempt) -> None:
@@ -374,20 +281,11 @@ class Tenure:
 
     def recognise(self) -> None:
         """Actions were registered: steps that waited for them can start."""
-        known = [step for step, name in self._held.items() if name in self._actions]
-        for step in known:
-            del self._held[step]
-        self._idle -= len(known)
-        if known:
-            self.release(known)
+        self.underway.recognise()
 
     def halt(self) -> None:
         """Cut off what runs, and forget what is delayed."""
-        left = self._delays.clear() + len(self._asleep) + len(self._held)
-        self._asleep.clear()
-        self._held.clear()
-        self._idle -= left
-        self._open -= left + self.kernel.ready.withdraw(self.start)
+        self.underway.clear()
         self.waits.close()
         self._rest.close()
         for attempt in list(self._running):
@@ -412,8 +310,8 @@ class Tenure:
     def _let_go(self) -> None:
         """Close all code as if the process had died."""
         self._is_settled = True
-        self.kernel.ready.withdraw(self.start)
         self._forget_timers()
+        self.underway.close(self._running)
         for attempt in list(self._running):
             attempt.over()
             if attempt.task is not None:
@@ -427,51 +325,13 @@ class Tenure:
         self.begin(state.ready())
 
     @property
-    def is_quiet(self) -> bool:
-        """Whether nothing of the run is ready or running."""
-        return self._open == self._idle
-
-    def next_attempt(self) -> int | None:
-        """When the first delayed attempt is due, in milliseconds since 1970; None: there is none."""
-        return self._delays.next_due()
-
-    def held(self) -> str:
-        """Which steps cannot start here, and why; empty: none."""
-        named = [f"{step!r}: action {name!r} is not registered here" for step, name in self._held.items()]
-        return "; ".join(named[:3])
-
-    def _delay(self, step: str, retry_at: int) -> None:
-        def due() -> None:
-            if not self._delays.end(step):
-                return
-            stuck = self.kernel.abandoned.get((self.state.run_id, step))
-            if stuck is not None:
-                # at most until the run's own timeout, which forgets it like any other delay
-                stuck.on_released = due
-                self._delays.hold(step, due)
-                return
-            self._idle -= 1
-            self._rest.over()
-            node = self.state.pending[step].node
-            self.kernel.ready.add((self.start, step), node.priority, self._pools_of(step, node))
-            self.kernel.wake()
-
-        self._delays.add(step, retry_at, self.now_ms(), due)
-        self._idle += 1
+    def is_halting(self) -> bool:
+        """Whether nothing new starts."""
+        return self._is_settled or bool(self.state.halt)
 
     def _leave(self, step: str, node: Node, attempt: Attempt | None = None) -> None:
-        if attempt is not None and attempt.is_resting:
-            attempt.is_resting = False
-            self._idle -= 1
-        elif attempt is None or self._returning.pop(attempt, None) is None:
-            self._release(step, node)
-        self._open -= 1
+        self.underway.leave(step, node, attempt)
         self.step_over()
-
-    def _release(self, step: str, node: Node) -> None:
-        if pools := self._pools_of(step, node):
-            self.kernel.ready.release(pools)
-            self.kernel.wake()
 
     def step_over(self) -> None:
         """Follow up: skip what is doomed, see to the limits, and end the run when nothing is on its way."""
@@ -486,9 +346,9 @@ class Tenure:
         else:
             self.kernel.loop.call_soon(self.step_over)
             return
-        if self._is_settled or self._open != self._idle:
+        if self._is_settled or not self.underway.is_quiet:
             return
-        if self._open:
+        if self.underway.open:
             self._rest.quiet()
         else:
             self._settle()
@@ -511,11 +371,5 @@ class Tenure:
     def _forget_timers(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
-        self._delays.clear()
         self.waits.close()
         self._rest.close()
-
-
-def _deliver(answered: asyncio.Future[None]) -> None:
-    if not answered.done():  # the code that awaited it may have been cancelled
-        answered.set_result(None)

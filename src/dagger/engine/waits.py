@@ -16,6 +16,7 @@ from dagger.core.state import State, Wait
 from dagger.engine.attempt import Attempt
 from dagger.engine.kernel import Kernel
 from dagger.engine.timers import Timer
+from dagger.engine.underway import Underway
 
 MEMO = "memo"
 """The kind of wait in which code runs: its step is at work, and nobody else ends it."""
@@ -28,11 +29,10 @@ class Waiting(Protocol):
 
     kernel: Kernel
     state: State
+    underway: Underway
 
     def record(self, event: events.Event, blobs: list[codec.Blob]) -> None: ...
     def rest(self, attempt: Attempt) -> None: ...
-    def go_on(self, attempt: Attempt, answered: asyncio.Future[None]) -> None: ...
-    def answered(self, step: str) -> None: ...
 
 
 class Waits:
@@ -113,9 +113,9 @@ class Waits:
         self._run.record(events.WaitAnswered(at=at, step=step, key=key, value=told, error=error), blobs or [])
         awaited = self._awaited.get((step, key))
         if awaited is None:
-            self._run.answered(step)
+            self._run.underway.answered(step)
         else:
-            self._run.go_on(*awaited)
+            self._run.underway.go_on(*awaited)
 
     def next_due(self) -> int | None:
         """When the next of the open waits answers itself, in milliseconds since 1970; None: none of them does."""

@@ -28,7 +28,7 @@ CREATE TABLE runs (
     graph TEXT NOT NULL,
     status TEXT NOT NULL,
     reason TEXT NOT NULL,
-    wake_at INTEGER, -- milliseconds since 1970; only a waiting run has one
+    wake_at INTEGER, -- milliseconds since 1970; only a run that waits has one
     tags TEXT NOT NULL, -- a JSON object of texts
     app TEXT NOT NULL,
     fingerprint TEXT NOT NULL,

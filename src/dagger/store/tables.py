@@ -223,7 +223,8 @@ class Tables:
             packed = zstd.compress(blob.content, _ZSTD_LEVEL)
             content = packed if len(packed) < len(blob.content) else blob.content
             statement = "INSERT INTO blobs (hash, size, content) VALUES (?1, ?2, ?3)"
-            self._execute(statement, blob.hash, len(blob.content), content)
+            values = blob.hash, len(blob.content), content
+            self._connection.execute(statement, values, can_cache=False)  # a cached one would hold on to the content
 
     def _execute(self, statement: str, *values: str | int | bytes) -> None:
         self._connection.execute(statement, values)

@@ -1,0 +1,238 @@
+"""Underway: the steps of a run that are on their way, the slots that they take, and which of them are idle."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from dagger.core.graph import Node
+from dagger.core.state import State
+from dagger.engine import flows
+from dagger.engine.attempt import Attempt
+from dagger.engine.delays import Delays
+from dagger.engine.kernel import Kernel
+from dagger.engine.maps import Maps
+from dagger.engine.pools import Pool, without_rates
+from dagger.spec.action import Action
+
+
+class Travelled(Protocol):
+    """What is asked here of a run: see Tenure."""
+
+    kernel: Kernel
+    state: State
+    maps: Maps
+    now_ms: Callable[[], int]
+
+    @property
+    def is_halting(self) -> bool: ...
+    def start(self, step: str, task: asyncio.Task[None]) -> Attempt | None: ...
+    def rouse(self) -> None: ...
+    def watch(self, attempt: Attempt) -> None: ...
+    def step_over(self) -> None: ...
+
+
+class Underway:
+    """Counts the steps of one run from the moment they are ready until they have ended or wait for their turn again."""
+
+    def __init__(self, run: Travelled, actions: Mapping[str, Action]) -> None:
+        self._run = run
+        self._actions = actions
+        self.open = 0
+        """Steps on their way: gated, queued, idle or running."""
+        self.idle = 0
+        """Of them, those that nothing is done for: delayed, resting, asleep or held."""
+        self.is_pooled = False
+        """Whether any step takes slots."""
+        self.has_special = False
+        """Whether any node may do something instead of beginning its action."""
+        self._has_priorities = False
+        self._run_pools: tuple[Pool, ...] = ()
+        self._delays = Delays(run.kernel.timers)
+        """Steps that wait for their next attempt."""
+        self._returning: dict[Attempt, list[asyncio.Future[None]]] = {}
+        """Attempts that have rested, and wait for their slots to go on with these answers."""
+        self._asleep: set[str] = set()
+        """Steps with an open wait whose code need not run before it is answered."""
+        self._held: dict[str, str] = {}
+        """Steps whose action is not registered here, with its name."""
+
+    def begin(self) -> None:
+        """Note what the run's nodes ask for, and which of its steps are asleep."""
+        state = self._run.state
+        slots = state.config.max_parallel
+        self._run_pools = (Pool(slots),) if slots else ()
+        for pending in state.pending.values():
+            self.look_at(pending.node)
+        for definition in state.graphs.values():
+            for node in definition.nodes:
+                self.look_at(node)
+        for name in state.scopes:
+            self.begin_scope(name)
+        self._asleep = {step for step in state.waits if state.is_waiting(step)}
+        self.open = self.idle = len(self._asleep)
+
+    def look_at(self, node: Node) -> None:
+        """Note what a node asks of the loop besides beginning its action."""
+        if node.priority:
+            self._has_priorities = True
+        if self._run_pools or self._run.kernel.pools[node.action]:
+            self.is_pooled = True
+        if flows.is_special(node, self._actions.get(node.action)):
+            self.has_special = True
+
+    def begin_scope(self, name: str) -> None:
+        """Note what a child flow that is about to begin asks for."""
+        self._run.maps.begin(name)
+        self.is_pooled = self.is_pooled or self._run.maps.is_limited
+
+    def queue(self, steps: list[str]) -> None:
+        """Queue open steps for their next attempt; where the run halts, they are on their way no more."""
+        run, kernel = self._run, self._run.kernel
+        pending = run.state.pending
+        if self._has_priorities and len(steps) > 1:
+            steps = sorted(steps, key=lambda step: -pending[step].node.priority if step in pending else 0)
+        is_halting = run.is_halting
+        if self.idle and not is_halting:
+            run.rouse()
+        for step in steps:
+            waiting = pending.get(step)
+            if waiting is None or is_halting:
+                self.open -= 1
+            elif waiting.retry_at or (kernel.abandoned and (run.state.run_id, step) in kernel.abandoned):
+                self.delay(step, waiting.retry_at)
+            elif not (waiting.node.graph or waiting.node.action in self._actions):
+                self._held[step] = waiting.node.action
+                self.idle += 1
+            else:
+                kernel.ready.add((run.start, step), waiting.node.priority, self._pools_of(step, waiting.node))
+        kernel.wake()
+        if self.open == self.idle:
+            run.step_over()  # none of them is to start now, and nothing else is on its way
+
+    def delay(self, step: str, retry_at: int) -> None:
+        """An open step waits for its next attempt, at that time at the earliest."""
+        run, kernel = self._run, self._run.kernel
+
+        def due() -> None:
+            if not self._delays.end(step):
+                return  # forgotten meanwhile
+            stuck = kernel.abandoned.get((run.state.run_id, step))
+            if stuck is not None:
+                # at most until the run's own timeout, which forgets it like any other delay
+                stuck.on_released = due
+                self._delays.hold(step, due)
+                return
+            self.idle -= 1
+            run.rouse()
+            node = run.state.pending[step].node
+            kernel.ready.add((run.start, step), node.priority, self._pools_of(step, node))
+            kernel.wake()
+
+        self._delays.add(step, retry_at, run.now_ms(), due)
+        self.idle += 1
+
+    def rest(self, attempt: Attempt) -> None:
+        """The attempt's code waits for nothing but open waits: it gives back its slots, and its clock stands still."""
+        attempt.rest(self._run.kernel.tick())
+        self._release(attempt.step, attempt.node)
+        self.idle += 1
+
+    def go_on(self, attempt: Attempt, answered: asyncio.Future[None]) -> None:
+        """A wait that the attempt's code awaits is answered: it goes on as soon as it has its slots again."""
+        if attempt in self._returning:
+            self._returning[attempt].append(answered)
+        elif not attempt.is_resting:
+            _deliver(answered)
+        else:
+            attempt.is_resting = False
+            self._returning[attempt] = [answered]
+            self.idle -= 1
+            self._run.rouse()
+            pools = without_rates(self._pools_of(attempt.step, attempt.node))
+            due = (lambda *_: self._return(attempt, pools)), attempt.step
+            self._run.kernel.ready.add(due, attempt.node.priority, pools)
+            self._run.kernel.wake()
+
+    def _return(self, attempt: Attempt, pools: tuple[Pool, ...]) -> None:
+        answered = self._returning.pop(attempt, None)
+        if answered is None:  # it was cut off meanwhile
+            self._run.kernel.ready.release(pools)
+            return
+        attempt.rested_ms += self._run.kernel.tick()
+        self._run.watch(attempt)
+        for future in answered:
+            _deliver(future)
+
+    def answered(self, step: str) -> None:
+        """A wait is answered that no code awaits: the step's code can run."""
+        if step in self._asleep:
+            self._asleep.remove(step)
+            self.idle -= 1
+            self.queue([step])
+
+    def recognise(self) -> None:
+        """Actions were registered: steps that waited for them can start."""
+        known = [step for step, name in self._held.items() if name in self._actions]
+        for step in known:
+            del self._held[step]
+        self.idle -= len(known)
+        if known:
+            self.queue(known)
+
+    def leave(self, step: str, node: Node, attempt: Attempt | None = None) -> None:
+        """A step is on its way no more: its slots are free."""
+        self._let_go(step, node, attempt)
+        self.open -= 1
+
+    def _let_go(self, step: str, node: Node, attempt: Attempt | None) -> None:
+        if attempt is not None and attempt.is_resting:
+            attempt.is_resting = False
+            self.idle -= 1
+        elif attempt is None or self._returning.pop(attempt, None) is None:
+            self._release(step, node)
+
+    def _release(self, step: str, node: Node) -> None:
+        if pools := self._pools_of(step, node):
+            self._run.kernel.ready.release(pools)
+            self._run.kernel.wake()
+
+    def clear(self) -> None:
+        """The run halts: forget all that does not run."""
+        left = self._delays.clear() + len(self._asleep) + len(self._held)
+        self._asleep.clear()
+        self._held.clear()
+        self.idle -= left
+        self.open -= left + self._run.kernel.ready.withdraw(self._run.start)
+
+    def close(self, running: set[Attempt]) -> None:
+        """The run is let go of: forget everything, and give back the slots of what runs."""
+        self.clear()
+        for attempt in running:
+            self._let_go(attempt.step, attempt.node, attempt)
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing of the run is ready or running."""
+        return self.open == self.idle
+
+    def next_attempt(self) -> int | None:
+        """When the first delayed attempt is due, in milliseconds since 1970; None: there is none."""
+        return self._delays.next_due()
+
+    def held(self) -> str:
+        """Which steps cannot start here, and why; empty: none."""
+        named = [f"{step!r}: action {name!r} is not registered here" for step, name in self._held.items()]
+        return "; ".join(named[:3])
+
+    def _pools_of(self, step: str, node: Node) -> tuple[Pool, ...]:
+        """What the step takes a slot of; a child flow's own step takes none, its steps do."""
+        if not self.is_pooled or node.graph or node.map:
+            return ()
+        return (*self._run_pools, *self._run.kernel.pools[node.action], *self._run.maps.pools_of(step))
+
+
+def _deliver(answered: asyncio.Future[Any]) -> None:
+    if not answered.done():  # the code that awaited it may have been cancelled
+        answered.set_result(None)
