@@ -1,6 +1,7 @@
 """Graph: built in code, node by node; every field ends up in the definition, and every mistake is told."""
 
 import pytest
+from msgspec import Raw
 
 from dagger import (
     ConfigError,
@@ -15,7 +16,8 @@ from dagger import (
     RunConfig,
     action,
 )
-from dagger.core.graph import Input, Node, Output, RunInput
+from dagger.core.graph import Condition, Input, Map, Node, Output, Reuse, RunInput
+from dagger.spec.graph_file import load_text
 
 
 async def act():
@@ -90,6 +92,88 @@ def test_references_are_dependencies():
     assert isinstance(node.inputs[0], Input)
 
 
+def test_a_node_runs_a_graph_by_name_or_as_an_object():
+    """Its id is the graph's name, numbered; the objects are remembered."""
+    graph, sub = Graph("g"), Graph("sub flow")
+    graph.add(sub, x=1)
+    graph.add(graph=sub)
+    ref = graph.add(graph="other", id="n", outputs=["page"], x=graph.input("x"))
+    assert [(node.id, node.graph, node.action) for node in graph.nodes.values()] == [
+        ("sub_flow", "sub flow", ""),
+        ("sub_flow_2", "sub flow", ""),
+        ("n", "other", ""),
+    ]
+    assert graph.nested == {"sub flow": sub}
+    assert Graph.of(graph.definition).nested == {}
+    assert ref["page"].reference == "n.page"
+    with pytest.raises(InvalidReference, match="node 'n' has no output 'pag'; it gives: page"):
+        ref["pag"]
+
+
+def test_two_graphs_of_one_name_are_not_run_by_one():
+    """Nobody could say which is meant; nothing is added."""
+    graph = Graph("g")
+    graph.add(Graph("sub"))
+    with pytest.raises(GraphError, match="node 'n': there is another graph 'sub' in this one; give one of them"):
+        graph.add(Graph("sub"), id="n")
+    assert list(graph.nodes) == ["sub"]
+
+
+@pytest.mark.parametrize(
+    ("given", "when"),
+    [
+        (lambda ref: ref["ok"], Condition("a.ok")),
+        (lambda _: "a.ok", Condition("a.ok")),
+        (lambda ref: {"reference": ref, "gt": 3}, Condition("a", {"gt": Raw(b"3")})),
+        (lambda _: {"reference": "a.n", "in": (1, None)}, Condition("a.n", {"in": Raw(b"[1,null]")})),
+    ],
+    ids=range(4),
+)
+def test_a_condition_is_a_reference_or_has_tests(given, when):
+    """As in a file; what it refers to comes first."""
+    graph = Graph("g")
+    graph.add(act, id="b", when=given(graph.add(act, id="a")))
+    assert (graph.nodes["b"].when, graph.nodes["b"].dependencies) == (when, ("a",))
+
+
+@pytest.mark.parametrize(
+    ("given", "over"),
+    [
+        (lambda ref: ref["list"], Map("a.list")),
+        (lambda _: "inputs.urls", Map("inputs.urls")),
+        (lambda ref: {"reference": ref, "max_parallel": 4}, Map("a", 4)),
+    ],
+    ids=range(3),
+)
+def test_a_map_is_a_reference_or_has_a_limit(given, over):
+    """Its inputs refer to the item, its key and index, which is nothing to wait for."""
+    graph = Graph("g")
+    ref = graph.add(act, id="a")
+    graph.add(act, id="b", after="a", map=given(ref), x=graph.item, y=graph.item["title"], z=graph.item[0], w=1)
+    node = graph.nodes["b"]
+    assert (node.map, node.dependencies) == (over, ("a",))
+    assert [entry.reference for entry in node.inputs] == ["item", "item.title", "item[0]", ""]
+
+
+@pytest.mark.parametrize(
+    ("given", "cache"),
+    [(True, Reuse()), (False, None), (None, None), ({"key": "x", "ttl": "30d"}, Reuse(("x",), 2592000.0))],
+)
+def test_what_is_reused_is_said_in_short_or_by_key_and_age(given, cache):
+    """As in a file."""
+    graph = Graph("g")
+    graph.add(act, cache=given, x=1)
+    assert graph.nodes["act"].cache == cache
+
+
+def test_whether_how_often_and_what_a_node_runs_is_written_and_read_back():
+    """All of it."""
+    graph = Graph("g", inputs={"urls": "array", "is_on": "boolean"})
+    a = graph.add(act, cache={"ttl": "1h"}, when={"reference": graph.input("is_on"), "equals": True})
+    graph.add(graph="sub", map={"reference": graph.input("urls"), "max_parallel": 2}, url=graph.item, when=a, id="n")
+    assert load_text(graph.to_yaml(), file="g.yaml") == graph.definition
+
+
 @pytest.mark.parametrize(
     ("fields", "error", "told"),
     [
@@ -133,12 +217,40 @@ def test_references_are_dependencies():
             "node 'n': dependencies= is no input: nodes to wait for are given as after=…; an input of that name goes",
         ),
         (
-            {"when": 1, "cache": 2},
+            {"when": 1},
             GraphError,
-            "node 'n': when= is a field of nodes that is not there yet; an input of that name goes into inputs={'when'",
+            "node 'n': when takes a reference, not 1; an input of that name goes into inputs={'when': …}",
+        ),
+        ({"when": "b.ok"}, InvalidReference, "node 'n': when: 'b.ok': there is no node 'b'"),
+        ({"when": {"gt": 3}}, InvalidReference, "node 'n': when: it needs a reference"),
+        ({"when": {"reference": "a", "gtt": 3}}, GraphError, "node 'n': when: there is no test 'gtt'; did you mean"),
+        ({"when": {"reference": "a", "gt": []}}, GraphError, "node 'n': when: gt must be a number or a text, not []"),
+        ({"when": {"reference": "a", "in": object()}}, GraphError, "node 'n': when: in: at $: a object is not a JSON"),
+        ({"when": {"reference": "a", 1: 2}}, GraphError, "node 'n': when: there is no test '1'; tests: equals,"),
+        (
+            {"map": [1, 2]},
+            GraphError,
+            "node 'n': map takes a reference to a list, not the list itself: a node or a run input holds it; an input",
+        ),
+        ({"map": 3}, GraphError, "node 'n': map takes a reference, not 3; an input of that name goes into inputs="),
+        ({"map": "b"}, InvalidReference, "node 'n': map: 'b': there is no node 'b'"),
+        ({"map": {"reference": "a", "parallel": 3}}, GraphError, "node 'n': map: unknown key 'parallel'; did"),
+        ({"map": {"reference": "a", "by": 3}}, GraphError, "node 'n': map: unknown key 'by'; it takes: reference, max"),
+        ({"map": {"reference": "a", "max_parallel": 0}}, GraphError, "node 'n': map: max_parallel 0 must be a whole"),
+        ({"map": {"reference": "a", "max_parallel": "4"}}, GraphError, "node 'n': expected int"),
+        ({"x": Graph.item}, InvalidReference, "node 'n': input 'x': 'item': only the inputs of a node with `map`"),
+        (
+            {"cache": "30d"},
+            GraphError,
+            "node 'n': cache: must be true, or {key: [names of inputs], ttl: 30d}, not '30d'; an input of that name",
+        ),
+        (
+            {"cache": {"key": "y"}, "x": 1},
+            GraphError,
+            "node 'n': cache: key 'y' is no input of the node; its inputs: x",
         ),
     ],
-    ids=range(32),
+    ids=range(48),
 )
 def test_a_mistake_is_told_where_it_is_made(fields, error, told):
     """Nothing is added that a journal could not be read back with."""
@@ -178,8 +290,24 @@ def test_an_output_that_is_not_declared_cannot_be_referred_to():
             "graph 'g': input 'n': at $: a object",
         ),
         (lambda: Graph("g").add(5), GraphError, "5 is no action: give its name, the function, or the NodeAction"),
+        (
+            lambda: Graph("g").add(),
+            GraphError,
+            "a node calls an action or runs a graph: add(action, …) or add(graph=…)",
+        ),
+        (
+            lambda: Graph("g").add(act, graph="sub"),
+            GraphError,
+            "a node calls an action or runs a graph, not both; an input of that name goes into inputs={'graph': …}",
+        ),
+        (
+            lambda: Graph("g").add(Graph("a"), graph=Graph("b")),
+            GraphError,
+            "a node calls an action or runs a graph, not",
+        ),
+        (lambda: Graph("g").add(graph=5), GraphError, "5 is no graph: give its name, or the Graph"),
     ],
-    ids=range(7),
+    ids=range(11),
 )
 def test_what_is_no_graph_is_refused(make, error, told):
     """A DaggerError that says which field."""

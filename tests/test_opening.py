@@ -6,6 +6,7 @@ import pytest
 from dagger import (
     ActionNotRegistered,
     ConfigError,
+    CycleError,
     Graph,
     GraphError,
     InputInvalid,
@@ -117,6 +118,70 @@ def test_a_spec_is_an_object_and_not_its_class():
     """`Static` without a name says nothing."""
     with pytest.raises(GraphError, match=r"is nothing to execute: write Static\(name\)"):
         Opening(Static, registry(), RunConfig(), Given({"x": 1}))
+
+
+def nesting(**inner):
+    """`g` runs `middle` runs `inner`; `unused` is registered too."""
+    known = registry()
+    for name in ("inner", "unused"):
+        graph = Graph(name)
+        graph.add(double, x=graph.input("x"), **inner)
+        known.add_graph(graph)
+    for name, child in (("middle", "inner"), ("g", "middle")):
+        graph = Graph(name)
+        graph.add(graph=child, x=graph.input("x"))
+        known.add_graph(graph)
+    return known
+
+
+def test_all_graphs_that_its_nodes_run_are_in_the_first_event():
+    """With their nodes hashed; those that nobody runs are not."""
+    event, _ = opening(Given({"x": 1}), nesting()).event("r", 5, "")
+
+    assert sorted(event.graphs) == ["inner", "middle"]
+    assert event.graphs["middle"].nodes[0].graph == "inner"
+    assert all(node.hash for graph in event.graphs.values() for node in graph.nodes)
+    assert opening(Given({"x": 1})).event("r", 5, "")[0].graphs == {}
+
+
+def test_the_fingerprint_tells_the_graphs_apart_that_its_nodes_run():
+    """However deep."""
+    one, same, other = (opening(Given({"x": 1}), nesting(**fields)).fingerprint for fields in ({}, {}, {"timeout": 5}))
+
+    assert one == same
+    assert one != other
+
+
+def test_graphs_are_asked_for_when_a_run_is_started():
+    """A graph may be loaded before those that it runs; not there, containing itself, given other inputs: told now."""
+    known = registry()
+    graph = Graph("g")
+    graph.add(graph="sub", y=graph.input("x"))
+    known.add_graph(graph)
+    with pytest.raises(GraphError, match=r"^graph 'g': node 'sub': there is no graph 'sub'; loaded: g$"):
+        opening(Given({"x": 1}), known)
+
+    sub = Graph("sub")
+    sub.add(double, x=sub.input("x"))
+    known.add_graph(sub)
+    with pytest.raises(GraphError, match="graph 'g': node 'sub': graph 'sub' has no input 'y'; it takes: x"):
+        opening(Given({"x": 1}), known)
+
+    sub = Graph("sub")
+    sub.add(graph="g", x=sub.input("y"))
+    known.add_graph(sub)
+    with pytest.raises(CycleError, match="graph 'g': node 'sub': the graph contains itself: g -> sub -> g"):
+        opening(Given({"x": 1}), known)
+
+
+def test_actions_of_nested_graphs_must_be_there():
+    """Failure actions too."""
+    known = nesting(failure="double")
+    opening(Given({"x": 1}), known)
+    known._graphs["inner"].add(double, id="late", x=1, failure="sorry")
+
+    with pytest.raises(ActionNotRegistered, match="node 'late': failure action 'sorry' is not registered"):
+        opening(Given({"x": 1}), known)
 
 
 def test_actions_must_be_there():

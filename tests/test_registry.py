@@ -4,7 +4,17 @@ import types
 
 import pytest
 
-from dagger import ActionNotRegistered, Context, Dagger, Graph, GraphError, NodeAction, RegistryError, action
+from dagger import (
+    ActionNotRegistered,
+    Context,
+    CycleError,
+    Dagger,
+    Graph,
+    GraphError,
+    NodeAction,
+    RegistryError,
+    action,
+)
 from dagger.core.graph import Node
 
 
@@ -129,6 +139,64 @@ def test_a_graph_is_checked_when_it_is_added():
     assert app.graphs() == []
 
 
+def test_graphs_that_were_given_as_objects_are_registered_too():
+    """With all that was given to them; what is registered already stays."""
+    app = application()
+    inner, middle, outer = Graph("inner"), Graph("middle"), Graph("outer")
+    inner.add("act")
+    middle.add(inner)
+    outer.add(middle, id="one")
+    outer.add(graph=middle, id="two")
+    app.add_graph(inner)
+    app.add_graph(outer)
+    assert [app.graph(name) for name in ("inner", "middle", "outer")] == [inner, middle, outer]
+    assert set(app.nested(outer.definition)) == {"inner", "middle"}
+
+
+def test_a_graph_given_as_an_object_replaces_no_other_of_its_name():
+    """Whether that one is registered, or given elsewhere."""
+    app = application()
+    app.add_graph(graph("sub"))
+    outer = Graph("outer")
+    outer.add(graph("sub", "other"))
+    message = "there is another graph 'sub': give this one another name, or register it first"
+    with pytest.raises(RegistryError, match=message):
+        app.add_graph(outer)
+    assert [found.name for found in app.graphs()] == ["sub"]
+    app.add_graph(outer.nested["sub"])
+    app.add_graph(outer)
+    top = Graph("top")
+    top.add(outer)
+    top.add(graph("sub"))
+    with pytest.raises(RegistryError, match=message):
+        Dagger("memory:").add_graph(top)
+
+
+def test_a_graph_that_contains_itself_is_not_registered():
+    """Directly, or through objects that were given to it."""
+    app = application()
+    alone, first, second = Graph("alone"), Graph("first"), Graph("second")
+    alone.add(alone)
+    with pytest.raises(CycleError, match="graph 'alone': node 'alone': the graph contains itself: alone -> alone"):
+        app.add_graph(alone)
+    first.add(second)
+    second.add(first)
+    with pytest.raises(CycleError, match="graph 'first': node 'second': the graph contains itself: first -> second"):
+        app.add_graph(first)
+    assert app.graphs() == []
+
+
+def test_the_graphs_of_a_directory_run_those_that_are_registered(tmp_path):
+    """A file alone may come before those that it runs."""
+    (tmp_path / "a.yaml").write_text("name: a\nnodes: [{id: n, graph: sub}]\n")
+    app = application()
+    assert app.load_yaml_file(tmp_path / "a.yaml").name == "a"
+    with pytest.raises(GraphError, match=r"a\.yaml:2: node 'n': there is no graph 'sub'; loaded: a$"):
+        app.load_yaml_dir(tmp_path)
+    app.add_graph(graph("sub"))
+    assert [found.name for found in app.load_yaml_dir(tmp_path)] == ["a"]
+
+
 def test_a_graph_of_the_same_name_replaces_the_first():
     """The registry holds the newest."""
     app = application()
@@ -157,3 +225,6 @@ def test_required_actions_are_named_with_the_nearest():
     app.require_actions([Node(id="n", action="act")])
     with pytest.raises(ActionNotRegistered, match=r"node 'n': action 'zzz' is not registered; registered: act"):
         app.require_actions([Node(id="n", action="zzz")])
+    app.require_actions([Node(id="n", graph="sub", failure="act")])
+    with pytest.raises(ActionNotRegistered, match=r"node 'n': failure action 'atc' is not registered; did you mean"):
+        app.require_actions([Node(id="n", graph="sub", failure="atc")])

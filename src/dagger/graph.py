@@ -270,8 +270,9 @@ _HINT = "; an input of that name goes into inputs={{'{}': …}}"
 
 def _condition(where: str, given: object) -> Condition | None:
     if isinstance(given, Mapping):
-        tests = {name: literal(value, f"{where}: when: {name}") for name, value in given.items() if name != "reference"}
-        return Condition(_reference(where, "when", given.get("reference", "")), tests)
+        tests = {str(name): value for name, value in given.items() if name != "reference"}
+        texts = {name: literal(value, f"{where}: when: {name}") for name, value in tests.items()}
+        return Condition(_reference(where, "when", given.get("reference", "")), texts)
     return None if given is None else Condition(_reference(where, "when", given))
 
 

@@ -85,6 +85,36 @@ def test_the_item_of_a_map_is_given_to_the_action_too(shell, home):
     ]
 
 
+OUTER = "name: outer\nnodes:\n  - {id: a, graph: sums, inputs: {x: {value: 1}, y: {value: 2}}}\n"
+
+
+def test_graphs_that_nodes_run_are_looked_for_among_the_files_and_in_the_application(shell, home):
+    """Without an application any others may come later."""
+    (home / "outer.yaml").write_text(OUTER)
+    (home / "slip.yaml").write_text(OUTER.replace("graph: sums", "graph: reddy").replace("outer", "slip"))
+
+    assert shell("validate", "outer.yaml", "slip.yaml").code == 0
+    assert shell("validate", "outer.yaml", "sums.yaml", "--app", "flows.py").code == 0
+    assert shell("validate", "slip.yaml", "--app", "flows.py").err == (
+        "slip.yaml:3: node 'a': there is no graph 'reddy'; did you mean 'ready'?\n"
+    )
+
+
+def test_files_that_do_not_fit_each_other_are_told(shell, home):
+    """What the one gives, and the other does not take; and circles."""
+    (home / "outer.yaml").write_text(OUTER.replace("y:", "why:"))
+    (home / "inner.yaml").write_text(OUTER.replace("sums", "outer").replace("name: outer", "name: inner"))
+
+    typed = shell("validate", "outer.yaml", "sums.yaml")
+
+    assert typed.code == 2
+    assert "outer.yaml:3: node 'a': graph 'sums' has no input 'why'" in typed.err
+    (home / "outer.yaml").write_text(OUTER.replace("sums", "inner"))
+    problems = shell("validate", "outer.yaml", "inner.yaml", "--json").json
+    (circle,) = [problem["message"] for problem in problems if problem["kind"] == "CycleError"]
+    assert "the graph contains itself: " in circle
+
+
 def test_problems_come_as_json(shell, home):
     """File, line, kind and message of each."""
     (home / "bad.yaml").write_text(BAD)

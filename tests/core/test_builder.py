@@ -66,6 +66,8 @@ def test_a_node_called_item_and_one_with_a_map_do_not_go_together(builder):
     """Whichever comes first."""
     item, each = Node(id="item", action="x"), Node(id="each", action="x", map=Map("inputs.url"))
     other = GraphBuilder(builder.definition)
+    with pytest.raises(GraphError, match="node 'item': map: its inputs call an item"):
+        builder.insert(msgspec.structs.replace(each, id="item"))
     builder.insert(item)
     with pytest.raises(GraphError, match="node 'each': map: its inputs call an item of the list 'item'"):
         builder.insert(each)

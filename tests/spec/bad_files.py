@@ -236,12 +236,7 @@ WITHIN = {
     ),
     "ttl of zero": (
         node("cache: {ttl: 0d}"),
-        [
-            (
-                "f.yaml:3: node 'a': cache: ttl: "
-                "must be a number of seconds above 0, or of s, m, h, d or w: 30d; not '0d'"
-            )
-        ],
+        [("f.yaml:3: node 'a': cache: ttl: must be a number of seconds above 0, or of s, m, h, d or w: 30d; not '0d'")],
     ),
     "bad id": (
         nodes("{id: a b, action: add}"),

@@ -215,6 +215,48 @@ def test_a_directory_with_bad_files_raises_one_error_with_all_problems_of_all(tm
     ]
 
 
+def runs(name, *graphs):
+    """A file of a graph that runs others, each in a line of its own from line 3 on."""
+    return f"name: {name}\nnodes:\n" + "".join(f"- {{id: run_{other}, graph: {other}}}\n" for other in graphs)
+
+
+def test_the_graphs_of_a_directory_may_run_each_other_and_those_that_are_known(tmp_path):
+    """In any order; without knowing which there are, nothing is said of others."""
+    (tmp_path / "a.yaml").write_text(runs("a", "b", "known"), "utf-8")
+    (tmp_path / "b.yaml").write_text(GOOD.format("b"), "utf-8")
+    known = {"known": Definition(name="known", nodes=(Node(id="n", action="add"),))}
+    assert [found.name for found in read_dir(tmp_path, ACTIONS, known)] == ["a", "b"]
+    assert len(read_dir(tmp_path, ACTIONS)) == 2
+    with pytest.raises(GraphError, match=r"a\.yaml:4: node 'run_known': there is no graph 'known'; loaded: a, b"):
+        read_dir(tmp_path, ACTIONS, {})
+
+
+def test_what_is_wrong_between_the_graphs_of_a_directory_is_told_with_file_and_line(tmp_path):
+    """Beside all else that is wrong; of a graph with problems of its own, only the name is known."""
+    wrong = ["- {id: n, graph: c, inputs: {x: inputs.y}}", "- {id: m, graph: c, inputs: {y: 5}}"]
+    odd = ["- {id: n, action: add, inputs: {x: inputs.a b}}"]
+    (tmp_path / "a.yaml").write_text(runs("a", "b") + "\n".join(wrong), "utf-8")
+    (tmp_path / "b.yaml").write_text(runs("b", "d", "a") + "\n".join(odd), "utf-8")
+    (tmp_path / "c.yaml").write_text("name: c\nnodes: [{id: n, action: add, inputs: {x: inputs.y}}]", "utf-8")
+    with pytest.raises(GraphError) as refused:
+        read_dir(tmp_path, ACTIONS, {})
+    assert [str(problem).removeprefix(f"{tmp_path}{os.sep}") for problem in refused.value.problems] == [
+        "a.yaml:3: node 'run_b': the graph contains itself: a -> b -> a",
+        "a.yaml:4: node 'n': graph 'c' has no input 'x'; it takes: y",
+        "a.yaml:4: node 'n': graph 'c' needs the input 'y'; the node gives: x",
+        "a.yaml:5: node 'm': input 'y': '5' is no reference; a literal is written {value: …}",
+        "b.yaml:3: node 'run_d': there is no graph 'd'; loaded: a, b, c",
+        "b.yaml:5: node 'n': input 'x': 'inputs.a b' is no reference: ' b' is neither .name nor [index]",
+    ]
+
+
+def test_a_file_alone_may_run_graphs_that_come_later():
+    """But not itself."""
+    assert load(runs("a", "later")).nodes[0].graph == "later"
+    with pytest.raises(CycleError, match=r"f\.yaml:4: node 'run_a': the graph contains itself: a -> a"):
+        load(runs("a", "later", "a"))
+
+
 def test_a_directory_without_graph_files_is_an_error(tmp_path):
     """Most likely it is the wrong one."""
     with pytest.raises(GraphError, match=r"no \.yaml or \.yml file in this directory"):

@@ -7,7 +7,7 @@ from msgspec import Raw
 
 from dagger import Graph, InputInvalid
 from dagger.core.graph import Definition, Input, Node, RunInput
-from dagger.spec.inputs import run_inputs
+from dagger.spec.inputs import run_inputs, wanted_inputs
 
 
 def declared(**inputs):
@@ -43,6 +43,21 @@ def test_without_a_declaration_the_references_say_what_is_needed():
         run_inputs(graph.definition, {})
     assert str(caught.value) == "graph 'g': run input 'x' is missing; run input 'y' is missing"
     assert set(run_inputs(graph.definition, {"x": {"deep": [1]}, "y": 1})) == {"x", "y"}
+
+
+def test_when_and_map_ask_for_inputs_too():
+    """Each is a reference like any other."""
+    graph = Graph("g")
+    graph.add("act", when=graph.input("is_on"), map={"reference": graph.input("urls"), "max_parallel": 2})
+    with pytest.raises(InputInvalid) as caught:
+        run_inputs(graph.definition, {})
+    assert str(caught.value) == "graph 'g': run input 'is_on' is missing; run input 'urls' is missing"
+
+
+def test_what_a_graph_wants_has_its_default_or_none():
+    """What is given beyond the references is not wanted, what is declared is."""
+    assert wanted_inputs(referring("a")) == {"a": None}
+    assert wanted_inputs(declared(a=RunInput("integer", default=5), b="string")) == {"a": b"5", "b": None}
 
 
 def test_a_reference_names_its_input_in_any_spelling():

@@ -110,7 +110,17 @@ NONE = graph("sub", inputs={})
         (NONE, given(), "no input refers to the item, and graph 'sub' needs no other; say x: item"),
         (graph("sub"), given(), ""),
     ],
-    ids=["said", "the one left", "two left", "one missing", "none left", "by name", "other missing", "no input", "open"],
+    ids=[
+        "said",
+        "the one left",
+        "two left",
+        "one missing",
+        "none left",
+        "by name",
+        "other missing",
+        "no input",
+        "open",
+    ],
 )
 def test_the_item_of_a_map_fills_the_one_input_that_is_left(sub, inputs, problem):
     """Where no input refers to it: else it would go nowhere."""

@@ -119,6 +119,35 @@ def test_an_owner_at_work_looks_after_every_errand(tmp_path, monkeypatch):
         assert one.told == [(lease, ["order"])]
 
 
+def test_an_owner_that_writes_alone_does_not_look_into_the_inbox(tmp_path):
+    """What a commit of its own changed it knows."""
+    with working(tmp_path / "dagger.db") as one:
+        lease, statements = new_lease(), []
+
+        def trace(_, statement, __):
+            statements.append(statement)
+            return True  # go on
+
+        one.ask(lambda: one.write(parts(lease, started()))).result()
+        one.ask(lambda: one._connection.set_exec_trace(trace)).result()
+        one.ask(lambda: one.write(parts(lease, succeeded(1)))).result()
+        one.ask(lambda: None).result()
+        assert "PRAGMA data_version" in statements
+        assert not [statement for statement in statements if "FROM inbox" in statement]
+
+
+def test_an_errand_that_the_thread_has_taken_and_not_begun_comes_first(tmp_path):
+    """Nothing overtakes it on the caller's thread."""
+    with working(tmp_path / "dagger.db") as one:
+        lease, done = new_lease(), []
+        one.ask(lambda: one.write(parts(lease, started()))).result()
+        with one._at_work:
+            one.post(lambda: done.append("errand"))
+            until(one._errands.empty)
+            one._commit_seconds = 0.0
+        assert one.write_now(parts(lease, succeeded(1))) is None or done == ["errand"]
+
+
 def test_leases_that_are_over_are_forgotten(tmp_path):
     """A store that executes a million runs holds those that go on."""
     with working(tmp_path / "dagger.db") as one:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
 import typer
 
+from dagger.app import Dagger
 from dagger.cli import options, output
 from dagger.cli.exits import REFUSED, SUCCESS, UsageError
 from dagger.cli.loading import find_run, is_graph_file, load_app, open_store
@@ -20,6 +21,7 @@ from dagger.core.steps import is_item
 from dagger.graph import Graph
 from dagger.spec import graph_file
 from dagger.spec.action import Action
+from dagger.spec.nesting import nesting_findings
 from dagger.views.tree import ExecutionTree
 
 Format = Literal["dot", "mermaid", "svg", "json"]
@@ -34,22 +36,25 @@ def validate(
 ) -> int:
     """Check graph files, and name every problem with its line.
 
-    With --app also whether the application has the actions, and whether they take the nodes' inputs.
+    With --app also whether the application has the actions and graphs, and whether they take the nodes' inputs.
     """
-    actions = None if app is None else load_app(app).actions
+    application = None if app is None else load_app(app)
+    actions = None if application is None else application.actions
     problems: list[Problem] = []
+    found: list[tuple[str, Definition]] = []
     for file in files:
         try:
-            found = _read(file, actions)
+            found += _read(file, actions)
         except GraphError as error:
             problems += error.problems
-            continue
-        for path, definition in found:
-            misfits = list(_misfits(path, definition, actions or {}))
-            problems += misfits
-            if not json and not misfits:
-                nodes = output.count(len(definition.nodes), "node")
-                output.write(f"{path}: graph {definition.name!r} of {nodes} is fine")
+    # a graph that is missing may be that of a bad file
+    nesting = list(_nesting(found, application, is_complete=application is not None and not problems))
+    for path, definition in found:
+        misfits = [*_misfits(path, definition, actions or {}), *(each for each in nesting if each.file == path)]
+        problems += misfits
+        if not json and not misfits:
+            nodes = output.count(len(definition.nodes), "node")
+            output.write(f"{path}: graph {definition.name!r} of {nodes} is fine")
     if json:
         output.write_json(problems)
     for problem in () if json else problems:
@@ -130,6 +135,18 @@ def _read(file: str, actions: Mapping[str, Action] | None) -> list[tuple[str, De
     return [(files.get(definition.name, file), definition) for definition in found]
 
 
+def _nesting(
+    found: Sequence[tuple[str, Definition]], application: Dagger | None, *, is_complete: bool
+) -> Iterator[Problem]:
+    """What is wrong between the graphs that nodes run: those of the files, and those of the application."""
+    graphs = {definition.name: definition for _, definition in found}
+    files = {definition.name: path for path, definition in found}
+    known = {} if application is None else {graph.name: graph.definition for graph in application.graphs()}
+    for name, finding in nesting_findings(graphs, known, is_complete=is_complete):
+        node = graphs[name].nodes[int(finding.place[1])]
+        yield _problem(files[name], node, finding.message, finding.kind)
+
+
 def _misfits(file: str, definition: Definition, actions: Mapping[str, Action]) -> Iterator[Problem]:
     """Inputs that a node's action has no parameter for, and parameters that get none and have no default."""
     for node in definition.nodes:
@@ -144,21 +161,19 @@ def _misfits(file: str, definition: Definition, actions: Mapping[str, Action]) -
         for name in given:
             if not action.is_open and name not in action.decoders:
                 near = nearest(name, action.decoders) or f"; it takes: {takes}"
-                yield _problem(file, node, f"action {node.action!r} has no parameter {name!r}{near}")
+                message = f"action {node.action!r} has no parameter {name!r}{near}"
+                yield _problem(file, node, f"node {node.id!r}: {message}")
         for name in action.required:
             if name not in given:
-                yield _problem(
-                    file,
-                    node,
-                    f"action {node.action!r} needs {name!r}; the node gives: {', '.join(given) or 'nothing'}",
-                )
+                message = f"action {node.action!r} needs {name!r}; the node gives: {', '.join(given) or 'nothing'}"
+                yield _problem(file, node, f"node {node.id!r}: {message}")
 
 
-def _problem(file: str, node: Node, message: str) -> Problem:
+def _problem(file: str, node: Node, message: str, kind: str = "GraphError") -> Problem:
     written = re.compile(rf"""\bid["']?\s*:\s*["']?{re.escape(node.id)}(?![\w-])""")
     lines = Path(file).read_text("utf-8").splitlines()
     line = next((number for number, text in enumerate(lines, 1) if written.search(text)), None)
-    return Problem(f"node {node.id!r}: {message}", file=file, line=line)
+    return Problem(message, kind, file, line)
 
 
 def _format_of(out: str | None, format: Format | None) -> Format:

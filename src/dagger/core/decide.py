@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from dagger.core import events
+from dagger.core.config import RunConfig
 from dagger.core.state import State
 
 _LIMIT_POLICY = {"pause": "pause", "continue": "stop", "stop": "stop"}
@@ -35,9 +36,9 @@ def after_failure(
     """
     pending = state.pending[step]
     attempt = pending.failures + 1
-    tries = pending.node.try_count or state.config.max_attempts
-    if retryable and attempt < tries:
-        delay_seconds = state.config.retry_strategy.delay_seconds(attempt, chance)
+    config = _config_of(state, step)
+    if retryable and attempt < (pending.node.try_count or config.max_attempts):
+        delay_seconds = config.retry_strategy.delay_seconds(attempt, chance)
         return events.AttemptFailed(
             at=now,
             step=step,
@@ -63,8 +64,20 @@ def handled(state: State, step: str, now: int) -> events.StepFailed | None:
 def _final(  # noqa: PLR0917 - a failure's own parts
     state: State, step: str, attempt: int, error: events.Error, now: int, duration_ms: int
 ) -> events.StepFailed:
-    policy = state.pending[step].node.on_failure or state.config.on_failure
+    policy = state.pending[step].node.on_failure or _config_of(state, step).on_failure
     return events.StepFailed(at=now, step=step, attempt=attempt, error=error, duration_ms=duration_ms, policy=policy)
+
+
+def _config_of(state: State, step: str) -> RunConfig:
+    """The config that a step's failures are dealt with by: the run's, under what its child flows' graphs set."""
+    config, scope, settings = state.config, events.scope_of(step), []
+    while scope:
+        if graph := state.scopes[scope].graph:
+            settings.append(state.graphs[graph].config)
+        scope = events.scope_of(scope)
+    for over in reversed(settings):
+        config = config.merged(over)
+    return config
 
 
 def crash_loop(state: State, in_flight: Callable[[], list[str]]) -> str:

@@ -231,6 +231,8 @@ class AttemptFailed(Event, frozen=True, kw_only=True, tag=True):
     """When the next attempt is due."""
     failure: str = ""
     """The failure action that now has its turn; empty: another attempt follows."""
+    is_abandoned: bool = False
+    """Its code could not be stopped: it still runs, and nobody waits for its result."""
 
 
 class StepFailed(Event, frozen=True, kw_only=True, tag=True):
@@ -242,6 +244,8 @@ class StepFailed(Event, frozen=True, kw_only=True, tag=True):
     duration_ms: int = 0
     policy: str
     """What becomes of the run: `stop`, `continue` or `pause`."""
+    is_abandoned: bool = False
+    """As in AttemptFailed; after a failure action False, the attempt's own event having told it."""
 
 
 class StepSkipped(Event, frozen=True, kw_only=True, tag=True):
@@ -258,6 +262,8 @@ class StepCancelled(Event, frozen=True, kw_only=True, tag=True):
     attempt: int
     reason: str
     duration_ms: int = 0
+    is_abandoned: bool = False
+    """As in AttemptFailed."""
 
 
 class WaitOpened(Event, frozen=True, kw_only=True, tag=True):

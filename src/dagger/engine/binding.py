@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from dagger.core import codec
-from dagger.core.cache import Stored
+from dagger.core.cache import Sections, Stored
 from dagger.core.errors import InputInvalid, nearest
 from dagger.core.events import scope_of, step_name
 from dagger.core.graph import ITEM, Input, Node, Reference
@@ -27,21 +27,36 @@ class Source(Protocol):
         """The JSON texts of the items of a map that was begun."""
 
 
+_NO_SECTIONS: Sections = {}
+
+
 def bind(run: Source, step: str, node: Node, action: Action) -> dict[str, Any]:
     """The keyword arguments that a node's inputs make. Raises InputInvalid."""
     state = run.state
     decoders = action.decoders
+    # what nearly all inputs are is looked up here, and not in `_text`: one output of a node of the run itself
+    sections = state.sections if step == node.id else _NO_SECTIONS
     made: dict[str, Any] = {}
     for entry in node.inputs:
         name = entry.name
-        if node.handles and not (name in decoders or action.is_open):
+        decode = decoders.get(name)
+        if node.handles and decode is None and not action.is_open:
             continue  # a failure action takes of its node's inputs what it wants
-        text = _text(run, step, node, entry)
+        where, _, key = entry.reference.partition(".")
+        text: Stored | msgspec.Raw | None = sections[where].get(key) if where in sections else None
+        if type(text) is not bytes or text[0] == codec.BRACE:
+            text = _text(run, step, node, entry)
         if text is None:
             if name in action.required:
                 raise InputInvalid(_absent(state, scope_of(step), node, entry))
-        elif name in decoders or not action.is_open:
-            made[name] = argument(action, node, name, text)
+        elif decode is not None:
+            try:
+                made[name] = decode(text)
+            except (msgspec.DecodeError, ValueError):
+                argument(action, node, name, text)  # says what is wrong
+                raise
+        elif not action.is_open:
+            argument(action, node, name, text)
         elif action.gathers:
             made[name] = codec.decode(text)
     if state.scopes and (item := implied_item(run, step, node, action.required)) is not None:

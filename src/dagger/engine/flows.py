@@ -38,11 +38,9 @@ class Run(Source, Protocol):
     def reusable(self, key: str) -> Reusable | None: ...
 
 
-def is_special(node: Node, action: Action | None) -> bool:
+def is_special(node: Node) -> bool:
     """Whether a step of this node may do anything but begin its action."""
-    return bool(
-        node.when or node.map or node.graph or node.cache or node.failure or (action is not None and action.cache)
-    )
+    return bool(node.when or node.map or node.graph or node.cache or node.failure)
 
 
 def instead(run: Run, step: str, pending: Pending, now: int) -> Instead | None:

@@ -10,7 +10,7 @@ import heapq
 import itertools
 import os
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
 from dagger.engine.threads import THREADS
@@ -85,6 +85,10 @@ class ReadyQueue:
                 self._wait(-priority, order, due, pools, pool)
                 return
         self._take(-priority, order, due, pools)
+
+    def extend(self, dues: Iterable[Due]) -> None:
+        """Take in steps of priority 0 that need no slots."""
+        self._plain.extend(dues)
 
     def pop(self) -> Due | None:
         """The next step to start; its slots are taken. None: there is none."""

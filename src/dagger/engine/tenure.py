@@ -85,7 +85,7 @@ class Tenure:
 
     def look_at(self, node: Node) -> None:
         """Note what a new node asks of the loop."""
-        self.underway.look_at(node)
+        self.underway.look_over([node])
 
     def watch_deadline(self, least_ms: int) -> None:
         """Set the timer of the run's own deadline, unless its clock stands still."""

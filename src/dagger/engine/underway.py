@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from dagger.core.graph import Node
@@ -43,11 +43,14 @@ class Underway:
         """Steps on their way: gated, queued, idle or running."""
         self.idle = 0
         """Of them, those that nothing is done for: delayed, resting, asleep or held."""
+        self._start = run.start
         self.is_pooled = False
         """Whether any step takes slots."""
         self.has_special = False
         """Whether any node may do something instead of beginning its action."""
         self._has_priorities = False
+        self._is_plain = True
+        """Whether steps can be queued as they come: no slots, no priorities, no delays, all actions registered."""
         self._run_pools: tuple[Pool, ...] = ()
         self._delays = Delays(run.kernel.timers)
         """Steps that wait for their next attempt."""
@@ -63,37 +66,45 @@ class Underway:
         state = self._run.state
         slots = state.config.max_parallel
         self._run_pools = (Pool(slots),) if slots else ()
-        for pending in state.pending.values():
-            self.look_at(pending.node)
+        self.look_over([pending.node for pending in state.pending.values()])
         for definition in state.graphs.values():
-            for node in definition.nodes:
-                self.look_at(node)
+            self.look_over(definition.nodes)
         for name in state.scopes:
             self.begin_scope(name)
+        self._is_plain = self._is_plain and not any(pending.retry_at for pending in state.pending.values())
         self._asleep = {step for step in state.waits if state.is_waiting(step)}
         self.open = self.idle = len(self._asleep)
 
-    def look_at(self, node: Node) -> None:
-        """Note what a node asks of the loop besides beginning its action."""
-        if node.priority:
+    def look_over(self, nodes: Sequence[Node]) -> None:
+        """Note what new nodes ask of the loop besides beginning their actions."""
+        if any([node.priority for node in nodes]):
             self._has_priorities = True
-        if self._run_pools or self._run.kernel.pools[node.action]:
-            self.is_pooled = True
-        if flows.is_special(node, self._actions.get(node.action)):
+        if any([flows.is_special(node) for node in nodes]):
             self.has_special = True
+        for name in {node.action for node in nodes}:
+            action = self._actions.get(name)
+            self.is_pooled = bool(self.is_pooled or self._run_pools or self._run.kernel.pools[name])
+            if self.is_pooled or self._has_priorities or (action is None and name):
+                self._is_plain = False
+            self.has_special = bool(self.has_special or (action is not None and action.cache))
 
     def begin_scope(self, name: str) -> None:
         """Note what a child flow that is about to begin asks for."""
         self._run.maps.begin(name)
-        self.is_pooled = self.is_pooled or self._run.maps.is_limited
+        if self._run.maps.is_limited:
+            self.is_pooled, self._is_plain = True, False
 
     def queue(self, steps: list[str]) -> None:
         """Queue open steps for their next attempt; where the run halts, they are on their way no more."""
         run, kernel = self._run, self._run.kernel
+        is_halting = run.is_halting
+        if self._is_plain and not (is_halting or self.idle or kernel.abandoned):
+            kernel.ready.extend([(self._start, step) for step in steps])
+            kernel.wake()
+            return
         pending = run.state.pending
         if self._has_priorities and len(steps) > 1:
             steps = sorted(steps, key=lambda step: -pending[step].node.priority if step in pending else 0)
-        is_halting = run.is_halting
         if self.idle and not is_halting:
             run.rouse()
         for step in steps:
@@ -106,7 +117,7 @@ class Underway:
                 self._held[step] = waiting.node.action
                 self.idle += 1
             else:
-                kernel.ready.add((run.start, step), waiting.node.priority, self._pools_of(step, waiting.node))
+                kernel.ready.add((self._start, step), waiting.node.priority, self._pools_of(step, waiting.node))
         kernel.wake()
         if self.open == self.idle:
             run.step_over()  # none of them is to start now, and nothing else is on its way
@@ -127,7 +138,7 @@ class Underway:
             self.idle -= 1
             run.rouse()
             node = run.state.pending[step].node
-            kernel.ready.add((run.start, step), node.priority, self._pools_of(step, node))
+            kernel.ready.add((self._start, step), node.priority, self._pools_of(step, node))
             kernel.wake()
 
         self._delays.add(step, retry_at, run.now_ms(), due)
@@ -204,7 +215,7 @@ class Underway:
         self._asleep.clear()
         self._held.clear()
         self.idle -= left
-        self.open -= left + self._run.kernel.ready.withdraw(self._run.start)
+        self.open -= left + self._run.kernel.ready.withdraw(self._start)
 
     def close(self, running: set[Attempt]) -> None:
         """The run is let go of: forget everything, and give back the slots of what runs."""

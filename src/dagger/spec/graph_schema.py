@@ -89,13 +89,7 @@ def _choice(words: tuple[str, ...], description: str, **more: Any) -> _Schema:
 def _node() -> _Schema:
     return _object(
         {
-            "id": {
-                "type": "string",
-                "pattern": f"^{ID_PATTERN.pattern.removesuffix(chr(92) + 'Z')}$",
-                "maxLength": MAX_ID_LENGTH,
-                "not": {"enum": ["inputs", "global"]},
-                "description": "Letters, digits, _ and -; begins with a letter or _.",
-            },
+            "id": _id(),
             "action": _text("The name of the registered action that the node calls.", null=True),
             "graph": _text("Instead of an action: the name of a graph to run as a child flow.", null=True),
             "when": _when(),
@@ -141,6 +135,16 @@ def _node() -> _Schema:
         oneOf=[_named_by("action", "graph"), _named_by("graph", "action")],
         description="One unit of work: an action or a graph, on what, after which nodes.",
     )
+
+
+def _id() -> _Schema:
+    return {
+        "type": "string",
+        "pattern": f"^{ID_PATTERN.pattern.removesuffix(chr(92) + 'Z')}$",
+        "maxLength": MAX_ID_LENGTH,
+        "not": {"enum": ["inputs", "global"]},
+        "description": "Letters, digits, _ and -; begins with a letter or _.",
+    }
 
 
 def _named_by(field: str, other: str) -> _Schema:

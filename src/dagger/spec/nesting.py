@@ -50,7 +50,7 @@ def nesting_findings(
                 for problem in _misfits(node, wanted[child], hints, is_open=around[child].inputs is None):
                     yield name, _finding(index, node, "inputs", problem)
             elif child not in around and is_complete:
-                near = hints.nearest(child, [*graphs, *known], otherwise="loaded")
+                near = hints.nearest(child, dict.fromkeys((*graphs, *known)).keys(), otherwise="loaded")
                 yield name, _finding(index, node, "graph", f"there is no graph {child!r}{near}")
     yield from _circles(graphs, around)
 

@@ -6,7 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import msgspec
+
 from dagger.core import events
+from dagger.core.steps import HANDLER
 from dagger.views.outcome import SUCCESSES, NodeOutcome, NodeOutcomes, moment
 
 
@@ -24,8 +27,14 @@ class Course:
     messages: tuple[str, ...] = ()
     last_error: str = ""
     reason: str = ""
+    reused: str = ""
+    """The run whose outputs it has."""
     waits: frozenset[str] = frozenset()
     """Keys of the open ones."""
+    has_scope: bool = False
+    """It began a child flow, which runs in its stead and outlives processes."""
+    is_handled: bool = False
+    """Its last attempt failed, and its failure action has its turn."""
 
     def fail(self, error: events.Error) -> None:
         """Count a failed attempt and keep its message."""
@@ -48,6 +57,7 @@ class Course:
             started_at=None if self.started_at is None else moment(self.started_at),
             ended_at=None if self.ended_at is None else moment(self.ended_at),
             attempts=self.attempts,
+            reused=self.reused or None,
         )
 
 
@@ -56,6 +66,8 @@ class Courses:
 
     def __init__(self) -> None:
         self.by_step: dict[str, Course] = {}
+        self.abandoned = 0
+        """Attempts whose code could not be stopped."""
         self._ended: dict[str, Course] = {}
         self._stuck: list[Course] = []
         self._halted = ""
@@ -83,20 +95,35 @@ class Courses:
                 course.status, course.at = "interrupted", at
 
     def _step_started(self, event: events.StepStarted) -> None:
-        self._begun(event.step, event.at, "running")
+        course = self.of(event.step)
+        self._begun(event.step, event.at, "waiting" if course.waits else "running")
+
+    def _scope_opened(self, event: events.ScopeOpened) -> None:
+        self._begun(event.step, event.at, "running").has_scope = True
 
     def _step_succeeded(self, event: events.StepSucceeded) -> None:
-        self.of(event.step).attempts += 1
-        self._end(event.step, "succeeded", event.at, event.duration_ms)
+        course = self._end(event.step, "succeeded", event.at, event.duration_ms)
+        if event.reused:
+            course.reused = event.reused
+        else:
+            course.attempts += 1
+        if event.recovers is not msgspec.UNSET:
+            self._end(event.step.removesuffix(HANDLER), "recovered", event.at)
 
     def _attempt_failed(self, event: events.AttemptFailed) -> None:
         course = self._begun(event.step, event.at - event.duration_ms, "pending")
         course.at = event.at
+        course.is_handled = bool(event.failure)
         course.fail(event.error)
+        self.abandoned += event.is_abandoned
 
     def _step_failed(self, event: events.StepFailed) -> None:
         course = self._end(event.step, "failed", event.at, event.duration_ms)
-        course.fail(event.error)
+        self.abandoned += event.is_abandoned
+        if course.is_handled:  # its failure was told before its failure action ran
+            course.is_handled = False
+        else:
+            course.fail(event.error)
         if event.policy == "pause":
             self._stuck.append(course)
         elif event.policy == "stop":
@@ -106,8 +133,9 @@ class Courses:
         self._end(event.step, "skipped", event.at, reason=event.reason)
 
     def _step_cancelled(self, event: events.StepCancelled) -> None:
-        self.of(event.step).attempts += 1
-        self._end(event.step, "cancelled", event.at, event.duration_ms, event.reason)
+        course = self._end(event.step, "cancelled", event.at, event.duration_ms, event.reason)
+        course.attempts += 1
+        self.abandoned += event.is_abandoned
 
     def _wait_opened(self, event: events.WaitOpened) -> None:
         # a memo's function is running code, not somebody else's turn
@@ -124,15 +152,36 @@ class Courses:
 
     def _run_recovered(self, event: events.RunRecovered) -> None:
         self.interrupt(event.at)
+        self._go_on(event.at)
+
+    def _run_paused(self, event: events.RunPaused) -> None:
+        for course in self.by_step.values():
+            if course.status == "running":  # cut off without counting as a try: its turn comes again
+                course.status, course.at = "pending", event.at
 
     def _run_resumed(self, event: events.RunResumed) -> None:
-        for course in self._stuck:
-            course.status, course.at, course.ended_at = "pending", event.at, None
-            self._ended.pop(course.step, None)
+        again = {course.step for course in self._stuck}
+        for step, course in self.by_step.items():  # a child flow's steps come after the step that began it
+            if step in again or (self._is_unsuccessful(course) and events.scope_of(step) in again):
+                again.add(step)
+                course.status, course.at, course.ended_at = "pending", event.at, None
+                self._ended.pop(step, None)
         self._stuck = []
+        self._go_on(event.at)
+
+    def _is_unsuccessful(self, course: Course) -> bool:
+        """Whether it ended so that a new chance for its child flow is one for it too; a failure action's own is not."""
+        return course.ended_at is not None and not (course.status in SUCCESSES or course.step.endswith(HANDLER))
+
+    def _go_on(self, at: int) -> None:
+        """The run goes on, and with it the child flows that were begun."""
+        for course in self.by_step.values():
+            if course.has_scope and course.ended_at is None:
+                course.status, course.at = "running", at
 
     def _limit_reached(self, event: events.LimitReached) -> None:
-        self._halted = f"{event.limit} of {event.value:g} used up"
+        if event.policy != "pause":  # what is paused ends nothing
+            self._halted = f"{event.limit} of {event.value:g} used up"
 
     def _cancel_requested(self, event: events.CancelRequested) -> None:
         self._halted = event.reason or "the run was cancelled"
@@ -161,12 +210,14 @@ class Courses:
         course.status, course.reason = status, reason
         course.at = course.ended_at = at
         course.waits = frozenset()
+        self._ended.pop(step, None)  # a failure action may end twice, before and after a resume
         self._ended[step] = course
         return course
 
     _table: ClassVar[dict[type[events.Event], Callable[[Courses, Any], object]]] = {
         events.StepStarted: _step_started,
         events.StepSucceeded: _step_succeeded,
+        events.ScopeOpened: _scope_opened,
         events.AttemptFailed: _attempt_failed,
         events.StepFailed: _step_failed,
         events.StepSkipped: _step_skipped,
@@ -174,6 +225,7 @@ class Courses:
         events.WaitOpened: _wait_opened,
         events.WaitAnswered: _wait_answered,
         events.RunRecovered: _run_recovered,
+        events.RunPaused: _run_paused,
         events.RunResumed: _run_resumed,
         events.LimitReached: _limit_reached,
         events.CancelRequested: _cancel_requested,

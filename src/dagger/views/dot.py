@@ -1,11 +1,13 @@
-"""A scene for Graphviz: left to right, a rounded table per box; every text escaped."""
+"""A scene for Graphviz: left to right, a rounded table per box, a frame around what stands in one; all text escaped."""
 
 from __future__ import annotations
 
 import html
 import re
 from collections.abc import Iterable, Iterator
+from itertools import chain
 
+from dagger.views.frames import Frames
 from dagger.views.scene import Box, Colours, Scene, colours, heading, lines
 from dagger.views.texts import cut, visible
 
@@ -14,6 +16,7 @@ FONT = "Helvetica"
 _TITLE, _TEXT, _SMALL = 12, 10, 9  # points
 _DARK, _MUTED = "#0f172a", "#64748b"
 _ARROW = "#94a3b8"
+_FRAME = "#fcfdfe"
 _ROWS = 8
 """More inputs or outputs than this are counted, not listed."""
 _STRAIGHT_ABOVE = 400
@@ -26,14 +29,16 @@ _PLAIN_KEY = re.compile(r"[A-Za-z0-9_./-]+")
 def to_dot(scene: Scene) -> str:
     """The scene in the DOT language."""
     ids = {box.key: _node_id(box.key, index) for index, box in enumerate(scene.boxes)}
-    return "\n".join([*_head(scene), *_nodes(scene, ids), *_edges(scene, ids), "}", ""])
+    frames = Frames(scene)
+    drawn = [_frame(box, ids, frames) for box in _upwards(scene) if not box.inside]
+    return "\n".join([*_head(scene), *chain.from_iterable(drawn), *_edges(scene, ids, frames), "}", ""])
 
 
 def _head(scene: Scene) -> Iterator[str]:
     name = re.sub(r"[^\w .:·-]+", " ", scene.title).strip() or "dagger"
     yield f'digraph "{name}" {{'
     splines = "line" if len(scene.arrows) > _STRAIGHT_ABOVE else "spline"
-    yield f'  graph [rankdir=LR, nodesep=0.25, ranksep=0.6, pad=0.3, bgcolor="#ffffff", splines={splines},'
+    yield f'  graph [rankdir=LR, compound=true, nodesep=0.25, ranksep=0.6, pad=0.3, bgcolor="#ffffff", splines={splines},'
     yield f'         fontname="{FONT}", fontsize={_TITLE + 2}, fontcolor="{_DARK}", labelloc=t, labeljust=l'
     if scene.title:
         title = _font(cut(scene.title, 120), _TITLE + 2, _DARK)
@@ -44,17 +49,34 @@ def _head(scene: Scene) -> Iterator[str]:
     yield f'  edge [color="{_ARROW}", fontname="{FONT}", fontsize={_SMALL}, fontcolor="{_MUTED}", arrowsize=0.6];'
 
 
-def _nodes(scene: Scene, ids: dict[str, str]) -> Iterator[str]:
-    for box in _upwards(scene):
-        yield f"  {ids[box.key]} [label={_html(_table(box))}, tooltip={_quoted(_tooltip(box))}];"
+def _frame(box: Box, ids: dict[str, str], frames: Frames, indent: str = "  ") -> Iterator[str]:
+    """A box, as a node, or as a frame around the boxes that stand in it."""
+    tooltip = _quoted(_tooltip(box))
+    if not frames.is_frame(box):
+        yield f"{indent}{ids[box.key]} [label={_html(_table(box))}, tooltip={tooltip}];"
+        return
+    look = colours(box.status)
+    style = "rounded,dashed" if look.is_dashed else "rounded"
+    yield f"{indent}subgraph {_cluster(box.key, ids)} {{"
+    yield f'{indent}  graph [label={_html(_caption(box, look))}, tooltip={tooltip}, style="{style}",'
+    yield f'{indent}         color="{look.line}", bgcolor="{_FRAME}", margin=14];'
+    for member in reversed(frames.members(box)):
+        yield from _frame(member, ids, frames, f"{indent}  ")
+    yield f"{indent}}}"
+
+
+def _cluster(key: str, ids: dict[str, str]) -> str:
+    """What Graphviz takes for the name of a frame."""
+    return f'"cluster_{ids[key][1:]}'
 
 
 def _upwards(scene: Scene) -> list[Box]:
     """The boxes in their order, but of parts without a connection the last one first: Graphviz stacks these upwards."""
     neighbours: dict[str, list[str]] = {box.key: [] for box in scene.boxes}
-    for arrow in scene.arrows:
-        neighbours[arrow.source].append(arrow.target)
-        neighbours[arrow.target].append(arrow.source)
+    linked = [(arrow.source, arrow.target) for arrow in scene.arrows]
+    for one, other in chain(linked, ((box.inside, box.key) for box in scene.boxes if box.inside)):
+        neighbours[one].append(other)
+        neighbours[other].append(one)
     part: dict[str, int] = {}
     for number, box in enumerate(scene.boxes):
         reached = [] if box.key in part else [box.key]
@@ -66,15 +88,21 @@ def _upwards(scene: Scene) -> list[Box]:
     return sorted(scene.boxes, key=lambda box: -part[box.key])
 
 
-def _edges(scene: Scene, ids: dict[str, str]) -> Iterator[str]:
+def _edges(scene: Scene, ids: dict[str, str], frames: Frames) -> Iterator[str]:
     for arrow in scene.arrows:
+        source, target = frames.last(arrow.source), frames.first(arrow.target)
         looks = []
+        # Graphviz leads an arrow from node to node; it ends at the frame that it is told
+        if source != arrow.source:
+            looks.append(f"ltail={_cluster(arrow.source, ids)}")
+        if target != arrow.target:
+            looks.append(f"lhead={_cluster(arrow.target, ids)}")
         if arrow.label:
             looks.append(f"label={_html(_font(cut(arrow.label, 40), _SMALL, _MUTED))}")
         if arrow.is_dashed:
             looks.append("style=dashed")
         attributes = f" [{', '.join(looks)}]" if looks else ""
-        yield f"  {ids[arrow.source]} -> {ids[arrow.target]}{attributes};"
+        yield f"  {ids[source]} -> {ids[target]}{attributes};"
 
 
 def _table(box: Box) -> str:
@@ -85,21 +113,38 @@ def _table(box: Box) -> str:
     first = '<TR><TD CELLPADDING="7">'
     further = f'<TR><TD CELLPADDING="6" BORDER="1" SIDES="T" COLOR="{look.rule}">'
     body = "".join(f"{further if index else first}{section}</TD></TR>" for index, section in enumerate(sections))
-    return (
+    table = (
         f'<TABLE STYLE="{style}" BORDER="1" COLOR="{look.line}" BGCOLOR="{look.fill}" '
         f'CELLBORDER="0" CELLSPACING="0" CELLPADDING="0">{body}</TABLE>'
     )
+    if not box.is_nested:
+        return table
+    return (
+        f'<TABLE STYLE="{style}" BORDER="1" COLOR="{look.line}" BGCOLOR="{look.fill}" '
+        f'CELLBORDER="0" CELLSPACING="0" CELLPADDING="3"><TR><TD>{table}</TD></TR></TABLE>'
+    )
+
+
+def _caption(box: Box, look: Colours) -> str:
+    """What stands above what is in a frame."""
+    error = [[_font(line, _SMALL, look.text)] for line in lines(box.error, 60, 3)]
+    caption = _rows([*_title(box, look), *error])
+    return f'<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="3"><TR><TD>{caption}</TD></TR></TABLE>'
+
+
+def _title(box: Box, look: Colours) -> Iterator[list[str]]:
+    facts = heading(box)
+    yield [f"<B>{_font(cut(box.title, 48), _TITLE, _DARK)}</B>"]
+    if box.action and box.action != box.title:
+        yield [_font(cut(box.action, 48), _TEXT, _MUTED)]
+    for note in box.notes:
+        yield [_font(cut(note, 60), _TEXT, _MUTED)]
+    if facts:
+        yield [f"<B>{_font(facts, _SMALL, look.text)}</B>"]
 
 
 def _sections(box: Box, look: Colours) -> Iterator[str]:
-    facts = heading(box)
-    yield _rows(
-        [
-            [f"<B>{_font(cut(box.title, 48), _TITLE, _DARK)}</B>"],
-            *([[_font(cut(box.action, 48), _TEXT, _MUTED)]] if box.action and box.action != box.title else []),
-            *([[f"<B>{_font(facts, _SMALL, look.text)}</B>"]] if facts else []),
-        ]
-    )
+    yield _rows(_title(box, look))
     for caption, pairs in (("inputs", box.inputs), ("outputs", box.outputs)):
         if pairs:
             yield _rows([[_font(caption, _SMALL, _MUTED)], *_pairs(pairs)])
@@ -136,7 +181,7 @@ def _html(label: str) -> str:
 
 
 def _tooltip(box: Box) -> str:
-    return "\n".join(filter(None, (box.title, box.action, heading(box), box.error)))
+    return "\n".join(filter(None, (box.title, box.action, *box.notes, heading(box), box.error)))
 
 
 def _quoted(text: str) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import msgspec
 
 from dagger.core.errors import DrawingFailed
+from dagger.core.events import step_name
 from dagger.core.graph import DEFAULT_TIMEOUT_SECONDS, Definition, Input, Node
 from dagger.views import dot, mermaid
 from dagger.views.fold import folded
@@ -42,15 +43,31 @@ class Picture(Scene):
             return f"<pre>{html.escape(str(error))}</pre>"
 
 
-def plan_picture(definition: Definition) -> Picture:
-    """What a graph will do: its nodes with what they take, and what follows what."""
-    boxes = tuple(_plan_box(node) for node in definition.nodes)
-    arrows = tuple(
-        Arrow(dependency, node.id, is_dashed=node.run_when == "finished")
-        for node in definition.nodes
-        for dependency in node.dependencies
-    )
-    return Picture(boxes, arrows, definition.name)
+def plan_picture(definition: Definition, graphs: Mapping[str, Definition] | None = None) -> Picture:
+    """What a graph will do: its nodes with what they take, and what follows what.
+
+    `graphs`: those that its nodes run as child flows, by name, to be drawn too, as far as they are known.
+    """
+    boxes: list[Box] = []
+    arrows: list[Arrow] = []
+    _plan(definition.nodes, "", graphs or {}, boxes, arrows)
+    return Picture(tuple(boxes), tuple(arrows), definition.name)
+
+
+def _plan(
+    nodes: Iterable[Node], scope: str, graphs: Mapping[str, Definition], boxes: list[Box], arrows: list[Arrow]
+) -> None:
+    """Draw the nodes of one scope, then those of the graphs that they run."""
+    for node in nodes:
+        key = step_name(scope, node.id)
+        nested = graphs.get(node.graph)
+        boxes.append(_plan_box(node, key, scope, is_nested=bool(node.graph) and nested is None))
+        is_dashed = node.run_when == "finished"
+        arrows += [Arrow(step_name(scope, before), key, is_dashed=is_dashed) for before in node.dependencies]
+        if nested is not None:
+            # without itself: a graph that contains itself is refused elsewhere, and must not hang its picture
+            inner = {name: graph for name, graph in graphs.items() if name != node.graph}
+            _plan(nested.nodes, key, inner, boxes, arrows)
 
 
 def input_text(entry: Input) -> str:
@@ -60,14 +77,36 @@ def input_text(entry: Input) -> str:
     return value_text(bytes(entry.value))
 
 
-def _plan_box(node: Node) -> Box:
+def called(node: Node) -> str:
+    """What a node calls: its action, or its graph."""
+    return node.action or f"graph {node.graph}"
+
+
+def notes(node: Node) -> Iterator[str]:
+    """When a node runs, and for each of what."""
+    if node.when is not None:
+        tests = [f"{_SIGNS.get(name, name)} {value_text(bytes(value), 20)}" for name, value in node.when.tests.items()]
+        yield " ".join(filter(None, ("when", node.when.reference, " and ".join(tests))))
+    if node.map is not None:
+        at_once = "" if node.map.max_parallel is None else f", {node.map.max_parallel} at once"
+        yield f"for each of {node.map.reference}{at_once}"
+
+
+_SIGNS = {"equals": "=", "not_equals": "≠", "not_in": "not in", "gt": ">", "gte": "≥", "lt": "<", "lte": "≤"}
+"""How the tests of a condition are written in a picture."""
+
+
+def _plan_box(node: Node, key: str, scope: str, *, is_nested: bool) -> Box:
     return Box(
-        key=node.id,
+        key=key,
         title=node.id,
-        action=node.action,
+        action=called(node),
+        notes=tuple(notes(node)),
         facts=tuple(_particulars(node)),
         inputs=tuple((entry.name, input_text(entry)) for entry in node.inputs),
         outputs=tuple((output.name, "") for output in node.outputs),
+        inside=scope,
+        is_nested=is_nested,
     )
 
 

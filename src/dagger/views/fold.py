@@ -1,6 +1,7 @@
 """Fewer boxes: a large scene with alike ones folded into one, so that it stays readable and quick to draw.
 
-Two boxes are alike if they have the same action, stand at the same distance from the beginning, and lead from and to
+Many items of a map always become one. Else, the frames of child flows are closed first, the innermost before the
+others. Then two boxes are alike if they have the same action, stand at the same distance from the beginning, and lead from and to
 boxes that are alike. Where folding the large crowds of alike boxes is not enough, small ones are folded too, then
 chains of one action, then everything of one action at one distance, and at last in bands of distances.
 """
@@ -8,13 +9,16 @@ chains of one action, then everything of one action at one distance, and at last
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from dagger.views.scene import STATUS_COLOURS, Arrow, Box, Scene
 
 BOXES = 300
 """More boxes than this are folded: nobody reads them, and Graphviz needs seconds."""
+ITEMS = 8
+"""More items of one map than this are folded in every scene: after a few they tell nothing new."""
 ARROWS = 900
 """The same for arrows: Graphviz orders them to cross each other little."""
 CROWD = 30
@@ -23,27 +27,97 @@ CROWD = 30
 _ROUNDS = 12
 """Of telling boxes apart by their neighbours; alike up to twelve steps away is alike enough."""
 _TOLD = 6
-"""Failed nodes that a folded box names."""
+"""Nodes of one status that a folded box names."""
+_TELLING = ("failed", "running", "waiting", "interrupted")
+"""Of these statuses, whose nodes it names."""
 _ATTENTION = ("failed", "running", "waiting", "interrupted", "cancelled", "pending", *STATUS_COLOURS)
 """Of the statuses in a folded box, the first of these gives its colour."""
 
 
 def folded(scene: Scene, boxes: int = BOXES, arrows: int = ARROWS) -> Scene:
-    """The scene itself if it has no more than so many boxes and arrows, else the finest of its foldings that has.
+    """The scene, its maps folded, if it has no more than so many boxes and arrows, else the finest folding that has.
 
     Of the last folding there are so few boxes that it has at most `boxes`, whatever the scene.
     """
-    if _fits(scene, boxes, arrows):
-        return scene
-    for parts in _partitions(_Web.of(scene), boxes):
-        smaller = _quotient(scene, parts)
+    for smaller in _foldings(scene, boxes):
         if _fits(smaller, boxes, arrows):
             return smaller
     return smaller
 
 
+def _foldings(scene: Scene, boxes: int) -> Iterator[Scene]:
+    """The scene in ever fewer boxes."""
+    depths = _depths(scene)
+    for depth in range(max(depths.values(), default=0), -1, -1):
+        closed = _closed(scene, depths, depth)
+        yield _items_folded(closed)
+    for parts in _partitions(_Web.of(closed), boxes):
+        yield _quotient(closed, parts)
+
+
 def _fits(scene: Scene, boxes: int, arrows: int) -> bool:
     return len(scene.boxes) <= boxes and len(scene.arrows) <= arrows
+
+
+def _depths(scene: Scene) -> dict[str, int]:
+    """In how many frames each box stands; a frame comes before what is in it."""
+    depths: dict[str, int] = {}
+    for box in scene.boxes:
+        depths[box.key] = depths[box.inside] + 1 if box.inside else 0
+    return depths
+
+
+def _closed(scene: Scene, depths: dict[str, int], depth: int) -> Scene:
+    """The scene without what stands in more than so many frames: the innermost frames left say what is in them."""
+    shown = {box.key: box.key for box in scene.boxes if depths[box.key] <= depth}
+    if len(shown) == len(scene.boxes):
+        return scene
+    hidden: dict[str, list[Box]] = {}
+    for box in scene.boxes:
+        if depths[box.key] > depth:
+            shown[box.key] = shown[box.inside]
+            hidden.setdefault(box.inside, []).append(box)
+    boxes = [
+        replace(box, notes=(*box.notes, _summary(hidden[box.key])), is_nested=True) if box.key in hidden else box
+        for box in scene.boxes
+        if depths[box.key] <= depth
+    ]
+    return Scene(tuple(boxes), _led(scene.arrows, shown), scene.title)
+
+
+def _summary(boxes: list[Box]) -> str:
+    counts = Counter(box.status for box in boxes if box.status)
+    told = ", ".join(f"{count:,} {status}" for status, count in counts.most_common())
+    return f"{len(boxes):,} steps" + (f": {told}" if told else "")
+
+
+def _items_folded(scene: Scene) -> Scene:
+    """The scene with one box for the items of each map that has more than a few, whatever stands in them."""
+    crowds: dict[tuple[str, str], list[Box]] = {}
+    for box in scene.boxes:
+        if box.is_item:
+            crowds.setdefault((box.inside, box.action), []).append(box)
+    ones = {box.key: one for crowd in crowds.values() if len(crowd) > ITEMS for one in (_one(crowd),) for box in crowd}
+    if not ones:
+        return scene
+    shown: dict[str, str] = {}
+    boxes: dict[str, Box] = {}
+    for box in scene.boxes:
+        if box.key in ones:
+            one = ones[box.key]
+        elif box.inside and shown[box.inside] != box.inside:
+            one = boxes[shown[box.inside]]
+        else:
+            one = box
+        shown[box.key] = one.key
+        boxes[one.key] = one
+    return Scene(tuple(boxes.values()), _led(scene.arrows, shown), scene.title)
+
+
+def _led(arrows: Iterable[Arrow], shown: Mapping[str, str]) -> tuple[Arrow, ...]:
+    """The arrows between the boxes that stand for those they led between; alike ones become one."""
+    led = (Arrow(shown[arrow.source], shown[arrow.target], arrow.label, arrow.is_dashed) for arrow in arrows)
+    return tuple(dict.fromkeys(arrow for arrow in led if arrow.source != arrow.target))
 
 
 class _Web(NamedTuple):
@@ -155,13 +229,8 @@ def _quotient(scene: Scene, parts: list[int]) -> Scene:
     for box, part in zip(scene.boxes, parts, strict=True):
         members.setdefault(part, []).append(box)
     boxes = {part: _one(group) for part, group in members.items()}
-    key = {box.key: boxes[part].key for box, part in zip(scene.boxes, parts, strict=True)}
-    arrows = dict.fromkeys(
-        Arrow(key[arrow.source], key[arrow.target], arrow.label, arrow.is_dashed)
-        for arrow in scene.arrows
-        if key[arrow.source] != key[arrow.target]
-    )
-    return Scene(tuple(boxes.values()), tuple(arrows), scene.title)
+    shown = {box.key: boxes[part].key for box, part in zip(scene.boxes, parts, strict=True)}
+    return Scene(tuple(boxes.values()), _led(scene.arrows, shown), scene.title)
 
 
 def _one(group: list[Box]) -> Box:
@@ -173,17 +242,18 @@ def _one(group: list[Box]) -> Box:
     named = ", ".join(actions[:3]) + (", …" if len(actions) > 3 else "")  # noqa: PLR2004 - as many as fit
     return Box(
         key=f"{group[0].key} and {len(group) - 1} more",
-        title=f"{len(group)} × {named or 'nodes'}",
+        title=f"{len(group):,} × {named or 'nodes'}",
         action=f"{group[0].title} … {group[-1].title}",
         status=next((status for status in _ATTENTION if counts[status]), ""),
-        facts=tuple(f"{count} {status}" for status, count in counts.most_common()),
-        error=_failed([box.title for box in group if box.status == "failed"]),
+        facts=tuple(f"{count:,} {status}" for status, count in counts.most_common()),
+        error="\n".join(_named(group, status) for status in _TELLING if counts[status]),
         count=len(group),
+        inside=group[0].inside,
     )
 
 
-def _failed(titles: list[str]) -> str:
-    if not titles:
-        return ""
-    more = f" and {len(titles) - _TOLD} more" if len(titles) > _TOLD else ""
-    return f"failed: {', '.join(titles[:_TOLD])}{more}"
+def _named(group: list[Box], status: str) -> str:
+    """The first few boxes of a status by name."""
+    titles = [box.title for box in group if box.status == status]
+    more = f" and {len(titles) - _TOLD:,} more" if len(titles) > _TOLD else ""
+    return f"{status}: {', '.join(titles[:_TOLD])}{more}"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import chain
 
+from dagger.views.frames import Frames
 from dagger.views.scene import PLAN, STATUS_COLOURS, Box, Colours, Scene, heading, lines
 from dagger.views.texts import cut, visible
 
@@ -20,7 +22,9 @@ _LIKE = str.maketrans("<>&", "\uff1c\uff1e\uff06")
 def to_mermaid(scene: Scene) -> str:
     """The scene as Mermaid text."""
     ids = {box.key: f"n{index}" for index, box in enumerate(scene.boxes)}
-    return "\n".join([*_head(scene), *_nodes(scene, ids), *_edges(scene, ids), *_classes(scene), ""])
+    frames = Frames(scene)
+    drawn = [_frame(box, ids, frames) for box in scene.boxes if not box.inside]
+    return "\n".join([*_head(scene), *chain.from_iterable(drawn), *_edges(scene, ids), *_classes(scene), ""])
 
 
 def _head(scene: Scene) -> Iterator[str]:
@@ -29,9 +33,18 @@ def _head(scene: Scene) -> Iterator[str]:
     yield "flowchart LR"
 
 
-def _nodes(scene: Scene, ids: dict[str, str]) -> Iterator[str]:
-    for box in scene.boxes:
-        yield f'  {ids[box.key]}("{_label(box)}"):::{_class(box.status)}'
+def _frame(box: Box, ids: dict[str, str], frames: Frames, indent: str = "  ") -> Iterator[str]:
+    """A box, as a node, or as a subgraph of the boxes that stand in it."""
+    name, label, look = ids[box.key], f'"{_label(box)}"', _class(box.status)
+    if not frames.is_frame(box):
+        shape = f"[[{label}]]" if box.is_nested else f"({label})"
+        yield f"{indent}{name}{shape}:::{look}"
+        return
+    yield f"{indent}subgraph {name}[{label}]"
+    for member in frames.members(box):
+        yield from _frame(member, ids, frames, f"{indent}  ")
+    yield f"{indent}end"
+    yield f"{indent}class {name} {look}"
 
 
 def _edges(scene: Scene, ids: dict[str, str]) -> Iterator[str]:
@@ -60,6 +73,7 @@ def _label(box: Box) -> str:
     parts = [f"<b>{_text(cut(box.title, 48))}</b>"]
     if box.action and box.action != box.title:
         parts.append(_text(cut(box.action, 48)))
+    parts += [_text(cut(note, 60)) for note in box.notes]
     if facts := heading(box):
         parts.append(_text(facts))
     parts += [_text(line) for line in lines(box.error, 46, 3)]

@@ -38,6 +38,8 @@ class NodeOutcome:
     """UTC; None: in a tree, not ended yet."""
     attempts: int = 0
     """Over the whole run, those before a resume too; an attempt that died with its process does not count."""
+    reused: str | None = None
+    """The id of the run whose outputs it took instead of doing its work again."""
 
     @property
     def duration(self) -> float:
@@ -58,6 +60,7 @@ class NodeOutcome:
             "started_at": iso(self.started_at),
             "ended_at": iso(self.ended_at),
             "attempts": self.attempts,
+            "reused": self.reused,
         }
 
 

@@ -6,9 +6,12 @@ import copy
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import msgspec
+
 from dagger.core import codec, decide
 from dagger.core.events import Recorded, RunEnded, StepSucceeded
-from dagger.core.state import State
+from dagger.core.state import STANDS_STILL, State
+from dagger.core.steps import HANDLER
 from dagger.views.course import Courses
 from dagger.views.outcome import NodeOutcomes
 from dagger.views.table import outcomes_table
@@ -31,7 +34,7 @@ class Report:
         """
         self.run_id = state.run_id
         self.status = status or state.status
-        """`running`, `paused`, `succeeded`, `failed`, `cancelled`, or `interrupted`: its process died."""
+        """`running`, `waiting`, `paused`, `succeeded`, `failed`, `cancelled`, or `interrupted`: its process died."""
         self.overall_success = state.status == "succeeded"
         """Nothing finally failed, and the run is over."""
         self.result: Any = None if state.result is None else codec.decode(codec.resolve(state.result, load))
@@ -44,11 +47,12 @@ class Report:
         self.iterations = 0
         """Of the supervisor."""
         self.duration = _active_ms(state) / 1000
-        """Seconds of active time: pauses are left out."""
+        """Seconds of active time: pauses are left out, and the times when only waits were open."""
         self._seq = state.seq
         self._read: Callable[[], Iterable[Recorded]] | None = read
         self._load: Callable[[str], bytes] | None = load
         self._outcomes = NodeOutcomes()
+        self._abandoned = 0
         self._written: dict[str, dict[str, bytes]] = {}
         self._outputs: dict[str, dict[str, Any]] = {}
 
@@ -66,6 +70,12 @@ class Report:
         """Node id -> output name -> JSON value, of the run's own nodes that succeeded."""
         self.load()
         return self._outputs
+
+    @property
+    def abandoned(self) -> int:
+        """Attempts whose code could not be stopped at their timeout: it may still run."""
+        self._fold()
+        return self._abandoned
 
     @property
     def agents(self) -> dict[str, dict[str, int]]:
@@ -98,6 +108,7 @@ class Report:
             "messages": self.messages,
             "iterations": self.iterations,
             "duration": self.duration,
+            "abandoned": self.abandoned,
         }
 
     def _repr_html_(self) -> str:
@@ -111,15 +122,27 @@ class Report:
     def _fold(self) -> None:
         if self._read is None:
             return
-        courses, written = Courses(), {}
+        courses = Courses()
+        written: dict[str, dict[str, bytes]] = {}
         for recorded in self._read():
             if recorded.seq > self._seq:
                 break
             event = recorded.event
             courses.apply(event)
             if type(event) is StepSucceeded and "/" not in event.step:
-                written[event.step] = {name: bytes(value) for name, value in event.outputs.items()}
-        self._outcomes, self._written, self._read = courses.ended(), written, None
+                _write(event, written)
+        self._outcomes, self._abandoned = courses.ended(), courses.abandoned
+        self._written, self._read = written, None
+
+
+def _write(event: StepSucceeded, written: dict[str, dict[str, bytes]]) -> None:
+    """Note a node's outputs; a failure action has none of its own, but may give the node's."""
+    node_id, outputs = event.step, event.outputs
+    if node_id.endswith(HANDLER):
+        if event.recovers is msgspec.UNSET:
+            return
+        node_id, outputs = node_id.removesuffix(HANDLER), event.recovers
+    written[node_id] = {name: bytes(value) for name, value in outputs.items()}
 
 
 def _error(state: State) -> str | None:
@@ -131,5 +154,5 @@ def _error(state: State) -> str | None:
 
 
 def _active_ms(state: State) -> int:
-    """Milliseconds up to the last event; an ended or paused run's are summed up already."""
-    return state.active_ms + (state.last_at - state.active_since if state.status == "running" else 0)
+    """Milliseconds up to the last event; where the clock stands still, they are summed up already."""
+    return state.active_ms + (0 if state.active_since == STANDS_STILL else state.last_at - state.active_since)

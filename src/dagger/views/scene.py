@@ -27,6 +27,14 @@ class Box:
     """May have several lines."""
     count: int = 1
     """How many nodes it stands for."""
+    notes: tuple[str, ...] = ()
+    """Lines below the action: when it runs, for each of what."""
+    inside: str = ""
+    """The key of the box that it stands in, which is then drawn as a frame around it; empty: none."""
+    is_item: bool = False
+    """One of many that differ only in what they work on: above a few they are folded."""
+    is_nested: bool = False
+    """More stands in it than is drawn."""
 
 
 @dataclass(frozen=True, slots=True)

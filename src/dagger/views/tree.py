@@ -9,11 +9,14 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from dagger.core import events
-from dagger.core.graph import Node
+from dagger.core import codec, events
+from dagger.core.fold import CONDITION
+from dagger.core.graph import ITEM, Definition, Node
+from dagger.core.steps import HANDLER, is_item
 from dagger.views.course import Course, Courses
-from dagger.views.draw import Picture, input_text
-from dagger.views.outcome import NodeOutcome, iso, moment
+from dagger.views.draw import Picture, called, input_text, notes
+from dagger.views.fold import ITEMS
+from dagger.views.outcome import SUCCESSES, NodeOutcome, iso, moment
 from dagger.views.scene import Arrow, Box
 from dagger.views.texts import cut, duration_text, value_text
 
@@ -21,6 +24,8 @@ EXECUTED_AFTER = "executed_after"
 """A dependency -> what waited for it."""
 ADDED = "added"
 """The step that added a node -> that node."""
+CHILD = "child"
+"""The step that began a child flow -> the steps that the flow begins with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +58,8 @@ class ExecutionEdge:
     parent: str
     """The id of the node that the edge comes from."""
     label: str
-    """`executed_after`: a dependency. `added`: the step that added this node."""
+    """`executed_after`: a dependency, or the step whose failure this one handles. `added`: the step that added this
+    node. `child`: the step that began the child flow which this one begins with."""
 
     def to_dict(self) -> dict[str, Any]:
         """The edge as JSON values."""
@@ -64,11 +70,16 @@ class NodeDetail(NamedTuple):
     """What a picture shows of a node beside its outcome; values are cut, blobs are not loaded."""
 
     action: str
+    """Or the graph: `graph clean`."""
+    notes: tuple[str, ...] = ()
+    """When it runs, for each of what: `when plan.found`."""
     inputs: tuple[tuple[str, str], ...] = ()
     """Name and reference, or name and literal."""
     outputs: tuple[tuple[str, str], ...] = ()
     error: str = ""
     """The last attempt's, or why it was skipped or cancelled."""
+    is_item: bool = False
+    """It stands in a map."""
 
 
 class ExecutionTree:
@@ -82,7 +93,7 @@ class ExecutionTree:
         title: str = "",
     ) -> None:
         self.nodes = nodes
-        """All nodes of the plan in its order, then those added while it ran."""
+        """All nodes of the plan in its order, then those that came while it ran: added ones, and child flows' steps."""
         self.edges = edges
         """(index of the one before, index of the one after, edge)."""
         self.details = details
@@ -120,20 +131,22 @@ class ExecutionTree:
         """The tree as boxes and arrows."""
         boxes = tuple(_box(node, detail) for node, detail in zip(self.nodes, self.details, strict=True))
         arrows = tuple(
-            Arrow(self.nodes[before].node_id, self.nodes[after].node_id, *_looks(edge))
+            Arrow(self.nodes[before].node_id, self.nodes[after].node_id, *_looks(edge, self.nodes[after]))
             for before, after, edge in self._drawn()
         )
         return Picture(boxes, arrows, self.title)
 
     def _drawn(self) -> Iterator[tuple[int, int, ExecutionEdge]]:
         """The edges; but who added a node goes without saying where the node waits for that one, or for its sibling."""
-        adder = {after: before for before, after, edge in self.edges if edge.label == ADDED}
+        # a child flow is drawn inside the step that began it
+        edges = [edge for edge in self.edges if edge[2].label != CHILD]
+        adder = {after: before for before, after, edge in edges if edge.label == ADDED}
         clear = {
             after
-            for before, after, edge in self.edges
+            for before, after, edge in edges
             if edge.label == EXECUTED_AFTER and after in adder and adder[after] in {before, adder.get(before)}
         }
-        for edge in self.edges:
+        for edge in edges:
             if edge[2].label != ADDED or edge[1] not in clear:
                 yield edge
 
@@ -156,6 +169,25 @@ class ExecutionTree:
         return f"<ExecutionTree {self.title}: {len(self.nodes)} nodes, {len(self.edges)} edges>"
 
 
+class _Planted(NamedTuple):
+    """A node that a run has taken in; the items of a map share one."""
+
+    node: Node
+    at: int
+    notes: tuple[str, ...] = ()
+    inputs: tuple[tuple[str, str], ...] = ()
+    parent: str = ""
+    """The step that it hangs on, apart from its dependencies."""
+    label: str = ""
+    """Of the edge from there."""
+    is_item: bool = False
+
+    @classmethod
+    def of(cls, node: Node, at: int, parent: str = "", label: str = "", *, is_item: bool = False) -> _Planted:
+        inputs = tuple((entry.name, input_text(entry)) for entry in node.inputs)
+        return cls(node, at, tuple(notes(node)), inputs, parent, label, is_item)
+
+
 class _Growth:
     """The fold: a tree in the making."""
 
@@ -164,8 +196,8 @@ class _Growth:
         self.last_at = 0
         self._name = self._run_id = ""
         self._status = "running"
-        self._steps: dict[str, tuple[Node, str, int]] = {}
-        """Of each step: its node, who added it, and when."""
+        self._graphs: dict[str, Definition] = {}
+        self._steps: dict[str, _Planted] = {}
         self._outputs: dict[str, tuple[tuple[str, str], ...]] = {}
 
     @property
@@ -176,82 +208,154 @@ class _Growth:
         self.last_at = event.at
         match event:
             case events.RunStarted():
-                self._name, self._run_id = event.graph.name, event.run_id
-                self._add(event.graph.nodes, "", "", event.at)
+                self._name, self._run_id, self._graphs = event.graph.name, event.run_id, event.graphs
+                for node in event.graph.nodes:
+                    self._add(node.id, _Planted.of(node, event.at))
+            case events.NodeAdded():
+                self._add(event.node.id, _Planted.of(event.node, event.at))
             case events.StepSucceeded():
-                self._add(event.nodes, events.scope_of(event.step), event.step, event.at)
-                self._outputs[event.step] = tuple(
-                    (name, value_text(bytes(value))) for name, value in event.outputs.items()
-                )
-            case events.RunPaused():
-                self._status = "paused"
-            case events.RunResumed() | events.CancelRequested():
+                self._succeed(event)
+            case events.ScopeOpened():
+                self._open(event)
+            case events.AttemptFailed(failure=failure) if failure:
+                failed = self._steps[event.step]
+                handler = Node(id=failed.node.id + HANDLER, action=failure)
+                planted = _Planted.of(handler, event.at, event.step, EXECUTED_AFTER, is_item=failed.is_item)
+                self._add(event.step + HANDLER, planted)
+            case events.RunPaused(reason=reason):
+                self._status = f"paused: {cut(reason, 60)}" if reason else "paused"
+            case events.RunWaiting() | events.RunParked():
+                self._status = "waiting"
+            case events.RunResumed() | events.RunWoken() | events.RunRecovered() | events.CancelRequested():
                 self._status = "running"
             case events.RunEnded():
                 self._status = event.status
         self.courses.apply(event)
 
-    def _add(self, nodes: Iterable[Node], scope: str, parent: str, at: int) -> None:
-        for node in nodes:
-            step = events.step_name(scope, node.id)
-            self._steps[step] = (node, parent, at)
-            self.courses.of(step)
+    def _add(self, step: str, planted: _Planted) -> None:
+        self._steps[step] = planted
+        self.courses.of(step)
+
+    def _succeed(self, event: events.StepSucceeded) -> None:
+        scope = events.scope_of(event.step)
+        for node in event.nodes:
+            self._add(events.step_name(scope, node.id), _Planted.of(node, event.at, event.step, ADDED))
+        self._outputs[event.step] = _shown(event.outputs)
+        if event.recovers is not msgspec.UNSET:
+            self._outputs[event.step.removesuffix(HANDLER)] = _shown(event.recovers)
+
+    def _open(self, event: events.ScopeOpened) -> None:
+        """Take in the steps of a child flow."""
+        step, owner = event.step, self._steps[event.step]
+        if event.graph:
+            for node in self._graphs[event.graph].nodes:
+                is_first = not node.dependencies
+                hangs = (step, CHILD) if is_first else ()
+                self._add(f"{step}/{node.id}", _Planted.of(node, event.at, *hangs))
+            return
+        if not event.count:
+            self._steps[step] = owner._replace(notes=(*owner.notes, "no items"))
+            return
+        node = msgspec.structs.replace(owner.node, dependencies=(), map=None, when=None)
+        item = _Planted.of(node, event.at, step, CHILD, is_item=True)
+        if event.count > ITEMS:  # a picture folds them, so that nobody sees what they take
+            for index in range(event.count):
+                self._add(f"{step}/{index}", item)
+            return
+        for index, text in enumerate(_items(event)):
+            self._add(f"{step}/{index}", item._replace(inputs=_taken(node, text)))
 
     def snapshots(self) -> Iterator[NodeSnapshot]:
-        for step, (_, _, added_at) in self._steps.items():
+        for step, planted in self._steps.items():
             course = self.courses.of(step)
             yield NodeSnapshot(
                 node_id=step,
                 outcome=course.outcome(),
-                cache_ref=step if self._outputs.get(step) else "",
-                timestamp=moment(course.at or added_at),
+                cache_ref=step if self._outputs.get(step) and self._is_kept(step) else "",
+                timestamp=moment(course.at or planted.at),
             )
+
+    def _is_kept(self, step: str) -> bool:
+        """Whether the cache has its outputs: a child flow's go with it, and a failure action has none of its own."""
+        scope = events.scope_of(step)
+        return not (step.endswith(HANDLER) or (scope and self.courses.of(scope).status in SUCCESSES))
 
     def edges(self) -> Iterator[tuple[int, int, ExecutionEdge]]:
         index = {step: place for place, step in enumerate(self._steps)}
-        for step, (node, parent, _) in self._steps.items():
-            for dependency in node.dependencies:
+        for step, planted in self._steps.items():
+            for dependency in planted.node.dependencies:
                 before = events.step_name(events.scope_of(step), dependency)
                 if before in index:
                     yield index[before], index[step], ExecutionEdge(before, EXECUTED_AFTER)
-            if parent:
-                yield index[parent], index[step], ExecutionEdge(parent, ADDED)
+            if parent := planted.parent:
+                yield index[parent], index[step], ExecutionEdge(parent, planted.label)
 
     def details(self) -> Iterator[NodeDetail]:
-        for step, (node, _, _) in self._steps.items():
+        for step, planted in self._steps.items():
             yield NodeDetail(
-                action=node.action,
-                inputs=tuple((entry.name, input_text(entry)) for entry in node.inputs),
+                action=called(planted.node),
+                notes=planted.notes,
+                inputs=planted.inputs,
                 outputs=self._outputs.get(step, ()),
                 error=_error(self.courses.of(step)),
+                is_item=planted.is_item,
             )
+
+
+def _items(event: events.ScopeOpened) -> list[bytes]:
+    """The JSON texts of a map's items; of a list in a blob, which is not loaded, that it is one."""
+    text = b"[]" if event.items is msgspec.UNSET else bytes(event.items)
+    if codec.is_blob(text):
+        return [b"item"] * event.count
+    return [bytes(item) for item in msgspec.json.decode(text, type=list[msgspec.Raw])]
+
+
+def _taken(node: Node, item: bytes) -> tuple[tuple[str, str], ...]:
+    """The inputs of an item's step: the item as itself, under its own name where no input refers to it."""
+    taken = tuple(
+        (entry.name, value_text(item) if entry.reference == ITEM else input_text(entry)) for entry in node.inputs
+    )
+    return taken if any(is_item(entry.reference) for entry in node.inputs) else (*taken, (ITEM, value_text(item)))
+
+
+def _shown(outputs: dict[str, msgspec.Raw]) -> tuple[tuple[str, str], ...]:
+    return tuple((name, value_text(bytes(value))) for name, value in outputs.items())
 
 
 def _error(course: Course) -> str:
     if course.status in {"skipped", "cancelled"}:
-        return course.reason
-    return "" if course.status in {"succeeded", "recovered"} else course.last_error
+        return "condition not met" if course.reason == CONDITION else course.reason
+    return "" if course.status in SUCCESSES else course.last_error
 
 
 def _box(node: NodeSnapshot, detail: NodeDetail) -> Box:
     outcome = node.outcome
+    scope, _, own_name = node.node_id.rpartition("/")
     facts = []
     if outcome.ended_at is not None and outcome.attempts:
         facts.append(duration_text(round(outcome.duration * 1000)))
     if outcome.attempts > 1:
         facts.append(f"{outcome.attempts} attempts")
+    if outcome.reused:
+        facts.append("reused")
     return Box(
         key=node.node_id,
-        title=node.node_id,
+        # inside its frame an item is `each/7` and any other step `fetch`
+        title=f"{scope.rpartition('/')[2]}/{own_name}" if detail.is_item else own_name,
         action=detail.action,
+        notes=detail.notes,
         status=outcome.status,
         facts=tuple(facts),
         inputs=detail.inputs,
         outputs=detail.outputs,
         error=detail.error,
+        inside=scope,
+        is_item=detail.is_item,
     )
 
 
-def _looks(edge: ExecutionEdge) -> tuple[str, bool]:
+def _looks(edge: ExecutionEdge, target: NodeSnapshot) -> tuple[str, bool]:
     """An arrow's label, and whether it is dashed; that one thing was executed after another goes without saying."""
+    if target.node_id.endswith(HANDLER):
+        return "failure", True
     return ("", False) if edge.label == EXECUTED_AFTER else (edge.label, True)
