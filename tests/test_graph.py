@@ -114,7 +114,7 @@ def test_two_graphs_of_one_name_are_not_run_by_one():
     """Nobody could say which is meant; nothing is added."""
     graph = Graph("g")
     graph.add(Graph("sub"))
-    with pytest.raises(GraphError, match="node 'n': there is another graph 'sub' in this one; give one of them"):
+    with pytest.raises(GraphError, match="node 'n': another graph 'sub' is in this one; give one of them"):
         graph.add(Graph("sub"), id="n")
     assert list(graph.nodes) == ["sub"]
 

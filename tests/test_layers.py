@@ -19,7 +19,7 @@ LAYERS = {
     "engine": ("core spec", "msgspec uuid_utils"),  # a store only as the protocol in core.journal
     "modes": ("core spec engine", "msgspec"),
     "graph": ("core spec views", "msgspec"),
-    "registry": ("core spec graph", ""),
+    "registry": ("core spec graph", "msgspec"),
     "address": ("core", ""),
     "opening": ("core spec engine modes graph registry", "msgspec"),
     "takeover": ("core spec views engine", "msgspec"),

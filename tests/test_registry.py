@@ -150,7 +150,7 @@ def test_graphs_that_were_given_as_objects_are_registered_too():
     app.add_graph(inner)
     app.add_graph(outer)
     assert [app.graph(name) for name in ("inner", "middle", "outer")] == [inner, middle, outer]
-    assert set(app.nested(outer.definition)) == {"inner", "middle"}
+    assert set(app.plan(outer.definition).graphs) == {"inner", "middle"}
 
 
 def test_a_graph_given_as_an_object_replaces_no_other_of_its_name():

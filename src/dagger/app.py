@@ -45,6 +45,10 @@ RECOVER_EVERY_SECONDS = 1.0
 
 _SAID = {"running": ("running",), "waiting": ("waiting", "parked"), "interrupted": OWNED}
 """Statuses that are not told by rows alone: what the row of such a run says."""
+CLOSED = "the application was closed; resume or recover continues the run"
+"""What whoever waits for a run is told then."""
+CALL_CANCELLED = "the call that awaited the run was cancelled"
+"""The reason of a run that ends so."""
 _LOG = logging.getLogger("dagger")
 
 
@@ -100,7 +104,8 @@ class Dagger(Registry):
         try:
             return await run.wait()
         except asyncio.CancelledError:
-            await _give_up(self.tenure(run.id))
+            with contextlib.suppress(DaggerError):
+                await run.cancel(CALL_CANCELLED)
             raise
 
     async def start(
@@ -246,7 +251,7 @@ class Dagger(Registry):
             return
         for report in list(self._reports):
             report.load()
-        await kernel.close(InvalidState("the application was closed; resume or recover continues the run"))
+        await kernel.close(InvalidState(CLOSED))
         await kernel.store.close()
 
     def use_store(self, store: str | Path | Store) -> None:
@@ -263,6 +268,11 @@ class Dagger(Registry):
     def tenure(self, run_id: str) -> Tenant | None:
         """The run's tenure, if this application executes it now."""
         return self._kernel.tenures.get(run_id) if self._kernel else None
+
+    def require_open(self) -> None:
+        """Raise InvalidState where the application was closed."""
+        if self._kernel is None:
+            raise InvalidState(CLOSED)
 
     def report(self, state: State, status: str | None = None) -> Report:
         """The report of a state; it stays readable after the store is closed. `status`: where the state cannot tell."""
@@ -329,12 +339,11 @@ class Dagger(Registry):
         return await self.resume(run_id) if run.status == "interrupted" else run
 
 
-async def _give_up(tenure: Tenant | None) -> None:
-    """Cancel the run of a call that was cancelled, and wait until the journal says so."""
-    if tenure is not None:
-        with contextlib.suppress(DaggerError):
-            cancel(tenure, "the call that awaited the run was cancelled")
-            await asyncio.shield(tenure.done)
+async def _give_up(tenure: Tenure) -> None:
+    """Cancel a run that is not in the journal yet, and wait until the journal says so."""
+    with contextlib.suppress(DaggerError):
+        cancel(tenure, CALL_CANCELLED)
+        await asyncio.shield(tenure.done)
 
 
 def _store_of(store: str | Path | Store) -> Store:

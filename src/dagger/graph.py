@@ -2,45 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, TypeAlias, get_args
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from dagger.core.builder import GraphBuilder
-from dagger.core.check import MAP_OVER_A_LIST
 from dagger.core.config import OnFailure, RunConfig
-from dagger.core.errors import GraphError, nearest
-from dagger.core.graph import (
-    DEFAULT_TIMEOUT_SECONDS,
-    INPUT_TYPES,
-    ITEM,
-    Condition,
-    Definition,
-    Input,
-    Map,
-    Node,
-    NodeRef,
-    Output,
-    Reuse,
-    RunInput,
-    RunWhen,
-    depended,
-    literal,
-)
-from dagger.spec import graph_file
-from dagger.spec.action import NodeAction, action_of
-from dagger.spec.reuse import reuse
-from dagger.spec.schema import in_words
-from dagger.views import draw
+from dagger.core.errors import GraphError
+from dagger.core.graph import INPUT_TYPES, ITEM, Definition, NodeRef, RunInput, RunWhen, literal
+from dagger.spec.nodes import HINT, After, Called, action_name, new_node, require_types, texts
+
+if TYPE_CHECKING:  # drawing and files are imported where they are used: `import dagger` has a budget
+    from dagger.views.draw import Picture
 
 _NO_INPUTS = {
     "dependencies": "is no input: nodes to wait for are given as after=…",
     "reference": "is no input: a reference is given as the input itself, x=ref",
 }
 """Keywords of `Graph.add` that would be taken for fields of the node."""
-
-_Called: TypeAlias = str | Callable[..., Any] | NodeAction | type[NodeAction]
 
 
 class Graph(GraphBuilder):
@@ -72,12 +52,12 @@ class Graph(GraphBuilder):
             author=author,
             version=version,
             signature=signature,
-            tags=_texts(f"graph {name!r}: tags", tags),
-            instructions=_texts(f"graph {name!r}: instructions", instructions),
+            tags=texts(f"graph {name!r}: tags", tags),
+            instructions=texts(f"graph {name!r}: instructions", instructions),
             config=RunConfig.of(config).to_dict(),
             inputs=declared,
         )
-        _require_types(head, f"graph {name!r}")
+        require_types(head, f"graph {name!r}")
         super().__init__(head)
         self.nested = {}
 
@@ -108,11 +88,11 @@ class Graph(GraphBuilder):
 
     def add(
         self,
-        action: _Called | Graph | None = None,
+        action: Called | Graph | None = None,
         *,
         graph: Graph | str | None = None,
         id: str | None = None,
-        after: NodeRef | str | Iterable[NodeRef | str] = (),
+        after: After = (),
         when: NodeRef | str | Mapping[str, Any] | None = None,
         map: NodeRef | str | Mapping[str, Any] | None = None,
         cache: bool | Mapping[str, Any] | None = None,
@@ -140,35 +120,28 @@ class Graph(GraphBuilder):
         """
         called, nested = _called(action, graph)
         node_id = id if id is not None else self.fresh_id(*called.values())
-        where = f"node {node_id!r}"
-        given = _inputs(where, inputs or {}, more_inputs)
-        condition, mapped = _condition(where, when), _map(where, map)
-        node = Node(
-            id=node_id,
-            **called,
-            when=condition,
-            map=mapped,
-            cache=_reuse(where, cache),
-            dependencies=depended(_waited_for(where, after), given, condition, mapped),
-            inputs=given,
-            outputs=tuple(Output(output) for output in _texts(f"{where}: outputs", outputs)),
-            failure=_action_name(failure) if failure else "",
-            on_failure=_policy(where, on_failure),
-            description=description,
-            timeout=_above_zero(where, timeout),
-            try_count=_tries(where, try_count, onfailure),
+        node = new_node(
+            node_id,
+            called,
+            after,
+            _inputs(f"node {node_id!r}", inputs, more_inputs),
+            when=when,
+            map=map,
+            cache=cache,
+            outputs=outputs,
+            timeout=timeout,
+            try_count=try_count,
+            onfailure=onfailure,
+            on_failure=on_failure,
+            failure=failure,
             run_when=run_when,
             priority=priority,
-            instructions=_texts(f"{where}: instructions", instructions),
+            description=description,
+            instructions=instructions,
         )
-        return self._enter(node, nested)
-
-    def _enter(self, node: Node, nested: Mapping[str, Graph]) -> NodeRef:
-        where = f"node {node.id!r}"
-        _require_types(node, where)
-        for name, graph in nested.items():
-            if self.nested.get(name, graph) is not graph:
-                message = f"{where}: there is another graph {name!r} in this one; give one of them another name"
+        for name, other in nested.items():
+            if self.nested.get(name, other) is not other:
+                message = f"node {node_id!r}: another graph {name!r} is in this one; give one of them another name"
                 raise GraphError(message)
         self.insert(node)
         self.nested.update(nested)
@@ -176,25 +149,44 @@ class Graph(GraphBuilder):
 
     def to_yaml(self) -> str:
         """The graph as a file that `load_yaml_file` reads back."""
+        from dagger.spec import graph_file
+
         return graph_file.to_yaml(self.definition)
 
     def to_dot(self) -> str:
         """The plan for Graphviz."""
-        return draw.plan_picture(self.definition).to_dot()
+        return self._picture().to_dot()
 
     def to_mermaid(self) -> str:
         """The plan for Mermaid."""
-        return draw.plan_picture(self.definition).to_mermaid()
+        return self._picture().to_mermaid()
 
     def to_svg(self) -> str:
         """The plan as a picture. Raises DaggerError where no Graphviz is at hand."""
-        return draw.plan_picture(self.definition).to_svg()
+        return self._picture().to_svg()
+
+    def _picture(self) -> Picture:
+        from dagger.views.draw import plan_picture
+
+        return plan_picture(self.definition)
 
     def _repr_html_(self) -> str:
-        return draw.plan_picture(self.definition)._repr_html_()
+        return self._picture()._repr_html_()
 
     def __repr__(self) -> str:
         return f"<Graph {self.name!r} of {len(self.nodes)} nodes>"
+
+
+def _inputs(where: str, inputs: Mapping[str, Any] | None, more: Mapping[str, Any]) -> Mapping[str, Any]:
+    """All inputs, however they were given."""
+    for name in more:
+        if name in _NO_INPUTS:
+            message = f"{where}: {name}= {_NO_INPUTS[name]}{HINT.format(name)}"
+            raise GraphError(message)
+    if not isinstance(inputs, Mapping | None):
+        message = f"{where}: inputs are a dict of names, not {inputs!r:.80}"
+        raise GraphError(message)
+    return {**(inputs or {}), **more}
 
 
 def _declared(where: str, given: str | RunInput) -> RunInput:
@@ -209,15 +201,6 @@ def _declared(where: str, given: str | RunInput) -> RunInput:
     return msgspec.structs.replace(declared, default=literal(declared.default, where))
 
 
-def _require_types(made: Node | Definition, where: str) -> None:
-    """Raise GraphError for a field of the wrong type: a journal with it in could not be read back."""
-    try:
-        msgspec.json.decode(msgspec.json.encode(made), type=type(made))
-    except (TypeError, ValueError) as error:  # msgspec's and Unicode's errors are ValueErrors
-        message = f"{where}: {in_words(error)}"
-        raise GraphError(message) from None
-
-
 def _called(action: object, graph: object) -> tuple[dict[str, str], dict[str, Graph]]:
     """The field that says what the node calls or runs, and the graph that was given for it, if one was."""
     if isinstance(action, Graph) and graph is None:
@@ -225,7 +208,7 @@ def _called(action: object, graph: object) -> tuple[dict[str, str], dict[str, Gr
     if action is None and graph is None:
         raise GraphError("a node calls an action or runs a graph: add(action, …) or add(graph=…)")
     if action is not None and graph is not None:
-        message = f"a node calls an action or runs a graph, not both{_HINT.format('graph')}"
+        message = f"a node calls an action or runs a graph, not both{HINT.format('graph')}"
         raise GraphError(message)
     if isinstance(graph, Graph):
         return {"graph": graph.name}, {graph.name: graph}
@@ -234,124 +217,4 @@ def _called(action: object, graph: object) -> tuple[dict[str, str], dict[str, Gr
     if graph is not None:
         message = f"{graph!r:.80} is no graph: give its name, or the Graph"
         raise GraphError(message)
-    return {"action": _action_name(action)}, {}
-
-
-def _action_name(action: object) -> str:
-    if isinstance(action, str):
-        return action
-    known = action_of(action)
-    name = known.name if known else getattr(action, "__name__", None)
-    if not isinstance(name, str):
-        message = f"{action!r} is no action: give its name, the function, or the NodeAction"
-        raise GraphError(message)
-    return name
-
-
-def _inputs(where: str, inputs: Mapping[str, Any], more: Mapping[str, Any]) -> tuple[Input, ...]:
-    if not isinstance(inputs, Mapping):
-        message = f"{where}: inputs are a dict of names, not {inputs!r:.80}"
-        raise GraphError(message)
-    for name in more:
-        if name in _NO_INPUTS:
-            message = f"{where}: {name}= {_NO_INPUTS[name]}{_HINT.format(name)}"
-            raise GraphError(message)
-    return tuple(_input(where, name, value) for name, value in {**inputs, **more}.items())
-
-
-def _input(where: str, name: str, value: object) -> Input:
-    if isinstance(value, NodeRef):
-        return Input(name, value.reference)
-    return Input(name, value=literal(value, f"{where}: input {name!r}"))
-
-
-_HINT = "; an input of that name goes into inputs={{'{}': …}}"
-
-
-def _condition(where: str, given: object) -> Condition | None:
-    if isinstance(given, Mapping):
-        tests = {str(name): value for name, value in given.items() if name != "reference"}
-        texts = {name: literal(value, f"{where}: when: {name}") for name, value in tests.items()}
-        return Condition(_reference(where, "when", given.get("reference", "")), texts)
-    return None if given is None else Condition(_reference(where, "when", given))
-
-
-def _map(where: str, given: object) -> Map | None:
-    if isinstance(given, Mapping):
-        for name in given:
-            if name not in _MAP:
-                near = nearest(str(name), _MAP) or f"; it takes: {', '.join(_MAP)}"
-                message = f"{where}: map: unknown key {name!r:.80}{near}"
-                raise GraphError(message)
-        return Map(_reference(where, "map", given.get("reference", "")), given.get("max_parallel"))
-    return None if given is None else Map(_reference(where, "map", given))
-
-
-_MAP = ("reference", "max_parallel")
-
-
-def _reference(where: str, field: str, given: object) -> str:
-    """As it is written in a file."""
-    if isinstance(given, NodeRef | str):
-        return given.reference if isinstance(given, NodeRef) else given
-    is_list = field == "map" and isinstance(given, list | tuple)
-    problem = MAP_OVER_A_LIST if is_list else f"takes a reference, not {given!r:.80}"
-    message = f"{where}: {field} {problem}{_HINT.format(field)}"
-    raise GraphError(message)
-
-
-def _reuse(where: str, given: object) -> Reuse | None:
-    try:
-        return reuse(None if given is False else given, f"{where}: cache")
-    except ValueError as error:
-        raise GraphError(str(error) + _HINT.format("cache")) from None
-
-
-def _waited_for(where: str, after: object) -> Iterator[str]:
-    """The ids of one node or several."""
-    for one in (after,) if isinstance(after, NodeRef | str) or not isinstance(after, Iterable) else after:
-        if not isinstance(one, NodeRef | str):
-            message = f"{where}: after takes references and node ids, not {one!r:.80}"
-            raise GraphError(message)
-        yield one.node if isinstance(one, NodeRef) else one
-
-
-def _texts(where: str, given: Iterable[str]) -> tuple[str, ...]:
-    """One text or several; what is no text among them is found by `_require_types`."""
-    if isinstance(given, str):
-        return (given,)
-    if not isinstance(given, Iterable):
-        message = f"{where} takes texts, not {given!r:.80}"
-        raise GraphError(message)
-    return tuple(given)
-
-
-def _policy(where: str, on_failure: str | None) -> str:
-    if on_failure not in (None, *get_args(OnFailure)):
-        message = f"{where}: on_failure {on_failure!r} must be one of {', '.join(get_args(OnFailure))}"
-        raise GraphError(message)
-    return on_failure or ""
-
-
-def _above_zero(where: str, seconds: float | None) -> float:
-    if seconds is None:
-        return DEFAULT_TIMEOUT_SECONDS
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < float("inf"):
-        message = f"{where}: timeout {seconds!r} must be a number of seconds above 0"
-        raise GraphError(message)
-    return float(seconds)
-
-
-def _tries(where: str, tries: int | None, onfailure: bool | None) -> int | None:  # noqa: FBT001 - as in a file
-    if tries is not None and (isinstance(tries, bool) or not isinstance(tries, int) or tries < 1):
-        message = f"{where}: try_count {tries!r} must be a whole number of at least 1"
-        raise GraphError(message)
-    if not isinstance(onfailure, bool | None):
-        message = f"{where}: onfailure {onfailure!r} must be True or False"
-        raise GraphError(message)
-    if onfailure is not False:
-        return tries
-    if tries not in (None, 1):
-        message = f"{where}: onfailure=False is try_count=1, not {tries}"
-        raise GraphError(message)
-    return 1
+    return {"action": action_name(action)}, {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
@@ -12,7 +12,6 @@ from dagger.core import codec, events
 from dagger.core.cache import Cache, CacheView
 from dagger.core.config import RunConfig
 from dagger.core.errors import GraphError, InputInvalid, RunError
-from dagger.core.graph import Definition
 from dagger.engine.ids import fresh_id
 from dagger.modes.static import WorkflowSpec
 from dagger.registry import Registry
@@ -41,15 +40,13 @@ class Opening:
         if isinstance(spec, type) or not hasattr(spec, "opening"):
             message = f"{spec!r:.80} is nothing to execute: write Static(name), or load the file first"
             raise GraphError(message)
-        self._spec, self._definition = spec.opening(lambda name: registry.graph(name).definition)
-        self._graphs = registry.nested(self._definition)
-        for graph in (self._definition, *self._graphs.values()):
-            registry.require_actions(graph.nodes)
-        self._config = config.merged(self._definition.config).merged(given.config)
-        self._inputs = run_inputs(self._definition, given.inputs or {})
+        self._spec, definition = spec.opening(lambda name: registry.graph(name).definition)
+        self._plan = registry.plan(definition)
+        self._config = config.merged(definition.config).merged(given.config)
+        self._inputs = run_inputs(definition, given.inputs or {}, self._plan.wanted)
         self._seed = Cache.of(given.cache).writes()
         self._tags = _tags(given.tags)
-        self.fingerprint = _fingerprint(self._spec, [self._definition, *self._graphs.values()], self._inputs)
+        self.fingerprint = _fingerprint(self._spec, self._plan.digest, self._inputs)
         """Of spec, graphs and inputs."""
 
     def event(self, run_id: str | None, now: int, app: str) -> tuple[events.RunStarted, list[codec.Blob]]:
@@ -59,8 +56,8 @@ class Opening:
             at=now,
             run_id=run_id if run_id is not None else fresh_id(),
             spec=self._spec,
-            graph=self._definition,
-            graphs=self._graphs,
+            graph=self._plan.graph,
+            graphs=self._plan.graphs,
             config=self._config.to_dict(all_fields=True),
             inputs={name: codec.sealed(text, blobs) for name, text in self._inputs.items()},
             cache=[
@@ -73,13 +70,9 @@ class Opening:
         return event, blobs
 
 
-def _fingerprint(spec: events.Spec, graphs: Iterable[Definition], inputs: Mapping[str, bytes]) -> str:
-    parts: list[Any] = [spec]
-    for graph in graphs:
-        # a node's own hash stands for it: encoding 100,000 nodes anew would take longer than starting them
-        parts += msgspec.structs.replace(graph, nodes=()), "".join([node.hash for node in graph.nodes])
-    parts.append({name: codec.canonical(inputs[name]).decode() for name in sorted(inputs)})
-    return hashlib.blake2b(msgspec.json.encode(parts), digest_size=16).hexdigest()
+def _fingerprint(spec: events.Spec, graphs: str, inputs: Mapping[str, bytes]) -> str:
+    given = {name: codec.canonical(inputs[name]).decode() for name in sorted(inputs)}
+    return hashlib.blake2b(msgspec.json.encode([spec, graphs, given]), digest_size=16).hexdigest()
 
 
 def _tags(tags: Mapping[str, str] | None) -> dict[str, str]:

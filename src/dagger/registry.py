@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar, Unpack, overload
+from typing import Any, NamedTuple, TypeVar, Unpack, overload
+
+import msgspec
 
 from dagger.core.errors import ActionNotRegistered, GraphError, RegistryError, nearest
 from dagger.core.graph import Definition, Node
 from dagger.graph import Graph
-from dagger.spec import graph_file
 from dagger.spec.action import Action, NodeAction, action_of
 from dagger.spec.action import action as mark_action
+from dagger.spec.inputs import wanted_inputs
 from dagger.spec.limits import limits, require_limits
 from dagger.spec.nesting import nested, require_nesting
 from dagger.spec.options import Options
@@ -28,6 +31,7 @@ class Registry:
     def __init__(self) -> None:
         self._actions: dict[str, Action] = {}
         self._graphs: dict[str, Graph] = {}
+        self._plans: dict[str, Plan] = {}
 
     @overload
     def action(self, function: Function, /) -> Function: ...
@@ -66,6 +70,7 @@ class Registry:
         if found.pool:
             limits(found.pool, [*self._actions.values(), found])
         self._actions[found.name] = found
+        self._plans.clear()  # it may have changed the size of a pool
 
     def include(self, *things: object) -> None:
         """Register every action that is found in the modules, or is one of the objects."""
@@ -94,6 +99,8 @@ class Registry:
 
     def load_yaml_file(self, path: str | Path) -> Graph:
         """Load and register the graph of a file. Raises GraphError that names every problem of it."""
+        from dagger.spec import graph_file
+
         return self._registered(graph_file.read_file(path, self._actions))
 
     def load_yaml_dir(self, path: str | Path) -> list[Graph]:
@@ -102,6 +109,8 @@ class Registry:
         The graphs that their nodes run are among these, or registered already. Raises one GraphError that names
         every problem of every bad file; then nothing is loaded.
         """
+        from dagger.spec import graph_file
+
         known = _Definitions(self._graphs)
         return [self._registered(found) for found in graph_file.read_dir(path, self._actions, known)]
 
@@ -111,6 +120,8 @@ class Registry:
         The graphs that were given to its `add` are registered with it. Raises RegistryError if one of them has the
         name of another.
         """
+        from dagger.spec import graph_file
+
         family = self._family(graph)
         definitions = {name: each.definition for name, each in family.items()}
         for definition in definitions.values():
@@ -164,7 +175,17 @@ class Registry:
 
         Raises RegistryError for an action that cannot be run as it says: in a pool without a size, in a process.
         """
-        used: dict[str, None] = {}
+        nodes = tuple(nodes)
+        used = ({node.action for node in nodes} | {node.failure for node in nodes}) - {""}
+        if not used <= self._actions.keys():
+            self._refuse_unregistered(nodes)
+        for name in sorted(used):
+            found = self._actions[name]
+            found.require_importable()
+            if found.pool:
+                require_limits(found.pool, self._actions.values())
+
+    def _refuse_unregistered(self, nodes: Iterable[Node]) -> None:
         for node in nodes:
             for word, action in (("action", node.action), ("failure action", node.failure)):
                 if action and action not in self._actions:
@@ -172,22 +193,47 @@ class Registry:
                     near = nearest(action, self._actions) or f"; registered: {known}"
                     message = f"node {node.id!r}: {word} {action!r} is not registered{near}"
                     raise ActionNotRegistered(message)
-                used[action] = None
-        for name in filter(None, used):
-            found = self._actions[name]
-            found.require_importable()
-            if found.pool:
-                require_limits(found.pool, self._actions.values())
 
-    def nested(self, graph: Definition) -> dict[str, Definition]:
-        """The graphs that a graph's nodes run as child flows, and theirs, by name.
+    def plan(self, graph: Definition) -> Plan:
+        """What a start needs to know of a graph, looked up once for as long as nothing in it changes.
 
-        Raises GraphError for one that is not here, that contains itself, or that is given other inputs than it takes.
+        Raises GraphError for a nested graph that is not here, that contains itself, or that is given other inputs
+        than it takes; ActionNotRegistered and RegistryError as `require_actions`.
         """
-        known = _Definitions(self._graphs)
-        found = nested([graph], known)
-        require_nesting({graph.name: graph, **found}, known, is_complete=True)
-        return found
+        known = self._plans.get(graph.name)
+        if known is not None and known.graph is graph and known.is_of(self._graphs):
+            return known
+        definitions = _Definitions(self._graphs)
+        graphs = nested([graph], definitions)
+        require_nesting({graph.name: graph, **graphs}, definitions, is_complete=True)
+        for each in (graph, *graphs.values()):
+            self.require_actions(each.nodes)
+        made = self._plans[graph.name] = Plan(graph, graphs, wanted_inputs(graph), _digest([graph, *graphs.values()]))
+        return made
+
+
+class Plan(NamedTuple):
+    """A graph, ready to be started."""
+
+    graph: Definition
+    graphs: dict[str, Definition]
+    """Those that its nodes run as child flows, and theirs, by name."""
+    wanted: dict[str, bytes | None]
+    """Its inputs: see `wanted_inputs`."""
+    digest: str
+    """Of all of these graphs: equal digest, equal work."""
+
+    def is_of(self, graphs: Mapping[str, Graph]) -> bool:
+        """Whether the nested graphs are still the same."""
+        return all(name in graphs and graphs[name].definition is each for name, each in self.graphs.items())
+
+
+def _digest(graphs: Iterable[Definition]) -> str:
+    parts: list[Any] = []
+    for graph in graphs:
+        # a node's own hash stands for it: encoding 100,000 nodes anew would take longer than starting them
+        parts += msgspec.structs.replace(graph, nodes=()), "".join([node.hash for node in graph.nodes])
+    return hashlib.blake2b(msgspec.json.encode(parts), digest_size=16).hexdigest()
 
 
 class _Definitions(Mapping[str, Definition]):

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from dagger.core import codec, errors
 from dagger.core.cache import CacheView
 from dagger.core.config import RunConfig
-from dagger.core.errors import InvalidState, LeaseLost, RunError, RunNotFound
+from dagger.core.errors import InvalidState, LeaseLost, RunError, RunLeased, RunNotFound
 from dagger.core.events import Event, OrderRefused, Recorded
 from dagger.core.journal import RunRow, Store
 from dagger.core.orders import AnyOrder, Cancel, Pause
@@ -49,6 +49,9 @@ class Host(Protocol):
 
     def report(self, state: State, status: str | None = None) -> Report:
         """The report of a state, kept readable after the store is closed."""
+
+    def require_open(self) -> None:
+        """Raise InvalidState where the application was closed."""
 
     async def resume(
         self, run_id: str, input: object = None, config: RunConfig | Mapping[str, Any] | None = None
@@ -132,6 +135,7 @@ class Run:
             if status not in OWNED:
                 return self._host.report(self._state(), status)
             await asyncio.sleep(POLL_SECONDS)
+            self._host.require_open()
 
     async def report(self) -> Report:
         """The report of the run as it stands."""
@@ -163,6 +167,7 @@ class Run:
                 tenure = self._host.tenure(self.id)
                 if tenure is None:
                     await asyncio.sleep(POLL_SECONDS)
+                    self._host.require_open()
                     continue
                 heard = tenure
                 heard.listeners.add(told.append)
@@ -184,11 +189,10 @@ class Run:
         self._require_text(reason)
         if (status := self.status) in {"paused", *TERMINAL}:
             raise InvalidState(f"run {self.id!r} is {status}: it cannot be paused")
-        tenure = self._host.tenure(self.id)
-        if tenure is not None:
+        if (tenure := self._tenure()) is not None:
             orders.pause(tenure, reason)
-        elif not await self._told(Pause(id=fresh_id(), reason=reason)):
-            await (await self._host.takeover()).pause(self.id, reason)
+        else:
+            await self._tell(Pause(id=fresh_id(), reason=reason))
         return await self.wait()
 
     async def cancel(self, reason: str = "") -> Report:
@@ -200,18 +204,23 @@ class Run:
         if self.status in TERMINAL:
             message = f"run {self.id!r} is over: it {self._ended_as()}"
             raise InvalidState(message)
-        tenure = self._host.tenure(self.id)
-        if tenure is not None and not tenure.is_settled:
+        if (tenure := self._tenure()) is not None:
             orders.cancel(tenure, reason)
-        elif tenure is not None or not await self._told(Cancel(id=fresh_id(), reason=reason)):
-            await (await self._host.takeover()).cancel(self.id, reason)
+        else:
+            await self._tell(Cancel(id=fresh_id(), reason=reason))
         return await self.wait()
 
-    async def _told(self, order: AnyOrder) -> bool:
-        """Tell the process that executes the run; whether there is one that obeyed. Raises what it was refused for."""
+    def _tenure(self) -> Tenant | None:
+        """The run's tenure, if steps of it may run here."""
+        tenure = self._host.tenure(self.id)
+        return None if tenure is None or tenure.is_settled else tenure
+
+    async def _tell(self, order: AnyOrder) -> None:
+        """Put an order into the run's inbox, and wait until it is obeyed: by its owner, else here.
+
+        Raises what it was refused for.
+        """
         store = self._host.store
-        if store.ownership(self.id) != "elsewhere":
-            return False
         after = await store.send(self.id, order)
         while True:
             for recorded in store.read(self.id, after):
@@ -220,10 +229,12 @@ class Run:
                     continue
                 if isinstance(event, OrderRefused):
                     raise getattr(errors, event.error.type, RunError)(event.error.message)
-                return True
-            if store.ownership(self.id) != "elsewhere":
-                return False  # it has died or let go of the run: whoever takes it over finds the order
+                return
+            if self._host.tenure(self.id) is None and store.ownership(self.id) != "elsewhere":
+                with contextlib.suppress(RunLeased, InvalidState):  # another process was faster, or another call
+                    await (await self._host.takeover()).go_on(self.id, requires_actions=False)
             await asyncio.sleep(LOOK_SECONDS)
+            self._host.require_open()
 
     def _require_text(self, reason: object) -> None:
         if not codec.is_text(reason):

@@ -22,16 +22,16 @@ from dagger.core.errors import (
 from dagger.core.graph import Node
 from dagger.core.journal import Lease
 from dagger.core.orders import Pause
-from dagger.core.state import TERMINAL, State
-from dagger.engine import orders
+from dagger.core.state import STANDS_STILL, TERMINAL, State
 from dagger.engine.kernel import Kernel
+from dagger.engine.orders import obey
 from dagger.engine.replay import replay
 from dagger.engine.tenure import Tenure
 from dagger.spec.action import Action
 from dagger.views.course import Courses
 
 _LOG = logging.getLogger("dagger")
-_NOT_HERE = (RunLeased, ActionNotRegistered, InvalidState, StoreCorrupt, IllegalEvent)
+_NOT_HERE = (ActionNotRegistered, StoreCorrupt, IllegalEvent)
 """What keeps a run from being taken over here, and concerns this run only."""
 
 
@@ -53,7 +53,7 @@ class Takeover:
         self, run_id: str, config: Mapping[str, Any], text: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     ) -> None:
         """Continue a paused, waiting or interrupted run. For what is raised see Dagger.resume."""
-        tenure = await self._take(run_id)
+        tenure, was_at_rest = await self._take(run_id)
         now = self._kernel.clock.now_ms()
         if tenure.state.status == "paused" or config or text is not msgspec.UNSET:
             for order in [order for order in tenure.lease.orders if isinstance(order, Pause)]:
@@ -62,28 +62,42 @@ class Takeover:
                 told = events.Error("InvalidState", "the run was resumed since")
                 tenure.note(events.OrderRefused(at=now, order=order.id, error=told))
             tenure.note(events.RunResumed(at=now, config=dict(config), input=text))
-        tenure.begin(tenure.state.ready())
+        await self._begin(tenure, was_at_rest=was_at_rest)
+
+    async def go_on(self, run_id: str, *, requires_actions: bool) -> bool:
+        """Continue a run that nobody executes, as its inbox says; a paused one obeys, and stays paused.
+
+        Gives whether it goes on here. Raises as `resume` does.
+        """
+        kernel = self._kernel
+        tenure, was_at_rest = await self._take(run_id, requires_actions=requires_actions)
+        if tenure.state.status != "paused":
+            await self._begin(tenure, was_at_rest=was_at_rest)
+            return True
+        for order in tenure.lease.orders:
+            obey(tenure, order)
+        if not tenure.is_settled:
+            await kernel.durable()
+            del kernel.tenures[run_id]
+            kernel.store.give_up(tenure.lease)
+        return False
+
+    async def _begin(self, tenure: Tenure, *, was_at_rest: bool) -> None:
+        tenure.begin(tenure.state.ready(), was_at_rest=was_at_rest)
         await self._kernel.durable()
         if tenure.done.done():
             tenure.done.result()  # the store may have refused it: another process took the run over
-
-    async def pause(self, run_id: str, reason: str) -> None:
-        """Pause a run that nobody executes: its actions need not be here."""
-        orders.pause(await self._take(run_id, requires_actions=False), reason)
-
-    async def cancel(self, run_id: str, reason: str) -> None:
-        """Cancel a run that nobody executes: its actions need not be here."""
-        orders.cancel(await self._take(run_id, requires_actions=False), reason)
 
     async def attempt(self, run_ids: Iterable[str]) -> list[str]:
         """Continue those of the runs that can be continued here; which they are."""
         taken = []
         for run_id in run_ids:
+            row = self._kernel.store.row(run_id)
             try:
-                await self.resume(run_id, {})
-                taken.append(run_id)
-            except RunLeased:
-                continue  # another process was faster
+                if row is not None and await self.go_on(run_id, requires_actions=row.status != "paused"):
+                    taken.append(run_id)
+            except (RunLeased, InvalidState):
+                continue  # another process was faster, or another call
             except _NOT_HERE as error:
                 if run_id not in self._left:  # once: `recover=True` looks every second
                     _LOG.warning("run %s is not continued here: %s", run_id, error, extra={"run": run_id})
@@ -95,14 +109,16 @@ class Takeover:
 
         async def go_on() -> None:
             try:
-                await self.attempt([run_id])
+                row = self._kernel.store.row(run_id)
+                if row is not None and row.status == "parked":  # else somebody has woken, paused or ended it
+                    await self.attempt([run_id])
             except DaggerError as error:
                 _LOG.warning("run %s is due and was not woken: %s", run_id, error, extra={"run": run_id})
 
         self._kernel.keep(go_on())
 
-    async def _take(self, run_id: str, *, requires_actions: bool = True) -> Tenure:
-        """The tenure of a run that nobody executes; none of its steps is begun yet."""
+    async def _take(self, run_id: str, *, requires_actions: bool = True) -> tuple[Tenure, bool]:
+        """The tenure of a run that nobody executes, none of its steps begun yet; and whether it was at rest."""
         kernel = self._kernel
         store = kernel.store
         ending = kernel.tenures.get(run_id)
@@ -124,6 +140,8 @@ class Takeover:
             state = replay(store, run_id)
             if requires_actions:
                 self._require_actions(pending.node for pending in state.pending.values())
+                for graph in state.graphs.values():
+                    self._require_actions(graph.nodes)
             lease = await store.claim(run_id)
             try:
                 return self._tenure_of(lease, replay(store, run_id, state.seq, state))
@@ -133,21 +151,23 @@ class Takeover:
         finally:
             self._taking.discard(run_id)
 
-    def _tenure_of(self, lease: Lease, state: State) -> Tenure:
+    def _tenure_of(self, lease: Lease, state: State) -> tuple[Tenure, bool]:
         """The tenure of a run that was just claimed."""
         run_id, now = lease.run_id, self._kernel.clock.now_ms()
         if state.status in TERMINAL:
             message = f"run {run_id!r} is over ({state.status}): another process was faster"
             raise InvalidState(message)
         tenure = Tenure(self._kernel, lease, state, self._actions)
-        if state.is_parked:
+        # no code was at work then, so that nothing of it is lost, and no time has passed for it
+        was_at_rest = state.status == "waiting" and state.active_since == STANDS_STILL
+        if was_at_rest:
             tenure.note(events.RunWoken(at=now))
         elif state.status != "paused":
             tenure.note(events.RunRecovered(at=now))
             if reason := decide.crash_loop(state, lambda: self._in_flight(run_id)):
                 tenure.note(events.PauseRequested(at=now, reason=reason))
         self._kernel.tenures[run_id] = tenure
-        return tenure
+        return tenure, was_at_rest
 
     def _in_flight(self, run_id: str) -> list[str]:
         """The steps whose code was at work when the run's process died."""

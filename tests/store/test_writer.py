@@ -132,7 +132,7 @@ def test_an_owner_that_writes_alone_does_not_look_into_the_inbox(tmp_path):
         one.ask(lambda: one._connection.set_exec_trace(trace)).result()
         one.ask(lambda: one.write(parts(lease, succeeded(1)))).result()
         one.ask(lambda: None).result()
-        assert "PRAGMA data_version" in statements
+        assert 'pragma "data_version"' in statements
         assert not [statement for statement in statements if "FROM inbox" in statement]
 
 

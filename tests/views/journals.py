@@ -10,14 +10,15 @@ from dagger.core.events import (
     Recorded,
     RunEnded,
     RunStarted,
+    ScopeOpened,
     Spec,
     StepFailed,
     StepSkipped,
     StepStarted,
     StepSucceeded,
 )
-from dagger.core.graph import Definition, Input, Node, Output, depended
 from dagger.core.fold import apply
+from dagger.core.graph import Definition, Input, Node, Output, depended
 from dagger.core.state import State
 
 T = 1_780_000_000_000
@@ -39,7 +40,7 @@ def node(id, action="work", after=(), outputs=(), inputs=None, **fields):
         for name, given in (inputs or {}).items()
     )
     declared = tuple(Output(name) for name in outputs)
-    after = depended(after, entries)
+    after = depended(after, entries, fields.get("when"), fields.get("map"))
     return Node(id=id, action=action, dependencies=after, inputs=entries, outputs=declared, **fields)
 
 
@@ -63,15 +64,26 @@ def succeeded(step, ms, attempt=1, duration_ms=0, outputs=None, **fields):
     return StepSucceeded(at=T + ms, step=step, attempt=attempt, duration_ms=duration_ms, outputs=values, **fields)
 
 
-def attempt_failed(step, ms, attempt=1, message="boom", duration_ms=0):
-    error = Error("ValueError", message)
-    retry_at = T + ms + 1000
-    return AttemptFailed(at=T + ms, step=step, attempt=attempt, error=error, retry_at=retry_at, duration_ms=duration_ms)
+def opened(step, ms, graph="", items=None):
+    """A step began a child flow: a graph, or a map over these items."""
+    if graph:
+        return ScopeOpened(at=T + ms, step=step, graph=graph)
+    return ScopeOpened(at=T + ms, step=step, items=json(items), count=len(items))
 
 
-def failed(step, ms, attempt=1, message="boom", policy="continue", duration_ms=0):
+def attempt_failed(step, ms, attempt=1, message="boom", duration_ms=0, **fields):
     error = Error("ValueError", message)
-    return StepFailed(at=T + ms, step=step, attempt=attempt, error=error, policy=policy, duration_ms=duration_ms)
+    due = 0 if "failure" in fields else T + ms + 1000
+    return AttemptFailed(
+        at=T + ms, step=step, attempt=attempt, error=error, retry_at=due, duration_ms=duration_ms, **fields
+    )
+
+
+def failed(step, ms, attempt=1, message="boom", policy="continue", duration_ms=0, **fields):
+    error = Error("ValueError", message)
+    return StepFailed(
+        at=T + ms, step=step, attempt=attempt, error=error, policy=policy, duration_ms=duration_ms, **fields
+    )
 
 
 def skipped(step, ms, reason):

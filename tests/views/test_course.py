@@ -1,7 +1,19 @@
 """How steps go and end, event by event."""
 
 import pytest
-from tests.views.journals import T, attempt_failed, ended, failed, journal, node, skipped, started, succeeded
+from tests.views.journals import (
+    T,
+    attempt_failed,
+    ended,
+    failed,
+    journal,
+    json,
+    node,
+    opened,
+    skipped,
+    started,
+    succeeded,
+)
 
 from dagger.core.events import (
     CancelRequested,
@@ -13,15 +25,25 @@ from dagger.core.events import (
     WaitAnswered,
     WaitOpened,
 )
+from dagger.core.graph import Definition, Map
 from dagger.views.course import Courses
 from dagger.views.outcome import moment
 
 
+NESTED = Definition(name="clean", nodes=(node("strip"), node("lower", after=["strip"])))
+
+
 def courses_of(*events, nodes=("a", "b")):
+    """Of plain nodes, `each`, which is a map, and `sub`, which runs the graph of `strip` and `lower`."""
+    plan = [*(node(name) for name in nodes), node("each", map=Map("inputs.l")), node("sub", "", graph="clean")]
     courses = Courses()
-    for recorded in journal([node(name) for name in nodes], *events)[0]:
+    for recorded in journal(plan, *events, graphs={"clean": NESTED})[0]:
         courses.apply(recorded.event)
     return courses
+
+
+def statuses(courses):
+    return {step: course.status for step, course in courses.by_step.items()}
 
 
 def outcome_of(*events):
@@ -113,6 +135,15 @@ def test_a_cancelled_attempt_says_why():
         ([CancelRequested(at=T + 30, reason="enough")], "enough"),
         ([CancelRequested(at=T + 30)], "the run was cancelled"),
         ([LimitReached(at=T + 30, limit="max_tokens", value=5, policy="stop")], "max_tokens of 5 used up"),
+        (
+            [
+                LimitReached(at=T + 30, limit="max_tokens", value=5, policy="pause"),
+                RunPaused(at=T + 31, reason="max_tokens of 5 used up"),
+                RunResumed(at=T + 32),
+                failed("b", 33, policy="stop"),
+            ],
+            "'b' failed",
+        ),
         ([failed("b", 30, policy="stop")], "'b' failed"),
         ([], "the run ended"),
     ],
@@ -151,3 +182,114 @@ def test_a_step_waits_while_a_wait_is_open():
     assert outcome_of(review, sleep, answers[0]).status == "waiting"
     assert outcome_of(review, sleep, *answers).status == "running"
     assert outcome_of(memo).status == "running"
+
+
+def test_a_step_that_starts_again_with_an_open_wait_waits():
+    """After a restart its code runs from its top, up to that wait."""
+    sleep = WaitOpened(at=T + 2, step="a", key="sleep:1", kind="sleep")
+    assert outcome_of(sleep, RunRecovered(at=T + 9), started("a", 10)).status == "waiting"
+
+
+def test_a_step_is_recovered_by_its_failure_action():
+    """It keeps what its attempts said; the failure action has a course of its own."""
+    courses = courses_of(
+        attempt_failed("a", 10),
+        attempt_failed("a", 20, 2, "bang", failure="rescue"),
+        succeeded("a:failure", 50, duration_ms=30, recovers={"x": json(1)}),
+    )
+    outcome = courses.of("a").outcome()
+    assert (outcome.status, outcome.success, outcome.attempts, outcome.final_error) == ("recovered", True, 2, None)
+    assert outcome.retry_messages == ["Attempt 1 failed: ValueError: boom", "Attempt 2 failed: ValueError: bang"]
+    assert (outcome.started_at, outcome.ended_at) == (moment(T + 10), moment(T + 50))
+    assert (courses.of("a:failure").status, courses.of("a:failure").attempts) == ("succeeded", 1)
+    assert courses.ended().keys() == ["a:failure", "a"]
+
+
+def test_a_failure_that_its_action_could_not_mend_is_told_once():
+    """The step's failure repeats the attempt's, which came before the action ran."""
+    tried = [attempt_failed("a", 10, failure="rescue"), failed("a:failure", 20, message="me too")]
+    assert outcome_of(*tried).status == "pending"
+    outcome = outcome_of(*tried, failed("a", 20))
+    assert (outcome.status, outcome.attempts) == ("failed", 1)
+    assert outcome.final_error == "Failed after 1 attempt. Last error: ValueError: boom"
+    assert outcome.retry_messages == ["Attempt 1 failed: ValueError: boom"]
+
+
+def test_a_failure_action_that_runs_again_ends_again():
+    """A step stuck under `pause` gets fresh tries, and its failure action with them; it stands where it ended last."""
+    once = [attempt_failed("a", 10, failure="rescue"), failed("a:failure", 20), failed("a", 20, policy="pause")]
+    again = [attempt_failed("a", 50, failure="rescue"), succeeded("a:failure", 60, recovers={})]
+    courses = courses_of(*once, succeeded("b", 21), RunPaused(at=T + 22, reason=""), RunResumed(at=T + 40), *again)
+    assert courses.ended().keys() == ["b", "a:failure", "a"]
+    assert (courses.of("a").status, courses.of("a").attempts) == ("recovered", 2)
+
+
+def test_a_step_that_reuses_outputs_made_no_attempt():
+    """It succeeded, and names the run that did the work."""
+    outcome = outcome_of(succeeded("a", 10, reused="run-0"))
+    assert (outcome.status, outcome.attempts, outcome.reused) == ("succeeded", 0, "run-0")
+    assert outcome_of(succeeded("a", 10)).reused is None
+
+
+def test_a_step_runs_from_the_beginning_of_its_child_flow_to_its_end():
+    """The flow's steps have courses of their own."""
+    flow = [opened("each", 10, items=[1, 2]), succeeded("each/0", 20), started("each/1", 30)]
+    assert statuses(courses_of(*flow)) == {"each": "running", "each/0": "succeeded", "each/1": "running"}
+    outcome = courses_of(*flow, succeeded("each/1", 40), succeeded("each", 50, duration_ms=40)).of("each").outcome()
+    assert (outcome.status, outcome.started_at, outcome.duration) == ("succeeded", moment(T + 10), 0.04)
+
+
+def test_a_child_flow_outlives_its_process():
+    """Only what ran in it is interrupted."""
+    died = courses_of(opened("each", 10, items=[1]), started("each/0", 20), RunRecovered(at=T + 99))
+    assert statuses(died) == {"each": "running", "each/0": "interrupted"}
+
+
+def test_in_a_paused_run_nothing_runs():
+    """What was cut off has its turn again; resuming, child flows run on at once."""
+    paused = [opened("each", 10, items=[1]), started("each/0", 20), RunPaused(at=T + 30, reason="lunch")]
+    assert statuses(courses_of(*paused)) == {"each": "pending", "each/0": "pending"}
+    assert statuses(courses_of(*paused, RunResumed(at=T + 40))) == {"each": "running", "each/0": "pending"}
+
+
+def test_a_child_flow_that_failed_under_pause_gets_a_new_chance():
+    """With all in it that did not succeed, however deep; what succeeded stays, and so do failures elsewhere."""
+    courses = courses_of(
+        failed("a", 1),
+        opened("sub", 10, graph="clean"),
+        failed("sub/strip", 20),
+        skipped("sub/lower", 20, "'sub/strip' failed"),
+        failed("sub", 21, policy="pause"),
+        opened("each", 30, items=[1, 2]),
+        succeeded("each/0", 31),
+        failed("each/1", 32),
+        failed("each", 33, policy="pause"),
+        RunPaused(at=T + 40, reason=""),
+        RunResumed(at=T + 50),
+    )
+    assert statuses(courses) == {
+        "a": "failed",
+        "sub": "running",
+        "sub/strip": "pending",
+        "sub/lower": "pending",
+        "each": "running",
+        "each/0": "succeeded",
+        "each/1": "pending",
+    }
+    assert courses.ended().keys() == ["a", "each/0"]
+
+
+def test_a_child_flow_is_cancelled_with_its_run():
+    """What was begun in it too; what was not is unreached."""
+    courses = courses_of(
+        opened("sub", 10, graph="clean"), attempt_failed("sub/strip", 20), failed("a", 30, policy="stop")
+    )
+    courses.of("sub/lower")
+    courses.apply(ended(40, "failed"))
+    assert statuses(courses) == {
+        "sub": "cancelled",
+        "sub/strip": "cancelled",
+        "a": "failed",
+        "sub/lower": "unreached",
+    }
+    assert courses.of("sub").reason == "'a' failed"

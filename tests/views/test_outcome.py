@@ -55,6 +55,7 @@ def test_an_outcome_is_json_ready():
         "started_at": "1970-01-01T00:00:01.250Z",
         "ended_at": "1970-01-01T00:00:01.250Z",
         "attempts": 0,
+        "reused": None,
     }
 
 

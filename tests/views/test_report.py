@@ -4,11 +4,34 @@ import json as stdlib_json
 
 import msgspec
 import pytest
-from tests.views.journals import T, attempt_failed, ended, failed, journal, json, node, skipped, started, succeeded
+from tests.views.journals import (
+    T,
+    attempt_failed,
+    ended,
+    failed,
+    journal,
+    json,
+    node,
+    opened,
+    skipped,
+    started,
+    succeeded,
+)
 
-from dagger.core import codec, events
-from dagger.core.events import CancelRequested, LimitReached, RunPaused, RunResumed, StepCancelled, TokensSpent
-from dagger.core.state import State
+from dagger.core import codec
+from dagger.core.events import (
+    CancelRequested,
+    LimitReached,
+    PauseRequested,
+    RunParked,
+    RunPaused,
+    RunResumed,
+    RunWaiting,
+    RunWoken,
+    StepCancelled,
+    TokensSpent,
+)
+from dagger.core.graph import Map
 from dagger.views.report import Report
 
 
@@ -103,6 +126,7 @@ def test_a_paused_run_has_an_error_and_after_its_resume_another_report():
             "RunTimedOut: timeout_seconds of 1 used up",
         ),
         ([RunPaused(at=T + 9, reason="a person wished so")], "paused", None),
+        ([PauseRequested(at=T + 5, reason="lunch"), RunPaused(at=T + 9, reason="lunch")], "paused", None),
         ([], "running", None),
     ],
 )
@@ -182,16 +206,72 @@ def test_large_outputs_are_loaded_with_the_outputs_and_not_with_the_outcomes():
 
 
 def test_outputs_of_child_scopes_are_not_the_runs_own():
-    """Their outcomes are there, under their whole names."""
-    state = State()
-    recorded = [
-        events.Recorded(1, succeeded("each_page/7/resize", 1, outputs={"x": 1})),
-        events.Recorded(2, succeeded("join", 2, outputs={"y": 2})),
-    ]
-    state.seq = 2
-    report = Report(state, Counted(recorded), no_blobs)
-    assert report.outputs == {"join": {"y": 2}}
-    assert report.node_outcomes.keys() == ["each_page/7/resize", "join"]
+    """Their outcomes are there, under their whole names; the map's node has the lists."""
+    report = report_of(
+        [node("each", map=Map("inputs.pages")), node("join", after=["each"])],
+        opened("each", 1, items=["p", "q"]),
+        succeeded("each/1", 2, outputs={"x": 2}),
+        succeeded("each/0", 3, outputs={"x": 1}),
+        succeeded("each", 3, outputs={"x": [1, 2]}),
+        succeeded("join", 4, outputs={"y": 3}),
+        ended(4),
+    )
+    assert report.outputs == {"each": {"x": [1, 2]}, "join": {"y": 3}}
+    assert report.node_outcomes.keys() == ["each/1", "each/0", "each", "join"]
+
+
+def test_a_recovered_node_has_the_outputs_that_its_failure_action_gave():
+    """The failure action itself has an outcome, and no outputs."""
+    report = report_of(
+        [node("a", failure="rescue")],
+        attempt_failed("a", 10, failure="rescue"),
+        succeeded("a:failure", 20, outputs={"note": "sorry"}, recovers={"x": json(-1)}),
+        ended(20),
+    )
+    assert (report.status, report.error, report.outputs) == ("succeeded", None, {"a": {"x": -1}})
+    assert report.node_outcomes["a"].status == "recovered"
+    assert report.node_outcomes["a:failure"].success
+
+
+def test_a_failure_action_that_recovers_nothing_has_no_outputs():
+    """Its node has failed."""
+    report = report_of(
+        [node("a", failure="tell")],
+        attempt_failed("a", 10, failure="tell"),
+        succeeded("a:failure", 20, outputs={"note": "sorry"}),
+        failed("a", 20),
+        ended(20, "failed", "a: ValueError: boom"),
+    )
+    assert (report.outputs, report.error) == ({}, "a: ValueError: boom")
+
+
+def test_while_only_waits_are_open_no_active_time_passes():
+    """A waiting run has a report too, and a parked one."""
+    waiting = [succeeded("a", 250), RunWaiting(at=T + 300, reason="waits for sleep:1")]
+    woken = [*waiting, RunParked(at=T + 5300, reason="waits for sleep:1"), RunWoken(at=T + 90_000), ended(90_100)]
+    nodes = [node("a"), node("b")]
+    assert (report_of(nodes, *waiting).status, report_of(nodes, *waiting).duration) == ("waiting", 0.3)
+    assert (report_of(nodes, *woken).status, report_of(nodes, *woken).duration) == ("succeeded", 0.4)
+
+
+def test_a_run_that_waits_for_an_attempt_is_active():
+    """The delay between two tries counts."""
+    waiting = RunWaiting(at=T + 300, reason="another attempt", is_active=True)
+    assert report_of([node("a"), node("b")], waiting, succeeded("b", 700)).duration == 0.7
+
+
+def test_attempts_whose_code_could_not_be_stopped_are_counted():
+    """However they ended."""
+    report = report_of(
+        [node("a"), node("b")],
+        attempt_failed("a", 10, is_abandoned=True),
+        attempt_failed("a", 20, 2),
+        failed("a", 30, 3, is_abandoned=True),
+        CancelRequested(at=T + 35),
+        StepCancelled(at=T + 40, step="b", attempt=1, reason="", is_abandoned=True),
+        ended(40, "cancelled"),
+    )
+    assert (report.abandoned, report.to_dict()["abandoned"]) == (3, 3)
 
 
 def test_the_report_is_json_ready():
@@ -212,6 +292,7 @@ def test_the_report_is_json_ready():
         "messages",
         "iterations",
         "duration",
+        "abandoned",
     ]
     assert repr(report) == "<Report of run 'run-1': failed after 0.02 s: a: ValueError: boom>"
 

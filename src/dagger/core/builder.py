@@ -18,13 +18,17 @@ class GraphBuilder:
     def __init__(self, definition: Definition) -> None:
         self._head = msgspec.structs.replace(definition, nodes=())
         self._nodes: dict[str, Node] = {node.id: node for node in definition.nodes}
+        self._definition: Definition | None = definition
+        """The graph as data, until another node is added."""
         self._numbers: dict[str, int] = {}
         """The last number given to an id, by what stands before it."""
 
     @property
     def definition(self) -> Definition:
         """The graph as data."""
-        return msgspec.structs.replace(self._head, nodes=tuple(self._nodes.values()))
+        if self._definition is None:
+            self._definition = msgspec.structs.replace(self._head, nodes=tuple(self._nodes.values()))
+        return self._definition
 
     @property
     def nodes(self) -> Mapping[str, Node]:
@@ -49,6 +53,7 @@ class GraphBuilder:
         if problems:
             raise GraphError.of(problems)
         self._nodes[node.id] = node.hashed()
+        self._definition = None
 
     def fresh_id(self, name: str) -> str:
         """The action's or graph's name, numbered from the second node on: `square`, `square_2`."""

@@ -21,11 +21,12 @@ from dagger.core.steps import (
     close_scope,
     end_badly,
     ended_well,
+    flow_of,
     handle_failure,
     leave,
     open_scope,
     recover,
-    reopen_scope,
+    retry,
 )
 
 CONDITION = "condition"
@@ -131,16 +132,10 @@ def _run_resumed(state: State, event: events.RunResumed) -> list[str]:
     if event.input is not msgspec.UNSET:
         state.sections.setdefault("global", {})["input"] = bytes(event.input)
     stuck = [step for step, pending in state.pending.items() if pending.is_stuck]
-    for step in stuck:
-        pending = state.pending[step]
-        pending.is_stuck, pending.failures, pending.retry_at, pending.error = False, 0, 0, None
     state.stuck = 0
     failed_so_far = tuple(f"{step}: " for step in stuck)
     state.errors = [error for error in state.errors if not error.startswith(failed_so_far)]
-    ready = []
-    for step in stuck:
-        ready += reopen_scope(state, step) if step in state.scopes else [step]
-    return _passed(state, event, ready)
+    return _passed(state, event, retry(state, stuck))
 
 
 def _limit_reached(state: State, event: events.LimitReached) -> list[str]:
@@ -201,7 +196,8 @@ def _more_effects(state: State, event: events.StepSucceeded) -> list[str]:
     for write in event.cache:
         cache.apply(state.sections, write)
     if event.result is not msgspec.UNSET:
-        flow = _flow_of(state, event.step)
+        name = flow_of(state, event.step)
+        flow = state.scopes[name] if name else state
         if flow.result is None:
             flow.result = bytes(event.result)
     return add_nodes(state, events.scope_of(event.step), event.nodes) if event.nodes else []
@@ -223,34 +219,31 @@ def _attempt_failed(state: State, event: events.AttemptFailed) -> list[str]:
 
 def _step_failed(state: State, event: events.StepFailed) -> list[str]:
     pending = _require_pending(state, event, event.step)
-    step = event.step
+    step, name = event.step, events.scope_of(event.step)
     if event.policy == "pause":
         _note_error(state, event)
         pending.is_stuck = True
         pending.failures = event.attempt
         state.stuck += 1
         # the next item of its map takes its place, so that stuck ones hold up nothing
-        name = events.scope_of(step)
-        return _passed(state, event, begin_items(state, name, 1) if name else [])
+        return _passed(state, event, begin_items(state, name, freed=1) if name else [])
     if not pending.node.handles:  # else the step that it handles fails in its stead
-        flow = _flow_of(state, step)
+        # what stops the run is the run's error: the child flow will not end
+        flow = state.scopes[name] if name and event.policy != "stop" else state
         flow.failures += 1
         _note_error(flow, event)
     if event.policy == "stop" and not state.halt:
         state.halt, state.halt_reason = "stop", f"{step!r} failed"
     ended = Ended("failed", str(event.error))
-    return _passed(state, event, end_badly(state, step, ended, f"{step!r} failed"))
+    ready = end_badly(state, step, ended, f"{step!r} failed")
+    if not name:
+        close_scope(state, step)  # in a child flow it may be reopened with that one
+    return _passed(state, event, ready)
 
 
 def _note_error(flow: State | Scope, event: events.StepFailed) -> None:
     if len(flow.errors) < ERRORS_KEPT:
         flow.errors.append(f"{event.step}: {event.error}")
-
-
-def _flow_of(state: State, step: str) -> State | Scope:
-    """The run itself, or the child flow that a step is in."""
-    name = events.scope_of(step)
-    return state.scopes[name] if name else state
 
 
 def _step_skipped(state: State, event: events.StepSkipped) -> list[str]:

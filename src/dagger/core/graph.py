@@ -270,6 +270,14 @@ class NodeRef:
         return f"<reference {self.reference}>"
 
 
+def ref(reference: str) -> NodeRef:
+    """A reference as it is written in a file: `ref("fetch.page.items[0]")`. Raises GraphError."""
+    try:
+        return NodeRef(Reference.parse(reference).node, reference)
+    except ValueError as error:
+        raise GraphError(str(error)) from None
+
+
 def literal(value: object, where: str) -> msgspec.Raw:
     """The JSON text of a literal. Raises GraphError that begins with `where`."""
     try:

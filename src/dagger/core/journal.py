@@ -137,10 +137,17 @@ class Listener(Protocol):
         """All batches up to this one are durable."""
 
     def lost(self, lease: Lease, error: Exception) -> None:
-        """What was appended under this lease was refused: the run is taken over (LeaseLost) or taken (RunExists)."""
+        """What was appended under this lease was refused, and so is all that follows.
+
+        The run is taken over (LeaseLost), its id is taken (RunExists), it has unread orders (OrdersUnread), or one
+        that cannot be read (StoreCorrupt).
+        """
 
     def ordered(self, lease: Lease, orders: Sequence[AnyOrder]) -> None:
-        """These orders came into the inbox of a run that is owned under this lease; each is told once."""
+        """These orders came into the inbox of a run that is owned under this lease; each is told once.
+
+        Never before `create` or `claim` has returned the lease: what comes meanwhile is in `lease.orders`.
+        """
 
     def broken(self, error: Exception) -> None:
         """The store failed: what was not committed is gone, and the store takes nothing more."""

@@ -67,7 +67,11 @@ class Scope(msgspec.Struct):
     """Of a map: the length of the list."""
     began_at: int = 0
     begun: int = 0
-    """Of a map: items that were made steps so far."""
+    """Of a map: so far the list was gone over for items to make steps of."""
+    room: int = 0
+    """Of a map: how many of its items are at work at once."""
+    at_work: int = 0
+    """Of a map: items that are steps, and not stuck."""
     failures: int = 0
     """Steps in it that finally failed and stay so."""
     errors: list[str] = []
@@ -134,13 +138,15 @@ class State(msgspec.Struct):
         return [
             step
             for step, pending in self.pending.items()
-            if not (pending.unmet or pending.is_stuck or step in self.doomed or self.is_waiting(step))
+            if not (pending.unmet or pending.is_stuck or step in self.doomed)
         ]
 
     def is_waiting(self, step: str) -> bool:
         """Whether the step has an open wait that somebody else ends: its code need not run before."""
         waits = self.waits.get(step)
-        return waits is not None and any(wait.is_open and wait.kind != "memo" for wait in waits.values())
+        if waits is None or (pending := self.pending.get(step)) is None or pending.is_stuck or pending.error:
+            return False
+        return any(wait.is_open and wait.kind != "memo" for wait in waits.values())
 
     def remaining_ms(self, now: int) -> int | None:
         """Milliseconds of active time that the run has left; None: no limit."""

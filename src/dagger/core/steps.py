@@ -93,7 +93,7 @@ def leave(state: State, step: str, node: Node) -> list[str]:
         return []
     owner = state.pending[name]
     owner.unmet -= 1
-    ready = begin_items(state, name, 1)
+    ready = begin_items(state, name, freed=1)
     return ready if owner.unmet else [*ready, name]
 
 
@@ -122,6 +122,7 @@ def recover(state: State, handler: str, seq: int, outputs: dict[str, msgspec.Raw
     """The failure action gave its step outputs: the step has succeeded."""
     step = _handler_ended(state, handler)
     node = state.pending.pop(step).node
+    state.waits.pop(step, None)
     state.succeeded[step] = seq
     state.sections[step] = {name: bytes(value) for name, value in outputs.items()}
     close_scope(state, step)
@@ -149,11 +150,17 @@ def open_scope(state: State, event: events.ScopeOpened) -> list[str]:
         ready = add_nodes(state, step, nodes)
     else:
         items = b"[]" if event.items is msgspec.UNSET else bytes(event.items)
-        item = _item_node(owner.node)
-        state.scopes[step] = Scope(item=item, items=items, count=event.count, began_at=event.at)
+        item, room = _item_node(owner.node), _room(owner.node)
+        state.scopes[step] = Scope(item=item, items=items, count=event.count, room=room, began_at=event.at)
         owner.unmet = event.count
-        ready = begin_items(state, step, ITEMS_AT_ONCE)
+        ready = begin_items(state, step)
     return ready if owner.unmet else [step]
+
+
+def _room(node: Node) -> int:
+    """How many items of a map are steps at once: an action's take slots too, a graph's would not."""
+    limit = node.map.max_parallel if node.map is not None and node.graph else None
+    return ITEMS_AT_ONCE if limit is None else min(limit, ITEMS_AT_ONCE)
 
 
 def _item_node(node: Node) -> Node:
@@ -170,15 +177,21 @@ def is_item(reference: str) -> bool:
     return reference == ITEM or reference.startswith((f"{ITEM}.", f"{ITEM}["))
 
 
-def begin_items(state: State, name: str, room: int) -> list[str]:
-    """Make the next items of a map steps, as many as there is room for."""
+def begin_items(state: State, name: str, freed: int = 0) -> list[str]:
+    """Make the next items of a map steps, as many as there is room for, now that `freed` places are free."""
     scope = state.scopes[name]
-    if scope.item is None or scope.begun == scope.count:
+    if scope.item is None:
         return []
-    begun, scope.begun = scope.begun, min(scope.begun + room, scope.count)
-    ready = [f"{name}/{index}" for index in range(begun, scope.begun)]
-    for step in ready:
+    scope.at_work -= freed
+    ready = []
+    while scope.at_work < scope.room and scope.begun < scope.count:
+        step = f"{name}/{scope.begun}"
+        scope.begun += 1
+        if step in state.succeeded or step in state.pending or step in state.unsuccessful:
+            continue  # the list is gone over anew, for what failed
         state.pending[step] = Pending(scope.item, 0)
+        scope.at_work += 1
+        ready += reopen_scope(state, step) if step in state.scopes else [step]
     return ready
 
 
@@ -200,25 +213,52 @@ def close_scope(state: State, name: str) -> None:
         if state.unsuccessful.pop(step, None) is not None:
             close_scope(state, step)
     del state.scopes[name]
-    del state.sections[f"{name}/inputs"]
+    state.sections.pop(f"{name}/inputs", None)
+
+
+def retry(state: State, stuck: Iterable[str]) -> list[str]:
+    """Give stuck steps fresh tries, and what did not succeed in their child flows with them."""
+    ready = []
+    maps = {}
+    for step in stuck:
+        name = events.scope_of(step)
+        if name and state.scopes[name].item is not None:
+            del state.pending[step]  # others have its place: it takes its turn among them
+            maps[name] = state.scopes[name]
+            continue
+        pending = state.pending[step]
+        pending.is_stuck, pending.failures, pending.retry_at, pending.error = False, 0, 0, None
+        ready += reopen_scope(state, step) if step in state.scopes else [step]
+    for name, scope in maps.items():
+        scope.begun = 0
+        ready += begin_items(state, name)
+    return ready
 
 
 def reopen_scope(state: State, name: str) -> list[str]:
     """Give what did not succeed in a child flow a new chance; what succeeded stays."""
     scope = state.scopes[name]
-    scope.failures, scope.errors = 0, []
+    scope.failures, scope.errors, scope.begun = 0, [], 0
     again = [step for step in members(state, name) if step in state.unsuccessful]
     for step in again:
         del state.unsuccessful[step]
+    owner = state.pending[name]
+    owner.unmet += len(again)
     if scope.item is not None:
-        for step in again:
-            state.pending[step] = Pending(scope.item, 0)
-        ready = again
+        ready = begin_items(state, name)
     else:
         nodes = {f"{name}/{node.id}": node for node in state.graphs[scope.graph].nodes}
-        ready = add_nodes(state, name, [nodes[step] for step in again])
-    state.pending[name].unmet = len(again)
-    for step in again:
-        if step in state.scopes:
-            ready = [*[other for other in ready if other != step], *reopen_scope(state, step)]
-    return ready
+        begun = add_nodes(state, name, [nodes[step] for step in again])
+        ready = [step for step in begun if step not in state.scopes]
+        for step in again:
+            if step in state.scopes:
+                ready += reopen_scope(state, step)
+    return ready if owner.unmet else [name]
+
+
+def flow_of(state: State, step: str) -> str:
+    """The child flow whose nodes a step sees, or the run: an item of a map sees those around the map."""
+    name = events.scope_of(step)
+    while name and state.scopes[name].item is not None:
+        name = events.scope_of(name)
+    return name

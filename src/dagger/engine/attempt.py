@@ -1,11 +1,11 @@
-"""One attempt: bind the inputs, run the action in loop or thread under its deadline, hand back what became of it."""
+"""One attempt: bind the inputs, run the action under its deadline, hand back what became of it."""
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
+import functools
 import inspect
-import traceback
 import types
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from typing import Any, Protocol
@@ -13,11 +13,14 @@ from typing import Any, Protocol
 import msgspec
 
 from dagger.core import codec, events
-from dagger.core.errors import AttemptTimedOut, InputInvalid, NonRetryable, OutputInvalid, ScopeFailed, WaitMismatch
+from dagger.core.errors import AttemptTimedOut
 from dagger.core.graph import Node
 from dagger.core.state import Wait
 from dagger.engine.binding import Source, bind
 from dagger.engine.context import Answer, AttemptContext
+from dagger.engine.elsewhere import in_process, in_thread
+from dagger.engine.processes import Process, Processes
+from dagger.engine.result import is_retryable, success, told
 from dagger.engine.threads import Threads
 from dagger.engine.timers import Timer, Timers
 from dagger.spec.action import Action, outputs
@@ -25,13 +28,12 @@ from dagger.spec.action import Action, outputs
 GRACE_SECONDS = 5.0
 """How long a cancelled coroutine may take to clean up before it is given up, as a thread is at once."""
 
-_NEVER_RETRIED = (NonRetryable, InputInvalid, OutputInvalid, ScopeFailed, WaitMismatch)
-
 
 class Machine(Protocol):
     """What an attempt needs of the kernel."""
 
     threads: Threads
+    processes: Processes
     timers: Timers
     now_ms: int
 
@@ -82,6 +84,7 @@ class OwnedRun(Source, Protocol):
     def tell(self, event: events.Event) -> None: ...
     def action(self, node: Node) -> Action: ...
     def suspended(self, attempt: Attempt) -> None: ...
+    def watch(self, attempt: Attempt) -> None: ...
     def ended(
         self,
         step: str,
@@ -107,14 +110,16 @@ def begin(run: OwnedRun, step: str, node: Node, number: int, task: asyncio.Task[
     attempt: Attempt | None = None
     try:
         action = run.action(node)
-        keywords = bind(run, step, node, action)
         if not action.is_simple:
             attempt = Attempt(run, step, node, number, started_ms, context)
             if action.context_name is not None:
-                attempt.ctx = keywords[action.context_name] = AttemptContext(attempt, run, is_async=action.is_async)
-            if action.runs_in == "thread":
-                attempt.begin_in_thread(action, keywords)
+                attempt.ctx = AttemptContext(attempt, run, is_async=action.is_async)
+            if action.runs_in != "loop":
+                attempt.begin_elsewhere(action)
                 return None
+        keywords = bind(run, step, node, action)
+        if attempt is not None and action.context_name is not None:
+            keywords[action.context_name] = attempt.ctx
         coroutine = action.function(**keywords) if action.is_async else _call(action.function, keywords)
         if type(coroutine) is not types.CoroutineType:
             coroutine = _returned(coroutine)
@@ -150,7 +155,7 @@ class Attempt:
     """One try of a step that sees its context, or whose code did not end at once."""
 
     __slots__ = ("awaits", "context", "coroutine", "ctx", "cut_reason", "is_abandoned", "is_over", "is_resting", "node",
-                 "number", "on_released", "rested_ms", "started_ms", "step", "task", "tenure", "timer", "yielded")  # fmt: skip
+                 "number", "on_released", "process", "rested_ms", "started_ms", "step", "task", "tenure", "timer", "yielded")  # fmt: skip
 
     def __init__(  # noqa: PLR0917 - made in `begin` only
         self, tenure: OwnedRun, step: str, node: Node, number: int, started_ms: int, context: contextvars.Context
@@ -166,11 +171,13 @@ class Attempt:
         self.timer: Timer | None = None
         self.task: asyncio.Task[None] | None = None
         """The worker that runs it, while its code is suspended."""
+        self.process: Process | None = None
+        """What runs its code, if a process does."""
         self.coroutine: Coroutine[Any, Any, Any] | None = None
         self.yielded: Any = None
         """What its code waits for."""
-        self.awaits: set[asyncio.Future[None]] = set()
-        """Of the open waits that its code awaits."""
+        self.awaits: dict[asyncio.Future[None], asyncio.Task[Any] | None] = {}
+        """See engine/awaiting."""
         self.is_resting = False
         """Its code awaits nothing but open waits: it holds no slots, and its clock stands still."""
         self.rested_ms = 0
@@ -202,7 +209,7 @@ class Attempt:
         except BaseException as error:  # noqa: BLE001 - user code raises anything
             self._ended(error, None)
         else:
-            self._ended(None, result)
+            self._ended(None, lambda: self.succeed(result))
 
     @types.coroutine
     def _drive(self, coroutine: Coroutine[Any, Any, Any]) -> Generator[Any, Any, Any]:
@@ -230,63 +237,68 @@ class Attempt:
                 message = "the action raised GeneratorExit"
                 raise RuntimeError(message) from error
 
-    def begin_in_thread(self, action: Action, keywords: dict[str, Any]) -> None:
+    def begin_elsewhere(self, action: Action) -> None:
+        """Run the code in a thread, or in a process that a thread speaks with."""
         tenure = self.tenure
+        if action.runs_in == "process":
+            self.process = tenure.kernel.processes.take()
+            work = in_process(tenure, self, action, self.process)
+        else:
+            work = in_thread(tenure, self, action)
         tenure.suspended(self)
 
         def call() -> None:
-            error: BaseException | None = None
-            made: dict[str, msgspec.Raw] = {}
-            blobs: list[codec.Blob] = []
+            ended = self._ended, None, None
             try:
-                if not self.is_over:  # it may have been cut off while it waited for a thread
-                    # encoding belongs to the call: a large result must not hold up the loop
-                    made = outputs(self.node, self.context.run(action.function, **keywords), blobs)
+                if not self.is_over:  # it may have been cut off meanwhile
+                    made = work()
+                    ended = self._ended, None, functools.partial(self._record, *made)
             except BaseException as caught:  # noqa: BLE001 - it is handed to the loop
-                error = caught
-            tenure.kernel.call_soon_threadsafe(lambda: self._thread_ended(error, made, blobs))
+                ended = self._ended, caught, None
+            tenure.kernel.call_soon_threadsafe(functools.partial(*ended))
 
         tenure.kernel.threads.submit(call)
 
-    def _thread_ended(self, error: BaseException | None, made: dict[str, msgspec.Raw], blobs: list[codec.Blob]) -> None:
-        if self.is_over:
-            self._released()
-        elif error is not None:
-            self.fail(error)
-        else:
-            self._record(made, blobs)
+    async def began(self) -> int:
+        """Its process had to be started first, and the code loaded: the time for that is not the attempt's."""
+        if not (self.is_over or self.cut_reason):
+            self.rested_ms = self.tenure.kernel.tick() - self.started_ms
+            if self.timer is not None:
+                self.timer.cancel()
+            self.tenure.watch(self)
+        return self.deadline_ms()
 
-    def _ended(self, error: BaseException | None, result: object) -> None:
-        """The suspended code has ended; who ended it decides what that means."""
+    def _ended(self, error: BaseException | None, record: Callable[[], None] | None) -> None:
+        """Its code has ended, with an error or something to record; who ended it decides what that means."""
+        if self.process is not None:
+            self.tenure.kernel.processes.give_back(self.process)
+            self.process = None
         if self.is_over:
             self._released()
+        elif self.cut_reason == "timeout":
+            self.fail(self._timed_out())
+        elif record is not None:
+            record()  # where it was cut off, it finished all the same
         elif self.cut_reason:
-            self._end_cut(error, result)
+            self.tenure.cut_off(self)
         elif isinstance(error, asyncio.CancelledError) and self.tenure.kernel.is_stopping():
             self.over()  # the event loop is shutting down: as if the process had died
         elif error is not None:
             self.fail(error)
-        else:
-            self.succeed(result)
-
-    def _end_cut(self, error: BaseException | None, result: object) -> None:
-        if self.cut_reason == "timeout":
-            self.fail(self._timed_out())
-        elif error is None:
-            self.succeed(result)  # it finished all the same
-        else:
-            self.tenure.cut_off(self)
 
     def cut(self, reason: str) -> None:
-        """Make the attempt end: `timeout`, or because the run halts. A thread cannot be: it is abandoned."""
+        """Make the attempt end: `timeout`, or because the run halts. A thread cannot be made to: it is abandoned."""
         if self.is_over or (self.cut_reason and reason == "timeout"):
             return
         first = not self.cut_reason
         self.cut_reason = reason
-        if self.task is None:
+        if self.task is None and self.process is None:
             self._abandon()
         elif first:
-            self.task.cancel()
+            if self.task is not None:
+                self.task.cancel()
+            if self.process is not None:
+                self.process.kill()
             if self.timer is not None:
                 self.timer.cancel()
             self.timer = self.tenure.kernel.timers.after(GRACE_SECONDS, self._abandon)
@@ -318,39 +330,30 @@ class Attempt:
 
     def succeed(self, result: object) -> None:
         """Record the success with all of its effects."""
-        blobs: list[codec.Blob] = []
         try:
-            made = outputs(self.node, result, blobs)
+            made = success(self, self.ctx, result)
         except Exception as error:  # noqa: BLE001 - a user's type may raise anything while it is encoded
             self.fail(error)
             return
-        self._record(made, blobs)
+        self._record(*made)
 
-    def _record(self, made: dict[str, msgspec.Raw], blobs: list[codec.Blob]) -> None:
+    def _record(self, event: events.StepSucceeded, blobs: list[codec.Blob]) -> None:
         now = self.over()
-        event = events.StepSucceeded(
-            at=now, step=self.step, attempt=self.number, duration_ms=now - self.started_ms, outputs=made
-        )
-        if self.ctx is not None:
-            event = self.ctx.with_effects(event, blobs)
+        event = msgspec.structs.replace(event, at=now, duration_ms=now - self.started_ms)
         self.tenure.ended(self.step, self.node, event, blobs, self)
 
     def fail(self, error: BaseException) -> None:
         """Record the failure: decided elsewhere whether another attempt follows."""
         now = self.over()
-        text = "".join(traceback.format_exception(error))
-        told = events.Error(type(error).__name__, codec.readable(_message(error)), codec.readable(text))
         self.tenure.failed(
-            self,
-            told,
-            retryable=not isinstance(error, _NEVER_RETRIED),
-            now=now,
-            duration_ms=now - self.started_ms,
+            self, told(error), retryable=is_retryable(error), now=now, duration_ms=now - self.started_ms
         )
 
     def over(self) -> int:
-        """Close the context, forget the deadline; returns the time."""
+        """Close the context, forget the deadline; a process that still runs the code is killed. Returns the time."""
         self.is_over = True
+        if self.process is not None:
+            self.process.kill()
         if self.ctx is not None:
             self.ctx.close()
         if self.timer is not None:
@@ -413,13 +416,6 @@ class Attempt:
 
 class _Closed(GeneratorExit):
     """The event loop has let go of the worker: told apart from what user code raises."""
-
-
-def _message(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception as broken:  # noqa: BLE001 - a user's __str__ raises anything
-        return f"its message cannot be told: str() raised {type(broken).__name__}"
 
 
 async def _call(function: Callable[..., Any], keywords: dict[str, Any]) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -11,10 +11,11 @@ from dagger.core import codec
 from dagger.core.cache import Sections, Stored
 from dagger.core.errors import InputInvalid, nearest
 from dagger.core.events import scope_of, step_name
-from dagger.core.graph import ITEM, Input, Node, Reference
+from dagger.core.graph import ITEM, Definition, Input, Node, Reference
 from dagger.core.state import State
 from dagger.core.steps import is_item
 from dagger.spec.action import Action, argument, refuse_missing
+from dagger.spec.inputs import wanted_inputs
 
 
 class Source(Protocol):
@@ -22,6 +23,9 @@ class Source(Protocol):
 
     state: State
     load: Callable[[str], bytes]
+
+    def action(self, node: Node) -> Action:
+        """The registered action of a node. Raises ActionNotRegistered."""
 
     def items(self, scope: str) -> Sequence[msgspec.Raw]:
         """The JSON texts of the items of a map that was begun."""
@@ -37,7 +41,7 @@ def bind(run: Source, step: str, node: Node, action: Action) -> dict[str, Any]:
     # what nearly all inputs are is looked up here, and not in `_text`: one output of a node of the run itself
     sections = state.sections if step == node.id else _NO_SECTIONS
     made: dict[str, Any] = {}
-    for entry in node.inputs:
+    for entry in inputs_of(run, step, node) if state.scopes else node.inputs:
         name = entry.name
         decode = decoders.get(name)
         if node.handles and decode is None and not action.is_open:
@@ -59,8 +63,6 @@ def bind(run: Source, step: str, node: Node, action: Action) -> dict[str, Any]:
             argument(action, node, name, text)
         elif action.gathers:
             made[name] = codec.decode(text)
-    if state.scopes and (item := implied_item(run, step, node, action.required)) is not None:
-        made[item.name] = argument(action, node, *item)
     for name in action.required:
         if name not in made:
             refuse_missing(action, node, made)
@@ -72,34 +74,47 @@ def bind(run: Source, step: str, node: Node, action: Action) -> dict[str, Any]:
 
 def texts(run: Source, step: str, node: Node) -> dict[str, bytes | msgspec.Raw]:
     """The JSON texts of a node's inputs by name, without those whose node did not succeed. Raises InputInvalid."""
-    found = ((entry.name, _text(run, step, node, entry)) for entry in node.inputs)
+    found = ((entry.name, _text(run, step, node, entry)) for entry in inputs_of(run, step, node))
     return {name: text for name, text in found if text is not None}
 
 
+def resolved(run: Source, step: str, node: Node, action: Action) -> Node:
+    """The node with the values of its inputs beside their references: for a process, which has none of the run's.
+
+    Raises InputInvalid.
+    """
+    inputs = []
+    for entry in inputs_of(run, step, node):
+        is_wanted = not node.handles or entry.name in action.decoders or action.is_open
+        text = _text(run, step, node, entry) if is_wanted else None
+        inputs.append(entry if text is None else msgspec.structs.replace(entry, value=msgspec.Raw(text)))
+    return msgspec.structs.replace(node, inputs=tuple(inputs))
+
+
 def input_values(run: Source, step: str, node: Node) -> dict[str, Any]:
-    """The same, as values; with the item that no input refers to under `item`."""
-    values = {name: codec.decode(text) for name, text in texts(run, step, node).items()}
-    if run.state.scopes and (item := implied_item(run, step, node, ())) is not None:
-        values.setdefault(item.name, codec.decode(item.text))
-    return values
+    """The same, as values."""
+    return {name: codec.decode(text) for name, text in texts(run, step, node).items()}
 
 
-class Bound(NamedTuple):
-    """An input with its JSON text."""
+def inputs_of(run: Source, step: str, node: Node) -> Sequence[Input]:
+    """A node's inputs, with the item of its map where none of them refers to it.
 
-    name: str
-    text: bytes | msgspec.Raw
-
-
-def implied_item(run: Source, step: str, node: Node, required: Iterable[str]) -> Bound | None:
-    """The item of a map whose inputs do not say where it goes: to what nothing else goes to, or to `item`."""
-    scope = run.state.scopes.get(scope_of(step))
+    It goes to the one required parameter that nothing else goes to, or to the input `item`.
+    """
+    state = run.state
+    scope = state.scopes.get(scope_of(step))
     if scope is None or scope.item is None or any(is_item(entry.reference) for entry in node.inputs):
-        return None
-    given = {entry.name for entry in node.inputs}
+        return node.inputs
+    called = scope.item  # a failure action gets the item under the name that the failed step had it
+    given = {entry.name for entry in called.inputs}
+    required = _required_inputs(state.graphs[called.graph]) if called.graph else run.action(called).required
     missing = [name for name in required if name not in given]
     name = missing[0] if len(missing) == 1 else ITEM
-    return Bound(name, _item(run, step))
+    return node.inputs if name in given else (*node.inputs, Input(name, ITEM))
+
+
+def _required_inputs(definition: Definition) -> list[str]:
+    return [name for name, default in wanted_inputs(definition).items() if default is None]
 
 
 def _item(run: Source, step: str) -> msgspec.Raw:
@@ -107,29 +122,30 @@ def _item(run: Source, step: str) -> msgspec.Raw:
     return run.items(scope)[int(index.partition(":")[0])]
 
 
-def value_of(run: Source, step: str, node: Node, reference: str, where: str) -> Any:
-    """What a reference of a node's own fields (`when`, `map`) leads to. Raises InputInvalid that names the field."""
-    entry = Input(where, reference)
+def text_of(run: Source, step: str, node: Node, field: str, reference: str) -> bytes:
+    """What a reference of a node's own `when` or `map` leads to. Raises InputInvalid that names the field."""
+    entry = Input(field, reference)
     text = _text(run, step, node, entry)
     if text is None:
         raise InputInvalid(_absent(run.state, scope_of(step), node, entry))
-    return codec.decode(text)
+    return bytes(text)
 
 
 def _text(run: Source, step: str, node: Node, entry: Input) -> bytes | msgspec.Raw | None:
     """The JSON text of an input; None if it refers to a node that did not succeed."""
+    if entry.value is not msgspec.UNSET:
+        return entry.value
     source = entry.reference
-    if not source:
-        return entry.value  # type: ignore[return-value]  # an input without a reference has a value
     state = run.state
     if step != node.id:
         scope = scope_of(step)
         if scope and state.scopes[scope].item is not None and is_item(source):
-            where = f"node {node.id!r}: input {entry.name!r}: {source!r}: "
             item = _item(run, step)
-            path = Reference.parse(source)
-            parts = () if path.output is None else (path.output, *path.path)
-            return codec.encode(_at(codec.decode(item), parts, where)) if parts else item
+            if source == ITEM:
+                return item
+            _, name, path = Reference.parse(source)
+            parts = path if name is None else (name, *path)
+            return codec.encode(_at(codec.decode(item), parts, _where(node, entry)))
         source = step_name(scope, source)
     sections = state.sections
     section = sections.get(source)
@@ -160,8 +176,10 @@ def whole(section: Mapping[str, Stored], load: Callable[[str], bytes]) -> bytes:
 def _follow(run: Source, scope: str, node: Node, entry: Input) -> bytes | None:
     """What a reference with a path, or to a whole node, leads to; None if its node did not succeed."""
     state, load = run.state, run.load
+    if scope and state.scopes[scope].item is not None:
+        return None  # all that an item's references lead to was bound when its map began
     reference = Reference.parse(entry.reference)
-    where = f"node {node.id!r}: input {entry.name!r}: {entry.reference!r}: "
+    where = _where(node, entry)
     source = step_name(scope, reference.node)
     section = state.sections.get(source, {})
     is_input = reference.node == "inputs"
@@ -199,8 +217,15 @@ def _dead_end(part: str | int, value: Any) -> str:
             return f"{part!r} cannot be taken from a {type(value).__name__}"
 
 
+def _where(node: Node, entry: Input) -> str:
+    field = f"input {entry.name!r}" if entry in node.inputs else entry.name
+    return f"node {node.id!r}: {field}: {entry.reference!r}: "
+
+
 def _absent(state: State, scope: str, node: Node, entry: Input) -> str:
+    if scope and state.scopes[scope].item is not None:
+        return f"node {node.id!r}: input {entry.name!r}: the node that it refers to did not succeed"
     source = Reference.parse(entry.reference).node
     ended = state.unsuccessful.get(step_name(scope, source))
     became = ended.status if ended else "has not run"
-    return f"node {node.id!r}: input {entry.name!r}: {entry.reference!r}: node {source!r} {became}"
+    return f"{_where(node, entry)}node {source!r} {became}"

@@ -6,6 +6,7 @@ import contextlib
 import datetime
 import inspect
 import logging
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Mapping, MutableMapping
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -15,12 +16,15 @@ from dagger.core import cache, codec, events
 from dagger.core.errors import AttemptOver, OutputInvalid, StepError
 from dagger.core.events import scope_of, step_name
 from dagger.core.graph import Node
-from dagger.core.state import State
+from dagger.core.steps import HANDLER, flow_of
 from dagger.engine.binding import Source, input_values
 from dagger.spec.context import Context, Outcome
 
 LOGGER = logging.getLogger("dagger")
 Answer = TypeVar("Answer")
+
+LONGEST_SLEEP_SECONDS = 100 * 366 * 86_400
+"""A hundred years: whoever asks for more has a wrong unit."""
 
 
 class Tried(Protocol):
@@ -73,6 +77,8 @@ class AttemptContext(Context):
         self._is_async = is_async
         self._keys: set[str] = set()
         """Of the waits that this attempt has come to."""
+        self._unnamed: Counter[str] = Counter()
+        """How many waits of each kind had no key of their own."""
         self._open_kinds: set[str] = set()
         """Of the waits without a key of their own that are open."""
         state = run.state
@@ -82,7 +88,7 @@ class AttemptContext(Context):
         self.message = None
         self.attempt = attempt.number
         self.idempotency_key = f"{state.run_id}/{attempt.step}"
-        self.cache: AttemptCache = AttemptCache(state.sections, run.load, self, _flow_of(state, attempt.step))
+        self.cache: AttemptCache = AttemptCache(state.sections, run.load, self, flow_of(state, attempt.step))
         self.result: bytes | None = None
         self.recovered: dict[str, msgspec.Raw] | None = None
         self._is_over = False
@@ -105,9 +111,10 @@ class AttemptContext(Context):
     @property
     def outcomes(self) -> Mapping[str, Outcome]:
         """See Context."""
-        scope = scope_of(self._attempt.step)
-        awaited = self.node.dependencies or ((self.node.handles,) if self.node.handles else ())
-        return {node: self._outcome(node, step_name(scope, node)) for node in awaited}
+        step, node = self._attempt.step, self.node
+        if node.handles:
+            return {node.handles: self._outcome(node.handles, step.removesuffix(HANDLER))}
+        return {awaited: self._outcome(awaited, step_name(scope_of(step), awaited)) for awaited in node.dependencies}
 
     def _outcome(self, node_id: str, step: str) -> Outcome:
         state = self._run.state
@@ -165,17 +172,15 @@ class AttemptContext(Context):
 
     async def sleep(self, seconds: float, *, key: str | None = None) -> None:
         """See Context."""
-        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds < float("inf"):
-            message = f"node {self.node.id!r}: sleep takes a number of seconds of at least 0, not {seconds!r}"
+        is_number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
+        if not (is_number and 0 <= seconds <= LONGEST_SLEEP_SECONDS):
+            message = f"node {self.node.id!r}: sleep takes seconds from 0 to {LONGEST_SLEEP_SECONDS:,}, not {seconds!r}"
             raise OutputInvalid(message)
         with self._waiting("sleep", key) as chosen:
             await self._attempt.wait("sleep", chosen, seconds)
 
     def memo(self, key: str, function: Callable[..., Any], *args: Any) -> Any:
         """See Context."""
-        if not codec.is_text(key) or not key:
-            message = f"node {self.node.id!r}: a memo's key is a text, not {key!r:.80}"
-            raise StepError(message)
         return self._memo(key, function, args) if self._is_async else self._memo_in_thread(key, function, args)
 
     async def _memo(self, key: str, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
@@ -204,10 +209,15 @@ class AttemptContext(Context):
         if not self._is_async and kind != "memo":
             message = f"{where} is for async functions: what runs in a thread or process can only use memo"
             raise StepError(message)
-        if key is None and kind in self._open_kinds:
-            message = f"{where}: another {kind} of this step is open; where several are open at once each needs a key"
+        if key is None:
+            if kind in self._open_kinds:
+                message = f"{where}: another {kind} of this step is open; where several are open each needs a key"
+                raise StepError(message)
+            self._unnamed[kind] += 1
+        elif not codec.is_text(key) or not key:
+            message = f"{where}: a key is a text that is not empty, not {key!r:.80}"
             raise StepError(message)
-        chosen = key or f"{kind}:{sum(known.startswith(f'{kind}:') for known in self._keys) + 1}"
+        chosen = key or f"{kind}:{self._unnamed[kind]}"
         if chosen in self._keys:
             message = f"{where}: the key {chosen!r} is used twice in one attempt: give each wait a key of its own"
             raise StepError(message)
@@ -255,14 +265,6 @@ class AttemptContext(Context):
             raise AttemptOver(message)
 
 
-def _flow_of(state: State, step: str) -> str:
-    """The child flow whose nodes a step sees: an item of a map sees those around the map."""
-    scope = scope_of(step)
-    while scope and state.scopes[scope].item is not None:
-        scope = scope_of(scope)
-    return scope
-
-
 class AttemptCache(cache.Cache):
     """The run's cache as one attempt sees it: the applied state, overlaid with its own writes."""
 
@@ -283,7 +285,7 @@ class AttemptCache(cache.Cache):
             message = f"node {self._context.node.id!r}: the section 'inputs' of the cache is the run's: it is read-only"
             raise OutputInvalid(message)
         write = cache.collect(op, section, key, value, self._stored(section, key), self._load)
-        self.collected.append(write)
+        self.collected.append(msgspec.structs.replace(write, section=self._here(section)))
         self._own.setdefault(section, {}).setdefault(key, []).append(write)
 
     def keys(self, section: str) -> list[str]:

@@ -16,9 +16,9 @@ from dagger.core.graph import Node
 from dagger.core.journal import Reusable
 from dagger.core.state import Pending, Scope
 from dagger.core.steps import is_item
-from dagger.engine.binding import Source, implied_item, loaded, texts, value_of, whole
-from dagger.spec.action import DEFAULT_OUTPUT, Action, outputs
-from dagger.spec.inputs import run_inputs, wanted_inputs
+from dagger.engine.binding import Source, loaded, text_of, texts, whole
+from dagger.spec.action import DEFAULT_OUTPUT, outputs
+from dagger.spec.inputs import run_inputs
 
 ERRORS_TOLD = 3
 """Errors of a child flow that its step's own error quotes."""
@@ -34,7 +34,9 @@ class Instead(NamedTuple):
 class Run(Source, Protocol):
     """What is asked here of a run."""
 
-    def action(self, node: Node) -> Action: ...
+    keys: dict[str, str]
+    """Of the steps at work that may be reused: what their work is known by, as it was when they began."""
+
     def reusable(self, key: str) -> Reusable | None: ...
 
 
@@ -65,7 +67,7 @@ def instead(run: Run, step: str, pending: Pending, now: int) -> Instead | None:
 def _is_met(run: Run, step: str, node: Node) -> bool:
     condition = node.when
     assert condition is not None
-    value = value_of(run, step, node, condition.reference, "when")
+    value = codec.decode(text_of(run, step, node, "when", condition.reference))
     if not condition.tests:
         return bool(value)
     return all(_passes(node, name, value, codec.decode(wanted)) for name, wanted in condition.tests.items())
@@ -94,9 +96,9 @@ def _passes(node: Node, name: str, value: Any, wanted: Any) -> bool:
 def _begin_map(run: Run, step: str, node: Node, now: int) -> Instead:
     mapped = node.map
     assert mapped is not None
-    items = value_of(run, step, node, mapped.reference, "map")
-    if not isinstance(items, list):
-        message = f"node {node.id!r}: map: {mapped.reference!r} must be a list, not {items!r:.60}"
+    items = text_of(run, step, node, "map", mapped.reference)
+    if not items.startswith(b"["):
+        message = f"node {node.id!r}: map: {mapped.reference!r} must be a list, not {codec.decode(items)!r:.60}"
         raise InputInvalid(message)
     blobs: list[codec.Blob] = []
     outer = msgspec.structs.replace(
@@ -107,8 +109,8 @@ def _begin_map(run: Run, step: str, node: Node, now: int) -> Instead:
             at=now,
             step=step,
             inputs={name: codec.sealed(bytes(text), blobs) for name, text in texts(run, step, outer).items()},
-            items=codec.sealed(codec.encode(items), blobs),
-            count=len(items),
+            items=codec.sealed(items, blobs),
+            count=len(msgspec.json.decode(items, type=list[msgspec.Raw])),
         ),
         blobs,
     )
@@ -117,9 +119,6 @@ def _begin_map(run: Run, step: str, node: Node, now: int) -> Instead:
 def _begin_graph(run: Run, step: str, node: Node, now: int) -> Instead:
     definition = run.state.graphs[node.graph]
     bound = texts(run, step, node)
-    required = [name for name, default in wanted_inputs(definition).items() if default is None]
-    if (item := implied_item(run, step, node, required)) is not None:
-        bound[item.name] = item.text
     try:
         made = run_inputs(definition, {name: codec.decode(text) for name, text in bound.items()})
     except InputInvalid as error:
@@ -192,11 +191,10 @@ def _lasts(run: Run, step: str, node: Node) -> Iterator[tuple[str, bytes]]:
     return ((name, given[name]) for name in names)
 
 
-def key_of(run: Run, node: Node, success: events.StepSucceeded) -> str:
+def key_of(run: Run, success: events.StepSucceeded) -> str:
     """Under what key a success may be reused: its outputs are all that it changes. Empty: it may not be."""
-    if success.reused or success.cache or success.nodes or success.result is not msgspec.UNSET:
-        return ""
-    return reuse_key(run, success.step, node)
+    key = run.keys.pop(success.step, "")
+    return "" if success.cache or success.nodes or success.result is not msgspec.UNSET else key
 
 
 def reuse_key(run: Run, step: str, node: Node) -> str:
@@ -208,8 +206,6 @@ def reuse_key(run: Run, step: str, node: Node) -> str:
     if reuse is None:
         return ""
     bound = texts(run, step, node)
-    if (item := implied_item(run, step, node, action.required)) is not None:
-        bound[item.name] = item.text
     chosen = reuse.key or sorted(bound)
     parts = [node.hash, action.name, action.version]
     parts += [f"{name}={codec.canonical(bytes(bound[name])).decode()}" for name in chosen if name in bound]
@@ -219,12 +215,15 @@ def reuse_key(run: Run, step: str, node: Node) -> str:
 def _reuse(run: Run, step: str, node: Node, now: int) -> Instead | None:
     """An earlier run's outputs, where the work is the same and not too old."""
     key = reuse_key(run, step, node)
-    found = run.reusable(key) if key else None
-    if found is None:
+    if not key:
+        return None
+    run.keys[step] = key
+    if (found := run.reusable(key)) is None:
         return None
     reuse = node.cache or run.action(node).cache
     assert reuse is not None
     earlier = found.event
     if reuse.ttl_seconds is not None and now - earlier.at > reuse.ttl_seconds * 1000:
         return None
+    del run.keys[step]
     return Instead(events.StepSucceeded(at=now, step=step, outputs=earlier.outputs, reused=found.run_id))

@@ -61,7 +61,7 @@ class AttemptResult(msgspec.Struct, tag=True, omit_defaults=True):
 
 
 class Began(msgspec.Struct, tag=True):
-    """Question: the code is loaded and begins; when does it time out?"""
+    """Question: when it times out, as the code was only loaded now and begins."""
 
 
 class Recall(msgspec.Struct, tag=True):

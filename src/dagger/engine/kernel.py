@@ -22,6 +22,7 @@ from dagger.engine.attempt import GRACE_SECONDS, Attempt, OwnedRun
 from dagger.engine.context import LOGGER, Answer
 from dagger.engine.orders import Ordered, obey
 from dagger.engine.pools import Pools, ReadyQueue
+from dagger.engine.processes import Processes
 from dagger.engine.replay import replay
 from dagger.engine.threads import Threads
 from dagger.engine.timers import Clock, Timers
@@ -60,6 +61,7 @@ class Kernel:
         self.loop = loop
         self.timers = Timers(loop)
         self.threads = Threads()
+        self.processes = Processes()
         self.pools = Pools(actions)
         """What the steps of an action take slots of, by its name."""
         self.abandoned: dict[tuple[str, str], Attempt] = {}
@@ -296,6 +298,7 @@ class Kernel:
             self.let_go(tenure, error)
         self.timers.close()
         self.threads.close()
+        await self.processes.close()
         if self.loop is not asyncio.get_running_loop():
             return  # that loop has ended, and its tasks with it
         self._keeper.cancel()

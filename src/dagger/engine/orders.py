@@ -10,7 +10,9 @@ from dagger.core.errors import DaggerError, DependencyNotFound, InvalidState, No
 from dagger.core.graph import Node
 from dagger.core.orders import AddNode, AnyOrder, Cancel, Pause
 from dagger.core.state import TERMINAL, State
-from dagger.spec.action import Action
+
+GOING_ON = frozenset(("running", "waiting"))
+"""Statuses in which steps run, or will."""
 
 
 class Ordered(Protocol):
@@ -21,7 +23,6 @@ class Ordered(Protocol):
 
     @property
     def is_settled(self) -> bool: ...
-    def action(self, node: Node) -> Action: ...
     def look_at(self, node: Node) -> None: ...
     def record(self, event: events.Event) -> None: ...
     def halt(self) -> None: ...
@@ -71,13 +72,12 @@ def cancel(run: Ordered, reason: str, order: str = "") -> None:
 
 
 def add_node(run: Ordered, node: Node, order: str = "") -> None:
-    """Take in one more node. Costs O(dependencies).
+    """Take in one more node. Costs O(dependencies). An action that is not registered here is waited for.
 
-    Raises InvalidState, NodeAlreadyExists, DependencyNotFound or ActionNotRegistered.
+    Raises InvalidState, NodeAlreadyExists or DependencyNotFound.
     """
     _require_going_on(run, "given another node")
     check_node(run.state, node)
-    run.action(node)
     run.look_at(node)
     run.record(events.NodeAdded(at=run.now_ms(), node=node, order=order))
     run.step_over()
@@ -96,7 +96,7 @@ def check_node(state: State, node: Node) -> None:
 
 def _require_going_on(run: Ordered, what: str) -> None:
     state = run.state
-    if run.is_settled:
+    if run.is_settled or state.status not in GOING_ON:
         raise InvalidState(f"run {state.run_id!r} is {state.status}: it cannot be {what}")
     if state.halt:
         raise InvalidState(f"run {state.run_id!r} is about to {state.halt}: it cannot be {what}")

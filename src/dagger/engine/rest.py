@@ -69,7 +69,9 @@ class Rest:
     def _park(self) -> None:
         self._timer = None
         run = self._run
-        if run.underway.is_quiet and run.state.status == "waiting":
+        if run.waits.has_time_limit():
+            self._timer = run.kernel.timers.after(PARK_AFTER_SECONDS, self._park)
+        elif run.underway.is_quiet and run.state.status == "waiting":
             now = run.kernel.tick()
             run.park(events.RunParked(at=now, reason=self._reason(now), wake_at=run.waits.next_due()))
 

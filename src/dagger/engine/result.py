@@ -27,7 +27,7 @@ class Success(NamedTuple):
     blobs: list[codec.Blob]
 
 
-class FailedThere(Exception):  # noqa: N818 - it is no error of its own
+class FailedThere(Exception):
     """An attempt failed in a process: its exception stays there, as nobody here may know its class."""
 
     def __init__(self, error: events.Error, *, is_retryable: bool) -> None:

@@ -53,6 +53,8 @@ class Tenure:
         """Whoever is shown what attempts tell and the journal does not keep."""
         self._actions = actions
         self.maps = Maps(self)
+        self.keys: dict[str, str] = {}
+        """Of steps at work that may be reused: what their work is known by."""
         self.underway = Underway(self, actions)
         self._rest = Rest(self)
         self._running: set[Attempt] = set()
@@ -67,16 +69,20 @@ class Tenure:
         """Whether the run has paused or ended, durably or not, or was let go of."""
         return self._is_settled
 
-    def begin(self, ready: list[str]) -> None:
-        """Start what is ready, and watch the clock."""
-        underway = self.underway
-        underway.begin()
+    def begin(self, ready: list[str], *, was_at_rest: bool = False) -> None:
+        """Start what is ready, and watch the clock. `was_at_rest`: all code that was begun did nothing but wait."""
+        underway, state = self.underway, self.state
+        # else code with an open wait may have more to do than to wait, and runs again, from its top
+        asleep = {step for step in state.waits if state.is_waiting(step)} if was_at_rest else set()
+        underway.begin(asleep)
         underway.open += 1  # as long as this goes on, the run cannot be over
         self.waits.begin()
         self._is_gated = not self.kernel.store.is_immediate
         for order in self.lease.orders:
             obey(self, order)
-        self.submit(ready)
+        self.submit([step for step in ready if step not in asleep] if asleep else ready)
+        if state.halt:
+            self.halt()
         # from here on, what is ready waits for the disk only if the run's durability says so
         self._is_gated = self._is_gated and self.state.config.durability == "sync"
         self.watch_deadline(0)
@@ -90,6 +96,8 @@ class Tenure:
     def watch_deadline(self, least_ms: int) -> None:
         """Set the timer of the run's own deadline, unless its clock stands still."""
         remaining = self.state.remaining_ms(self.now_ms())
+        if self._deadline is not None:
+            self._deadline.cancel()
         if remaining is not None and self.state.active_since != STANDS_STILL and not self.is_halting:
             self._deadline = self.kernel.timers.after(max(remaining, least_ms) / 1000, self._deadline_due)
 
@@ -144,6 +152,7 @@ class Tenure:
         try:
             found = flows.instead(self, step, pending, now)
         except Exception as error:  # noqa: BLE001 - a condition or a list that is none fails the step
+            self.maps.end(step)
             Attempt(self, step, node, number, now, self.context).fail(error)
             return True
         if found is None:
@@ -202,7 +211,7 @@ class Tenure:
         if not self._is_settled:
             if self.state.waits:
                 self.waits.leave(step)
-            key = flows.key_of(self, node, event) if self.underway.has_special else ""
+            key = flows.key_of(self, event) if self.keys else ""
             self.record(msgspec.structs.replace(event, key=key) if key else event, blobs)
             if key and not self._is_settled:
                 self.kernel.store.remember(self.lease, key)
@@ -229,7 +238,7 @@ class Tenure:
             duration_ms=duration_ms,
         )
         self.kernel.log_failure(self.state.run_id, event)
-        if isinstance(event, events.StepFailed):
+        if isinstance(event, events.StepFailed) or event.failure:
             self.waits.leave(step)
         self.record(event)
         if self.state.halt:

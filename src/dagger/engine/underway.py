@@ -61,8 +61,9 @@ class Underway:
         self._held: dict[str, str] = {}
         """Steps whose action is not registered here, with its name."""
 
-    def begin(self) -> None:
+    def begin(self, asleep: set[str]) -> None:
         """Note what the run's nodes ask for, and which of its steps are asleep."""
+        self._asleep = asleep
         state = self._run.state
         slots = state.config.max_parallel
         self._run_pools = (Pool(slots),) if slots else ()
@@ -72,7 +73,6 @@ class Underway:
         for name in state.scopes:
             self.begin_scope(name)
         self._is_plain = self._is_plain and not any(pending.retry_at for pending in state.pending.values())
-        self._asleep = {step for step in state.waits if state.is_waiting(step)}
         self.open = self.idle = len(self._asleep)
 
     def look_over(self, nodes: Sequence[Node]) -> None:
@@ -81,7 +81,7 @@ class Underway:
             self._has_priorities = True
         if any([flows.is_special(node) for node in nodes]):
             self.has_special = True
-        for name in {node.action for node in nodes}:
+        for name in {name for node in nodes for name in (node.action, node.failure)}:
             action = self._actions.get(name)
             self.is_pooled = bool(self.is_pooled or self._run_pools or self._run.kernel.pools[name])
             if self.is_pooled or self._has_priorities or (action is None and name):
@@ -150,6 +150,10 @@ class Underway:
         self._release(attempt.step, attempt.node)
         self.idle += 1
 
+    def stands_still(self, attempt: Attempt) -> bool:
+        """Whether the attempt rests, or waits for its slots to go on."""
+        return attempt.is_resting or attempt in self._returning
+
     def go_on(self, attempt: Attempt, answered: asyncio.Future[None]) -> None:
         """A wait that the attempt's code awaits is answered: it goes on as soon as it has its slots again."""
         if attempt in self._returning:
@@ -182,6 +186,8 @@ class Underway:
             self._asleep.remove(step)
             self.idle -= 1
             self.queue([step])
+        else:
+            self._run.step_over()  # it was given up: what else is waited for may now be worth telling
 
     def recognise(self) -> None:
         """Actions were registered: steps that waited for them can start."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections import Counter
-from collections.abc import Container
 from typing import Protocol
 
 import msgspec
@@ -14,6 +13,7 @@ from dagger.core import codec, events
 from dagger.core.errors import WaitMismatch
 from dagger.core.state import State, Wait
 from dagger.engine.attempt import Attempt
+from dagger.engine.awaiting import has_time_limit, is_at_rest
 from dagger.engine.kernel import Kernel
 from dagger.engine.timers import Timer
 from dagger.engine.underway import Underway
@@ -47,6 +47,8 @@ class Waits:
         """How many are open of each kind."""
         self._awaited: dict[tuple[str, str], tuple[Attempt, asyncio.Future[None]]] = {}
         """Waits that an attempt's code awaits now."""
+        self._looks: set[Attempt] = set()
+        """Attempts that are looked at again later."""
 
     def begin(self) -> None:
         """Watch the waits that the journal has open."""
@@ -86,16 +88,22 @@ class Waits:
         wait = self._run.state.waits[attempt.step][key]
         if not wait.is_open:
             return wait
-        kernel = self._run.kernel
-        future: asyncio.Future[None] = kernel.loop.create_future()
-        self._awaited[attempt.step, key] = attempt, future
-        attempt.awaits.add(future)
-        kernel.loop.call_soon(self._look_at, attempt)  # by then its code has come to a stand
+        loop = self._run.kernel.loop
+        self._dismiss(attempt.step, key)  # code that an earlier attempt has left behind
+        future: asyncio.Future[None] = loop.create_future()
+        self._awaited[attempt.step, key] = awaited = attempt, future
+        attempt.awaits[future] = asyncio.current_task()
         try:
+            loop.call_soon(self._look_at, attempt)  # by then its code has come to a stand
             await future
+        except asyncio.CancelledError:
+            await self._give_up(attempt)
+            raise
         finally:
-            del self._awaited[attempt.step, key]
-            attempt.awaits.discard(future)
+            if self._awaited.get((attempt.step, key)) is awaited:
+                del self._awaited[attempt.step, key]
+            del attempt.awaits[future]
+            loop.call_soon(self._look_at, attempt)  # it may await others
         return wait
 
     def answer(
@@ -133,12 +141,34 @@ class Waits:
         for key, wait in self._run.state.waits.get(step, {}).items():
             if wait.is_open:
                 self._forget(step, key, wait)
+                self._dismiss(step, key)
 
     def close(self) -> None:
-        """Forget all timers."""
+        """Forget all of them, and end the code that awaits them."""
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
+        self._kinds.clear()
+        for step, key in list(self._awaited):
+            self._dismiss(step, key)
+
+    def has_time_limit(self) -> bool:
+        """Whether code that awaits a wait has set itself a time limit, which it must be there to keep."""
+        tasks = {task for attempt, _ in self._awaited.values() for task in (attempt.task, *attempt.awaits.values())}
+        return has_time_limit(self._run.kernel.loop, tasks)
+
+    async def _give_up(self, attempt: Attempt) -> None:
+        """Code awaits a wait no longer, and has other things to do: it goes on when its attempt has slots again."""
+        underway = self._run.underway
+        if underway.stands_still(attempt) and not (attempt.is_over or attempt.cut_reason):
+            slots: asyncio.Future[None] = self._run.kernel.loop.create_future()
+            underway.go_on(attempt, slots)
+            await slots
+
+    def _dismiss(self, step: str, key: str) -> None:
+        """End code that awaits a wait, where there is any: it will not be answered here."""
+        if (awaited := self._awaited.pop((step, key), None)) is not None:
+            awaited[1].cancel()
 
     def _watch(self, step: str, key: str, wait: Wait) -> None:
         if wait.kind != MEMO:
@@ -157,22 +187,14 @@ class Waits:
 
     def _look_at(self, attempt: Attempt) -> None:
         """Let an attempt rest whose code waits for nothing but open waits; else look again later."""
-        if attempt.is_over or attempt.is_resting or not attempt.awaits:
+        if attempt.is_over or self._run.underway.stands_still(attempt) or not attempt.awaits:
             return
-        if _is_at_rest(attempt.awaits, attempt.yielded):
+        if is_at_rest(attempt.awaits, attempt.yielded):
             self._run.rest(attempt)
-        else:
-            self._run.kernel.timers.after(LOOK_AGAIN_SECONDS, lambda: self._look_at(attempt))
+        elif attempt not in self._looks:
+            self._looks.add(attempt)
+            self._run.kernel.timers.after(LOOK_AGAIN_SECONDS, lambda: self._look_again_at(attempt))
 
-
-def _is_at_rest(awaits: Container[object], awaited: object) -> bool:
-    """Whether only an open wait can end this: one itself, a task that awaits one, or a gathering of such.
-
-    Anything else counts as work: it must not be cut off by parking the run.
-    """
-    if isinstance(awaited, asyncio.Task):
-        return _is_at_rest(awaits, getattr(awaited, "_fut_waiter", None))
-    if awaited in awaits:
-        return True
-    children = getattr(awaited, "_children", None) or ()  # of asyncio.gather
-    return bool(children) and all(child.done() or _is_at_rest(awaits, child) for child in children)
+    def _look_again_at(self, attempt: Attempt) -> None:
+        self._looks.discard(attempt)
+        self._look_at(attempt)

@@ -80,8 +80,9 @@ class Context(abc.ABC):
     async def sleep(self, seconds: float, *, key: str | None = None) -> None:
         """Wait, durably: a run that only waits needs no process, and after a restart only the rest is waited for.
 
-        `key`: what the journal knows the wait by; by default its place among the step's sleeps. Raises WaitMismatch
-        where the journal has another wait there, StepError in a thread or process.
+        `key`: what the journal knows the wait by; by default its place among the step's sleeps without one. Raises
+        WaitMismatch where the journal has another wait there, StepError in a thread or process, or for a key that
+        comes twice in one attempt, or lacks where another sleep is open.
         """
 
     @abc.abstractmethod

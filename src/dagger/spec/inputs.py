@@ -12,8 +12,13 @@ from dagger.core.errors import InputInvalid, nearest
 from dagger.core.graph import Definition, Reference, is_of_type, node_of
 
 
-def run_inputs(definition: Definition, given: Mapping[str, Any]) -> dict[str, bytes]:
-    """The run's inputs as JSON text, with defaults. Raises InputInvalid that names all that is missing or wrong."""
+def run_inputs(
+    definition: Definition, given: Mapping[str, Any], wanted: Mapping[str, bytes | None] | None = None
+) -> dict[str, bytes]:
+    """The run's inputs as JSON text, with defaults. Raises InputInvalid that names all that is missing or wrong.
+
+    `wanted`: what `wanted_inputs` gives, where it is known already.
+    """
     if not isinstance(given, Mapping):
         message = f"inputs are a dict of names, not {given!r}"
         raise InputInvalid(message)
@@ -28,7 +33,7 @@ def run_inputs(definition: Definition, given: Mapping[str, Any]) -> dict[str, by
         except codec.NotJson as error:
             problems.append(f"run input {name!r}: {error}")
     problems += _mistyped(definition, given, texts)
-    for name, default in wanted_inputs(definition).items():
+    for name, default in (wanted_inputs(definition) if wanted is None else wanted).items():
         if name not in given:
             if default is None:
                 problems.append(f"run input {name!r} is missing{nearest(name, filter(codec.is_text, given))}")

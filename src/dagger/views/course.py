@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import msgspec
@@ -13,9 +12,8 @@ from dagger.core.steps import HANDLER
 from dagger.views.outcome import SUCCESSES, NodeOutcome, NodeOutcomes, moment
 
 
-@dataclass(slots=True)
-class Course:
-    """How one step went so far."""
+class Course(msgspec.Struct, gc=False):
+    """How one step went so far: plain data that no cycle leads through, as events are."""
 
     step: str
     status: str = "pending"

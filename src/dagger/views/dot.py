@@ -38,8 +38,9 @@ def _head(scene: Scene) -> Iterator[str]:
     name = re.sub(r"[^\w .:·-]+", " ", scene.title).strip() or "dagger"
     yield f'digraph "{name}" {{'
     splines = "line" if len(scene.arrows) > _STRAIGHT_ABOVE else "spline"
-    yield f'  graph [rankdir=LR, compound=true, nodesep=0.25, ranksep=0.6, pad=0.3, bgcolor="#ffffff", splines={splines},'
-    yield f'         fontname="{FONT}", fontsize={_TITLE + 2}, fontcolor="{_DARK}", labelloc=t, labeljust=l'
+    yield f'  graph [rankdir=LR, nodesep=0.25, ranksep=0.6, pad=0.3, bgcolor="#ffffff", splines={splines},'
+    yield f'         fontname="{FONT}", fontsize={_TITLE + 2}, fontcolor="{_DARK}", labelloc=t, labeljust=l,'
+    yield "         compound=true"
     if scene.title:
         title = _font(cut(scene.title, 120), _TITLE + 2, _DARK)
         below = '<TR><TD HEIGHT="12"></TD></TR>'
@@ -129,7 +130,8 @@ def _caption(box: Box, look: Colours) -> str:
     """What stands above what is in a frame."""
     error = [[_font(line, _SMALL, look.text)] for line in lines(box.error, 60, 3)]
     caption = _rows([*_title(box, look), *error])
-    return f'<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="3"><TR><TD>{caption}</TD></TR></TABLE>'
+    rows = f'<TR><TD HEIGHT="4"></TD></TR><TR><TD>{caption}</TD></TR>'
+    return f'<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="2">{rows}</TABLE>'
 
 
 def _title(box: Box, look: Colours) -> Iterator[list[str]]:

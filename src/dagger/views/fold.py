@@ -1,18 +1,19 @@
 """Fewer boxes: a large scene with alike ones folded into one, so that it stays readable and quick to draw.
 
-Many items of a map always become one. Else, the frames of child flows are closed first, the innermost before the
-others. Then two boxes are alike if they have the same action, stand at the same distance from the beginning, and lead from and to
-boxes that are alike. Where folding the large crowds of alike boxes is not enough, small ones are folded too, then
+Many items of one map become one in every scene. Where that is not enough, the frames of child flows are closed, the
+innermost first. Then boxes are folded that are alike: those that have the same action, stand at the same distance from
+the beginning, and lead from and to boxes that are alike. First the large crowds of them, then small ones too, then
 chains of one action, then everything of one action at one distance, and at last in bands of distances.
 """
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+from dagger.views.frames import levels
 from dagger.views.scene import STATUS_COLOURS, Arrow, Box, Scene
 
 BOXES = 300
@@ -141,22 +142,7 @@ class _Web(NamedTuple):
         for source, target in arrows:
             before[target].append(source)
             after[source].append(target)
-        return cls(actions, before, after, _levels(before, after))
-
-
-def _levels(before: list[list[int]], after: list[list[int]]) -> list[int]:
-    """The length of the longest way to each box; of boxes in a circle, which no run has, some length."""
-    levels = [0] * len(before)
-    unmet = [len(sources) for sources in before]
-    ready = deque(index for index, count in enumerate(unmet) if not count)
-    while ready:
-        index = ready.popleft()
-        for target in after[index]:
-            levels[target] = max(levels[target], levels[index] + 1)
-            unmet[target] -= 1
-            if not unmet[target]:
-                ready.append(target)
-    return levels
+        return cls(actions, before, after, levels(after, [1] * len(actions)))
 
 
 def _partitions(web: _Web, boxes: int) -> Iterator[list[int]]:

@@ -37,7 +37,7 @@ def _row(outcome: NodeOutcome) -> str:
 def _cells(outcome: NodeOutcome) -> Iterator[tuple[str, str]]:
     """Each cell's text, with what sets its looks apart."""
     yield outcome.node_id, ""
-    yield outcome.status, f";color:{colours(outcome.status).text}"
+    yield "reused" if outcome.reused else outcome.status, f";color:{colours(outcome.status).text}"
     yield str(outcome.attempts or ""), ""
     yield duration_text(round(outcome.duration * 1000)) if outcome.attempts else "", ""
     yield outcome.final_error or outcome.reason, ""
