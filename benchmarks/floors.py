@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from flows import increment
 from dagger.core import events
 from dagger.core.graph import Definition, Node
 from dagger.core.journal import Lease
+from dagger.core.orders import AnyOrder
 from dagger.store.sqlite import SqliteStore
 
 _TABLE = """CREATE TABLE events (run INTEGER NOT NULL, seq INTEGER NOT NULL, event TEXT NOT NULL,
@@ -60,6 +61,9 @@ class Appender:
     def lost(self, lease: Lease, error: Exception) -> None:
         """See Listener."""
         raise error
+
+    def ordered(self, lease: Lease, orders: Sequence[AnyOrder]) -> None:
+        """See Listener: nobody orders anything here."""
 
     def broken(self, error: Exception) -> None:
         """See Listener."""
