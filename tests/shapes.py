@@ -9,6 +9,8 @@ from dagger import Context, Dagger, Graph
 
 SHAPES = {}
 """By name."""
+ACTIONS = []
+"""What registers more actions, of an application and a ledger."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,17 +49,21 @@ class Ledger:
 
     def began(self, ctx):
         with self._lock:
-            self.lines.append(("began", ctx.node.id, ctx.attempt))
+            self.lines.append(("began", step_of(ctx), ctx.attempt))
             self._now += 1
             self.most_at_once = max(self.most_at_once, self._now)
 
     def ended(self, ctx):
         with self._lock:
-            self.lines.append(("ended", ctx.node.id, ctx.attempt))
+            self.lines.append(("ended", step_of(ctx), ctx.attempt))
             self._now -= 1
 
     def count(self, word):
-        return Counter(node for what, node, _ in self.lines if what == word)
+        return Counter(step for what, step, _ in self.lines if what == word)
+
+
+def step_of(ctx):
+    return ctx.idempotency_key.removeprefix(f"{ctx.run_id}/")
 
 
 def total(values):
@@ -139,6 +145,8 @@ def application(store, ledger=None, **options):
         ledger.ended(ctx)
         return ctx.cache.get("global", "sum") and 1
 
+    for register in ACTIONS:
+        register(app, ledger)
     for each in SHAPES.values():
         app.add_graph(each.graph)
     return app

@@ -7,8 +7,9 @@ say what is in them. What goes from node to node, and so into the run's journal,
 from __future__ import annotations
 
 import platform
+import sys
 from pathlib import Path
-from typing import TypedDict
+from typing import Literal, TypedDict
 
 from librarian import builtin_modules, corpus, files, illustrate, index, question, rank, report, search, shard
 from librarian.illustrate import Illustrated
@@ -22,6 +23,8 @@ from dagger import Context, Dagger
 app = Dagger("stdlib_search.db")
 
 SHARDS = 4
+READING: Literal["thread", "process"] = "thread" if sys.platform == "win32" else "process"
+"""Parsing keeps a core busy, and threads would share one; Windows has no process actions."""
 
 
 class Part(TypedDict):
@@ -87,22 +90,18 @@ def collect(workdir: str, library: str) -> Manifest:
     }  # fmt: skip
 
 
-@app.action
-def read_part(library: str, part: Part, *, index_is_there: bool) -> dict[str, int]:
-    """Read a part's files: definitions with docstrings, and usages. Nothing to do when the index is there."""
-    if index_is_there:
-        return {"files_read": 0, "symbols": 0, "usages": 0}
+@app.action(runs_in=READING)
+def read_part(library: str, part: Part) -> dict[str, int]:
+    """Read a part's files: definitions with docstrings, and usages."""
     found = shard.read_shard(Path(library), files.read_json(Path(part["list"])))
     files.write_json(Path(part["result"]), found)
     symbols = sum(len(module["symbols"]) for module in found["modules"])
     return {"files_read": part["files"], "symbols": symbols, "usages": len(found["usages"])}
 
 
-@app.action
-def read_c_modules(path: str, *, index_is_there: bool) -> int:
+@app.action(runs_in=READING)
+def read_c_modules(path: str) -> int:
     """Ask the modules written in C for their names and docstrings; gives how many answered."""
-    if index_is_there:
-        return 0
     modules = builtin_modules.describe_c_modules(builtin_modules.names_of_c_modules())
     files.write_json(Path(path), {"modules": modules, "imports": {}, "counts": {}, "calls": {}, "usages": []})
     return len(modules)
@@ -132,11 +131,9 @@ def search_field(index: str, query: Query, field: str) -> Hits:
 
 
 @app.action(name="rank")
-def rank_hits(
-    *, index: str, query: Query, names: Hits, docstrings: Hits, parameters: Hits, usages: Hits, count: int
-) -> Ranking:
+def rank_hits(index: str, query: Query, searches: list[Hits], count: int) -> Ranking:
     """Fuse the searches' hits into the best answers."""
-    return rank.rank(Path(index), query, [names, docstrings, parameters, usages], count)
+    return rank.rank(Path(index), query, searches, count)
 
 
 @app.action(name="illustrate")
@@ -147,15 +144,13 @@ def illustrate_answers(index: str, library: str, query: Query, ranking: Ranking)
 
 @app.action
 def write_report(
-    ctx: Context, *, query: Query, manifest: Manifest, index: Indexed, answers: list[Illustrated],
-    considered: int, in_names: int, in_docstrings: int, in_parameters: int, in_usages: int,
+    ctx: Context, *, query: Query, manifest: Manifest, index: Indexed, ranking: Ranking, answers: list[Illustrated]
 ) -> dict[str, str]:  # fmt: skip
     """Write the answer as Markdown into the work directory; gives its path and the best answer's name."""
     account: Account = {
         "python": manifest["python"], "files": manifest["files"], "bytes": manifest["bytes"],
         "modules": index["modules"], "symbols": index["symbols"], "usages": index["usages"],
-        "index_was_built": index["was_built"], "considered": considered,
-        "found": {"names": in_names, "docstrings": in_docstrings, "parameters": in_parameters, "usages": in_usages},
+        "index_was_built": index["was_built"], "considered": ranking["considered"], "found": ranking["found"],
     }  # fmt: skip
     path = Path(manifest["workdir"], "answers", ctx.run_id, "answer.md")
     files.write_text(path, report.markdown(query, answers, account, ctx.run_id))

@@ -54,6 +54,8 @@ async def show_steps(run: Run) -> None:
                 print(f"  {event.step:<18} {event.duration_ms / 1000:6.2f} s", file=sys.stderr)
             case "AttemptFailed" | "StepFailed":
                 print(f"  {event.step:<18} failed: {event.error}", file=sys.stderr)
+            case "StepSkipped":
+                print(f"  {event.step:<18} skipped: {event.reason}", file=sys.stderr)
 
 
 def complain(report: Report) -> int:

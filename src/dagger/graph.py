@@ -168,7 +168,13 @@ class Graph(GraphBuilder):
     def _picture(self) -> Picture:
         from dagger.views.draw import plan_picture
 
-        return plan_picture(self.definition)
+        graphs: dict[str, Definition] = {}
+        rest = [*self.nested.values()]
+        while rest:
+            nested = rest.pop()
+            graphs[nested.name] = nested.definition
+            rest += [other for name, other in nested.nested.items() if name not in graphs]
+        return plan_picture(self.definition, graphs)
 
     def _repr_html_(self) -> str:
         return self._picture()._repr_html_()

@@ -174,4 +174,9 @@ class Takeover:
         courses = Courses()
         for recorded in self._kernel.store.read(run_id):
             courses.apply(recorded.event)
-        return [step for step, course in courses.by_step.items() if course.status in {"running", "interrupted"}]
+        was_running = {"running", "interrupted"}
+        return [
+            step
+            for step, course in courses.by_step.items()
+            if course.status in was_running and not course.has_scope  # a child flow has no code: its steps have
+        ]

@@ -1,55 +1,16 @@
-"""The fold: which steps become ready, what is left, and what cannot happen."""
+"""The fold: what each event changes, and what cannot happen."""
 
 import msgspec
 import pytest
+from tests.core.journals import ERROR, begun, failed, node, started, succeeded
 
 from dagger.core import events
 from dagger.core.cache import Write
-from dagger.core.graph import Definition, Node
 from dagger.core.errors import IllegalEvent
 from dagger.core.fold import apply, fold
-from dagger.core.state import State
 from dagger.core.steps import ERRORS_KEPT
 
-ERROR = events.Error("ValueError", "no")
-
-
-def node(node_id, *dependencies, **fields):
-    return Node(id=node_id, action="a", dependencies=dependencies, **fields)
-
-
-def started(*nodes, **fields):
-    return events.RunStarted(
-        at=1_000, run_id="r", spec=events.Spec("static", "g"), graph=Definition(name="g", nodes=nodes), **fields
-    )
-
-
-def begun(*nodes, **fields):
-    state = State()
-    return state, apply(state, started(*nodes, **fields))
-
-
-def succeeded(step, at=2_000, **fields):
-    return events.StepSucceeded(at=at, step=step, **fields)
-
-
-def failed(step, policy, at=2_000, attempt=1):
-    return events.StepFailed(at=at, step=step, attempt=attempt, error=ERROR, policy=policy)
-
-
 DIAMOND = (node("a"), node("b", "a"), node("c", "a"), node("d", "b", "c"))
-
-
-def test_steps_become_ready_as_their_dependencies_succeed():
-    """In the order of declaration, each exactly once."""
-    state, ready = begun(*DIAMOND)
-    assert ready == state.ready() == ["a"]
-    assert apply(state, succeeded("a")) == ["b", "c"]
-    assert apply(state, succeeded("c")) == []
-    assert apply(state, succeeded("b")) == ["d"]
-    assert apply(state, succeeded("d")) == []
-    assert state.succeeded == {"a": 2, "c": 3, "b": 4, "d": 5}
-    assert (state.pending, state.dependents) == ({}, {})
 
 
 def test_a_beginning_fills_config_inputs_and_cache():
@@ -68,7 +29,8 @@ def test_a_beginning_fills_config_inputs_and_cache():
 def test_a_success_carries_all_its_effects():
     """Outputs, writes, result and added nodes, in one event."""
     state, _ = begun(node("a"))
-    ready = apply(state, 
+    ready = apply(
+        state,
         succeeded(
             "a",
             outputs={"o": msgspec.Raw(b"1")},
@@ -81,7 +43,7 @@ def test_a_success_carries_all_its_effects():
                 node("c", "b"),
             ),
             result=msgspec.Raw(b'"first"'),
-        )
+        ),
     )
     assert ready == ["b"]
     assert state.sections["a"] == {"o": b"1"}
@@ -100,79 +62,12 @@ def test_tokens_count_whatever_becomes_of_the_attempt():
     assert state.tokens == 6
 
 
-def test_nodes_are_added_in_their_steps_own_scope():
-    """A child scope's node ids are its own."""
-    state, _ = begun(node("a"))
-    apply(state, succeeded("a", nodes=()))
-    state, _ = begun(node("a"), node("x"))
-    state.pending["s/1/a"] = state.pending.pop("a")
-    assert apply(state, 
-        succeeded(
-            "s/1/a",
-            nodes=(
-                node("x"),
-                node("y", "x", "a"),
-            ),
-        )
-    ) == ["s/1/x"]
-    assert apply(state, succeeded("s/1/x")) == ["s/1/y"]
-
-
-def test_an_added_node_may_depend_on_what_has_ended():
-    """On a success it is ready, on a failure it is doomed, unless it runs whatever became of it."""
-    state, _ = begun(node("good"), node("bad"), node("adds"))
-    apply(state, succeeded("good"))
-    apply(state, failed("bad", "continue"))
-    ready = apply(state, 
-        succeeded(
-            "adds",
-            nodes=(
-                node("x", "good"),
-                node("y", "bad", "good"),
-                node("z", "bad", run_when="finished"),
-            ),
-        )
-    )
-    assert ready == ["x", "z"]
-    assert state.doomed == {"y": "'bad' failed"}
-    assert state.ready() == ["x", "z"]
-
-
 def test_a_failed_attempt_keeps_the_step_pending():
     """With the number of failures and the time of the next try."""
     state, _ = begun(node("a"))
     apply(state, events.AttemptFailed(at=2_000, step="a", attempt=1, error=ERROR, retry_at=9_000))
     assert (state.pending["a"].failures, state.pending["a"].retry_at) == (1, 9_000)
     assert state.ready() == ["a"]
-
-
-def test_continue_dooms_the_dependents_one_after_another():
-    """Skipping one dooms the next, with the name of the step that failed."""
-    state, _ = begun(node("a"), node("b", "a"), node("c", "b"), node("d", "c", run_when="finished"))
-    assert apply(state, failed("a", "continue")) == []
-    assert state.doomed == {"b": "'a' failed"}
-    assert apply(state, events.StepSkipped(at=3_000, step="b", reason="'a' failed")) == []
-    assert state.doomed == {"c": "'a' failed"}
-    assert apply(state, events.StepSkipped(at=3_000, step="c", reason="'a' failed")) == ["d"]
-    assert [state.unsuccessful[step].status for step in "abc"] == ["failed", "skipped", "skipped"]
-    assert (state.failures, state.errors) == (1, ["a: ValueError: no"])
-
-
-def test_a_step_skipped_for_one_dependency_is_not_woken_by_another():
-    """Its other dependencies' successes pass over it; so do their failures."""
-    state, _ = begun(node("a"), node("b"), node("e"), node("c", "a", "b", "e"))
-    apply(state, failed("a", "continue"))
-    apply(state, events.StepSkipped(at=3_000, step="c", reason="'a' failed"))
-    assert apply(state, succeeded("b")) == []
-    assert apply(state, failed("e", "continue")) == []
-    assert (state.pending, state.doomed) == ({}, {})
-
-
-def test_run_when_finished_waits_for_all():
-    """It becomes ready with the last of its dependencies, succeeded or not."""
-    state, _ = begun(node("a"), node("b"), node("c", "a", "b", run_when="finished"))
-    assert apply(state, failed("a", "continue")) == []
-    assert apply(state, succeeded("b")) == ["c"]
 
 
 def test_pause_leaves_the_step_stuck_until_a_resume():
@@ -213,28 +108,6 @@ def test_a_limit_halts_until_a_resume():
     assert (state.halt, state.halt_reason) == ("pause", "max_tokens of 5 used up")
     apply(state, events.RunResumed(at=3_000))
     assert (state.halt, state.halt_reason) == ("", "")
-
-
-def test_only_active_time_counts():
-    """Neither a pause nor the time that nobody owned the run uses up its limit."""
-    state, _ = begun(node("a"), config={"timeout_seconds": 10})
-    assert state.remaining_ms(1_000) == 10_000
-    apply(state, events.StepStarted(at=3_000, step="a", attempt=1))
-    apply(state, events.RunRecovered(at=60_000))
-    assert state.remaining_ms(61_000) == 7_000
-    apply(state, events.RunPaused(at=61_000, reason="x"))
-    apply(state, events.RunResumed(at=90_000))
-    assert state.remaining_ms(91_000) == 6_000
-    apply(state, events.RunPaused(at=91_000, reason="x"))
-    apply(state, events.CancelRequested(at=500_000))
-    apply(state, events.RunEnded(at=500_000, status="cancelled"))
-    assert state.active_ms == 4_000
-
-
-def test_no_limit_is_never_used_up():
-    """timeout_seconds none."""
-    state, _ = begun(node("a"), config={"timeout_seconds": None})
-    assert state.remaining_ms(10**15) is None
 
 
 def test_a_cancelled_step_ends_without_consequences():

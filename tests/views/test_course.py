@@ -29,7 +29,6 @@ from dagger.core.graph import Definition, Map
 from dagger.views.course import Courses
 from dagger.views.outcome import moment
 
-
 NESTED = Definition(name="clean", nodes=(node("strip"), node("lower", after=["strip"])))
 
 
@@ -253,10 +252,12 @@ def test_in_a_paused_run_nothing_runs():
 
 
 def test_a_child_flow_that_failed_under_pause_gets_a_new_chance():
-    """With all in it that did not succeed, however deep; what succeeded stays, and so do failures elsewhere."""
+    """With all in it that did not succeed; what succeeded stays, and so do failures elsewhere and failure actions'."""
     courses = courses_of(
         failed("a", 1),
         opened("sub", 10, graph="clean"),
+        attempt_failed("sub/strip", 20, failure="tell"),
+        failed("sub/strip:failure", 20),
         failed("sub/strip", 20),
         skipped("sub/lower", 20, "'sub/strip' failed"),
         failed("sub", 21, policy="pause"),
@@ -271,12 +272,13 @@ def test_a_child_flow_that_failed_under_pause_gets_a_new_chance():
         "a": "failed",
         "sub": "running",
         "sub/strip": "pending",
+        "sub/strip:failure": "failed",
         "sub/lower": "pending",
         "each": "running",
         "each/0": "succeeded",
         "each/1": "pending",
     }
-    assert courses.ended().keys() == ["a", "each/0"]
+    assert courses.ended().keys() == ["a", "sub/strip:failure", "each/0"]
 
 
 def test_a_child_flow_is_cancelled_with_its_run():

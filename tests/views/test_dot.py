@@ -1,5 +1,6 @@
 """DOT text: whatever stands in a box, Graphviz draws exactly that."""
 
+import json
 import re
 import subprocess
 
@@ -41,6 +42,18 @@ def test_graphviz_draws_every_text_as_it_is(graphviz, text):
     assert shown(text, 48) in drawn
     assert shown(text, 32) in drawn
     assert shown(text, 120) in drawn
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=ANY_TEXT)
+@example(text=NASTY)
+@example(text='"]; } subgraph x {')
+def test_a_frame_bears_every_text(graphviz, text):
+    """In its caption, its name, and the arrows to it."""
+    frame = Box(text, text, text, "failed", (text,), error=text, notes=(text, text))
+    inner = Box(f"{text}/x", text, inside=text, is_nested=True)
+    drawn = texts_of(frame, inner, Box("", ""), arrows=(Arrow("", text), Arrow(text, "")) if text else ())
+    assert [line.replace("\xa0", " ").strip(" ") for line in drawn].count(shown(text, 48)) >= 2
 
 
 def test_a_box_tells_action_inputs_outputs_status_duration_and_error(graphviz):
@@ -111,3 +124,57 @@ def test_an_empty_scene_is_drawn(graphviz):
     """A title alone, or nothing at all."""
     assert texts_of(title="nothing here") == ["nothing here"]
     assert texts_of() == []
+
+
+FRAMED = Scene(
+    (
+        Box("a", "a"),
+        Box("sub", "sub", "graph clean", "succeeded", ("5 ms",), error="", notes=("when a.x > 3",)),
+        Box("sub/x", "x", inside="sub"),
+        Box("sub/y", "y", inside="sub"),
+        Box("b", "b"),
+    ),
+    (Arrow("a", "sub"), Arrow("sub/x", "sub/y"), Arrow("sub", "b", "failure", is_dashed=True)),
+)
+
+
+def test_a_frame_stands_around_what_is_in_it(graphviz):
+    """With title, action, notes, status and facts above."""
+    assert [text.strip() for text in svg_texts(to_svg(to_dot(FRAMED)))][:4] == [
+        "sub",
+        "graph clean",
+        "when a.x > 3",
+        "succeeded · 5 ms",
+    ]
+    drawn = subprocess.run([graphviz, "-Tjson"], input=to_dot(FRAMED), capture_output=True, text=True, check=True)
+    objects = json.loads(drawn.stdout)["objects"]
+    (cluster,) = [found for found in objects if found["name"].startswith("cluster")]
+    assert [objects[index]["name"] for index in cluster["nodes"]] == ["sub/y", "sub/x"]
+
+
+def test_arrows_end_at_the_frame():
+    """Graphviz leads them to a box in it, the first or the last."""
+    dot = to_dot(FRAMED)
+    assert '"a" -> "sub/x" [lhead="cluster_sub"];' in dot
+    assert re.search(r'"sub/y" -> "b" \[ltail="cluster_sub", label=<.*failure.*>, style=dashed\];', dot)
+
+
+def test_a_box_with_more_in_it_than_is_drawn_has_two_borders():
+    """One around the other."""
+    plain, nested = (to_dot(Scene((Box("a", "a", is_nested=is_nested),))) for is_nested in (False, True))
+    assert (plain.count('STYLE="ROUNDED"'), nested.count('STYLE="ROUNDED"')) == (1, 2)
+
+
+def test_a_frame_has_the_border_of_its_status():
+    """Dashed, where that of a box is."""
+    inner = Box("f/x", "x", inside="f")
+    assert 'style="rounded"' in to_dot(Scene((Box("f", "f", status="failed"), inner)))
+    assert 'style="rounded,dashed"' in to_dot(Scene((Box("f", "f", status="interrupted"), inner)))
+
+
+def test_long_texts_of_a_frame_are_cut():
+    """At characters."""
+    inner = Box("f/x", "x", inside="f")
+    texts = texts_of(Box("f", "f", error="ü" * 500, notes=("é" * 500,)), inner)
+    assert "é" * 59 + "…" in texts
+    assert max(map(len, texts)) == 60

@@ -1,8 +1,8 @@
 """Pictures of plans, and pictures of any kind in every form."""
 
-from tests.views.journals import node
+from tests.views.journals import json, node, svg_texts
 
-from dagger.core.graph import Definition
+from dagger.core.graph import Condition, Definition, Map
 from dagger.views.draw import Picture, plan_picture
 from dagger.views.scene import Arrow, Box
 
@@ -58,3 +58,55 @@ def test_a_large_picture_is_folded_before_it_is_drawn():
     assert "200 × fetch" in picture.to_mermaid()
     more = Picture((*boxes, *(Box(f"g{n}", f"g{n}", "fetch") for n in range(200))))
     assert "400 × fetch" in more.to_dot()
+
+
+CLEAN = Definition(name="clean", nodes=(node("strip"), node("lower", after=["strip"])))
+NESTING = Definition(
+    name="site",
+    nodes=(
+        node("plan"),
+        node("pages", "", graph="clean", map=Map("plan.urls", max_parallel=4)),
+        node("deep", when=Condition("plan.score", {"gt": json(3), "not_in": json([7, "x"])}), after=["pages"]),
+        node("tell", when=Condition("plan.found")),
+    ),
+)
+
+
+def test_a_plan_tells_when_and_for_each_of_what():
+    """As one would say it."""
+    assert [(box.action, box.notes) for box in plan_picture(NESTING).boxes] == [
+        ("work", ()),
+        ("graph clean", ("for each of plan.urls, 4 at once",)),
+        ("work", ('when plan.score > 3 and not in [7,"x"]',)),
+        ("work", ("when plan.found",)),
+    ]
+
+
+def test_a_nested_graph_is_drawn_where_it_is_known():
+    """In its node's frame; else the node's border says that there is more in it."""
+    assert [box.is_nested for box in plan_picture(NESTING).boxes] == [False, True, False, False]
+    known = plan_picture(NESTING, {"clean": CLEAN})
+    assert [(box.title, box.inside, box.is_nested) for box in known.boxes] == [
+        ("plan", "", False),
+        ("pages", "", False),
+        ("strip", "pages", False),
+        ("lower", "pages", False),
+        ("deep", "", False),
+        ("tell", "", False),
+    ]
+    assert ("pages/strip", "pages/lower") in [(arrow.source, arrow.target) for arrow in known.arrows]
+
+
+def test_graphs_that_contain_themselves_are_drawn_once():
+    """Whoever asks for the picture may be about to find the mistake."""
+    one = Definition(name="one", nodes=(node("x", "", graph="two"),))
+    two = Definition(name="two", nodes=(node("y", "", graph="one"),))
+    picture = plan_picture(one, {"one": one, "two": two})
+    assert [(box.key, box.is_nested) for box in picture.boxes] == [("x", False), ("x/y", False), ("x/y/x", True)]
+
+
+def test_a_nested_plan_is_drawn_in_every_form(graphviz):
+    """A frame for Graphviz, a subgraph for Mermaid."""
+    picture = plan_picture(NESTING, {"clean": CLEAN})
+    assert {"pages", "graph clean", "for each of plan.urls, 4 at once", "strip"} <= set(svg_texts(picture.to_svg()))
+    assert "subgraph n1[" in picture.to_mermaid()

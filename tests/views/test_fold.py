@@ -1,9 +1,11 @@
-"""Folding: alike boxes of a large scene become one, and every scene becomes small."""
+"""Folding: maps and large scenes in fewer boxes, and every scene becomes small."""
+
+from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dagger.views.fold import ARROWS, BOXES, folded
+from dagger.views.fold import ARROWS, BOXES, ITEMS, folded
 from dagger.views.scene import Arrow, Box, Scene, heading
 
 
@@ -77,7 +79,7 @@ def test_small_groups_stay_while_folding_the_crowds_is_enough():
 def test_a_long_chain_of_one_action_becomes_one_box():
     """No crowd, but one after another."""
     (box,) = folded(chain(1000)).boxes
-    assert (box.title, box.action) == ("1000 × work", "s0 … s999")
+    assert (box.title, box.action) == ("1,000 × work", "s0 … s999")
 
 
 def test_many_failed_ones_are_named_in_part():
@@ -121,3 +123,83 @@ def test_a_circle_is_drawn_like_anything_else():
     small = folded(Scene(boxes, tuple(Arrow(str(n), str((n + 1) % 400)) for n in range(400))))
     assert len(small.boxes) <= BOXES
     assert len(small.arrows) <= ARROWS
+
+
+def mapped(count, status="succeeded", steps=0):
+    """plan -> each, a frame of so many items, each of them a frame of so many steps -> end."""
+    items = []
+    for n in range(count):
+        items.append(Box(f"each/{n}", f"each/{n}", "search", status, inside="each", is_item=True))
+        items += [Box(f"each/{n}/s{k}", f"s{k}", "work", status, inside=f"each/{n}") for k in range(steps)]
+    ways = [Arrow(f"each/{n}/s{k}", f"each/{n}/s{k + 1}") for n in range(count) for k in range(steps - 1)]
+    boxes = (Box("plan", "plan"), Box("each", "each"), Box("end", "end"), *items)
+    return Scene(boxes, (Arrow("plan", "each"), Arrow("each", "end"), *ways))
+
+
+def test_a_few_items_are_shown_and_many_are_one_box_in_any_scene():
+    """The frame stays, and so do the arrows to it."""
+    few = mapped(ITEMS)
+    assert folded(few) is few
+    small = folded(mapped(ITEMS + 1))
+    assert [(box.title, box.inside) for box in small.boxes] == [
+        ("plan", ""),
+        ("each", ""),
+        ("end", ""),
+        (f"{ITEMS + 1} × search", "each"),
+    ]
+    assert small.arrows == mapped(0).arrows
+
+
+def test_what_stands_in_many_items_goes_with_them():
+    """The box that stands for them has nothing in it."""
+    small = folded(mapped(ITEMS + 1, steps=3))
+    assert [box.title for box in small.boxes] == ["plan", "each", "end", f"{ITEMS + 1} × search"]
+    assert small.arrows == mapped(0).arrows
+
+
+def test_few_failure_actions_of_many_items_are_shown():
+    """One arrow leads there from the box that stands for the items."""
+    scene = mapped(ITEMS + 1)
+    rescue = Box("each/3:failure", "each/3:failure", "rescue", inside="each", is_item=True)
+    small = folded(Scene((*scene.boxes, rescue), (*scene.arrows, Arrow("each/3", rescue.key, "failure"))))
+    assert small.boxes[-1] is rescue
+    assert small.arrows[-1] == Arrow(small.boxes[-2].key, rescue.key, "failure")
+
+
+def test_who_wants_attention_is_named():
+    """Failed, running, waiting and interrupted ones, a line each."""
+    statuses = ["succeeded", "waiting", "failed", "running", "interrupted", "failed", *["pending"] * 10]
+    scene = mapped(len(statuses))
+    frames, items = scene.boxes[:3], scene.boxes[3:]
+    scene = Scene((*frames, *(replace(box, status=status) for box, status in zip(items, statuses, strict=True))))
+    assert folded(scene).boxes[-1].error.splitlines() == [
+        "failed: each/2, each/5",
+        "running: each/3",
+        "waiting: each/1",
+        "interrupted: each/4",
+    ]
+
+
+def test_frames_are_closed_from_the_inside_where_there_is_no_room():
+    """A closed frame says what is in it; arrows that led into it end at it."""
+    scene = mapped(5, steps=3)
+    more = Scene(scene.boxes, (*scene.arrows, Arrow("plan", "each/0/s0")))
+    inner = folded(more, boxes=10)
+    assert [box.title for box in inner.boxes] == ["plan", "each", "end", *(f"each/{n}" for n in range(5))]
+    assert (inner.boxes[3].notes, inner.boxes[3].is_nested) == (("3 steps: 3 succeeded",), True)
+    assert inner.arrows[-1] == Arrow("plan", "each/0")
+    outer = folded(more, boxes=4)
+    assert [(box.title, box.notes) for box in outer.boxes] == [
+        ("plan", ()),
+        ("each", ("5 steps: 5 succeeded",)),
+        ("end", ()),
+    ]
+    assert outer.arrows == mapped(0).arrows
+
+
+def test_closed_frames_are_folded_like_any_box():
+    """Nothing stands in them then."""
+    frames = [Box(f"f{n}", f"f{n}", "graph g") for n in range(400)]
+    scene = Scene((*frames, *(Box(f"{frame.key}/s", "s", "work", inside=frame.key) for frame in frames)))
+    (box,) = folded(scene).boxes
+    assert (box.title, box.count, box.inside) == ("400 × graph g", 400, "")

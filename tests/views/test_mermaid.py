@@ -13,6 +13,7 @@ from dagger.views.scene import Arrow, Box, Scene
 
 NODE = re.compile(r'  n\d+\("(?P<label>[^"\n]*)"\):::\w+')
 EDGE = re.compile(r'  n\d+ -\.?->(\|"[^"|\n]*"\|)? n\d+')
+FRAME = re.compile(r'  subgraph n\d+\["(?P<label>[^"\n]*)"\]')
 CLASS = re.compile(r"  classDef \w+ fill:#\w{6},stroke:#\w{6},color:#\w{6}(,stroke-dasharray:4 3)?")
 
 
@@ -71,6 +72,33 @@ def test_no_text_leaves_its_place(text):
     assert EDGE.fullmatch(lines[0])
     assert CLASS.fullmatch(lines[1])
     assert len(lines) == 2
+
+
+def test_a_frame_is_a_subgraph():
+    """Arrows lead to it as to any box; a box with more in it than is drawn has two borders."""
+    boxes = (
+        Box("a", "a"),
+        Box("sub", "sub", "graph clean", "failed", ("5 ms",), notes=("when a.x",)),
+        Box("sub/x", "x", inside="sub", is_nested=True),
+    )
+    assert to_mermaid(Scene(boxes, (Arrow("a", "sub"),))).splitlines()[1:-2] == [
+        '  n0("<b>a</b>"):::plan',
+        '  subgraph n1["<b>sub</b><br/>graph clean<br/>when a.x<br/>failed · 5 ms"]',
+        '    n2[["<b>x</b>"]]:::plan',
+        "  end",
+        "  class n1 failed",
+        "  n0 --> n1",
+    ]
+
+
+@given(st.text(alphabet=st.characters(codec=None)) | st.just(NASTY))
+def test_no_text_leaves_its_frame(text):
+    """Nor does it end it."""
+    frame = Box("a", text, text, facts=(text,), error=text, notes=(text,))
+    lines = to_mermaid(Scene((frame, Box("b", "b", inside="a")))).splitlines()
+    label = FRAME.fullmatch(lines[1])["label"]
+    assert not re.search(r"[<>`]|&", re.sub(r"</?b>|<br/>", "", label))
+    assert lines[2:5] == ['    n1("<b>b</b>"):::plan', "  end", "  class n0 plan"]
 
 
 @given(st.text(alphabet=st.characters(codec=None), min_size=1, max_size=100))

@@ -31,6 +31,12 @@ def test_a_status_has_its_colour():
     assert '<td style="text-align:left;color:#15803d">succeeded</td>' in outcomes_table("a run", [DONE])
 
 
+def test_a_reused_outcome_is_shown_as_such():
+    """It took no attempt and no time."""
+    reused = NodeOutcome("add", True, "succeeded", reused="run-0")
+    assert rows(outcomes_table("a run", [reused]))[1] == ["add", "reused", "", "", ""]
+
+
 def test_any_text_is_text():
     """No tag, no control character and no length breaks the page."""
     table = outcomes_table(NASTY, [NodeOutcome("x", False, "failed", final_error=NASTY + "x" * 10_000)])

@@ -52,9 +52,13 @@ class Answer(TypedDict):
 
 
 class Ranking(TypedDict):
-    """The best answers, the best first. `considered` is how many symbols any search found."""
+    """The best answers, the best first.
+
+    `found` is how many symbols each search found, by field, and `considered` how many of them were looked at.
+    """
 
     considered: int
+    found: dict[str, int]
     answers: list[Answer]
 
 
@@ -86,7 +90,8 @@ def rank(index: Path, query: Query, searches: list[Hits], count: int) -> Ranking
         }
         for score, row in best
     ]
-    return {"considered": len(evidence), "answers": answers}
+    found = {hits["field"]: hits["found"] for hits in searches}
+    return {"considered": len(evidence), "found": found, "answers": answers}
 
 
 def _rows(connection: sqlite3.Connection, symbols: list[int]) -> list[sqlite3.Row]:

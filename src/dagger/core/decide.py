@@ -137,7 +137,7 @@ def _error(state: State) -> str:
         lines.append(f"and {state.failures + state.stuck - len(lines)} more")
     if state.halt == "cancel":
         lines.insert(0, "RunCancelled" + (f": {state.halt_reason}" if state.halt_reason else ""))
-    elif state.halt == "stop" and (name := _LIMIT_ERRORS.get(state.halt_reason.partition(" ")[0])):
+    elif state.halt == "stop" and (name := _LIMIT_ERRORS.get(state.limit)):
         lines.insert(0, f"{name}: {state.halt_reason}")
     return "\n".join(lines)
 

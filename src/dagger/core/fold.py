@@ -126,7 +126,7 @@ def _run_resumed(state: State, event: events.RunResumed) -> list[str]:
     _go_on(state, event)
     state.recoveries = 0
     if state.halt == "pause":  # a run that was cancelled or stopped stays so
-        state.halt = state.halt_reason = ""
+        state.halt = state.halt_reason = state.limit = ""
     if event.config:
         state.config = state.config.merged(event.config)
     if event.input is not msgspec.UNSET:
@@ -141,6 +141,7 @@ def _run_resumed(state: State, event: events.RunResumed) -> list[str]:
 def _limit_reached(state: State, event: events.LimitReached) -> list[str]:
     _require_running(state, event)
     state.halt, state.halt_reason = event.policy, f"{event.limit} of {event.value:g} used up"
+    state.limit = event.limit
     return _passed(state, event)
 
 

@@ -122,6 +122,8 @@ class State(msgspec.Struct):
     halt: str = ""
     """Nothing new starts: `pause`, `stop` or `cancel`."""
     halt_reason: str = ""
+    limit: str = ""
+    """The limit that made it halt; empty: something else did."""
     result: bytes | None = None
     """The first that was given to `ctx.finish`."""
     tokens: int = 0

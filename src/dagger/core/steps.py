@@ -5,7 +5,7 @@ A part of the fold (see `core/fold`): pure changes of a state.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -21,9 +21,11 @@ HANDLER = ":failure"
 """What stands after a step's name in the name of its failure action's step. No node's id has a colon."""
 
 
-def add_nodes(state: State, scope: str, nodes: Iterable[Node]) -> list[str]:
+def add_nodes(state: State, scope: str, nodes: Sequence[Node]) -> list[str]:
     """Take in nodes of one scope; a node may depend on any of them, on ended and on unended steps."""
     ready = []
+    if scope:
+        state.pending[scope].unmet += len(nodes)
     pending, dependents, succeeded = state.pending, state.dependents, state.succeeded
     for node in nodes:
         step = f"{scope}/{node.id}" if scope else node.id
@@ -146,7 +148,6 @@ def open_scope(state: State, event: events.ScopeOpened) -> list[str]:
     if event.graph:
         nodes = state.graphs[event.graph].nodes
         state.scopes[step] = Scope(event.graph, began_at=event.at)
-        owner.unmet = len(nodes)
         ready = add_nodes(state, step, nodes)
     else:
         items = b"[]" if event.items is msgspec.UNSET else bytes(event.items)
@@ -243,8 +244,8 @@ def reopen_scope(state: State, name: str) -> list[str]:
     for step in again:
         del state.unsuccessful[step]
     owner = state.pending[name]
-    owner.unmet += len(again)
     if scope.item is not None:
+        owner.unmet = len(again)
         ready = begin_items(state, name)
     else:
         nodes = {f"{name}/{node.id}": node for node in state.graphs[scope.graph].nodes}

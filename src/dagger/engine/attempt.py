@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import functools
-import inspect
 import types
-from collections.abc import Callable, Coroutine, Generator, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -18,15 +17,18 @@ from dagger.core.graph import Node
 from dagger.core.state import Wait
 from dagger.engine.binding import Source, bind
 from dagger.engine.context import Answer, AttemptContext
-from dagger.engine.elsewhere import in_process, in_thread
+from dagger.engine.elsewhere import attempt_input, in_process, in_thread
 from dagger.engine.processes import Process, Processes
 from dagger.engine.result import is_retryable, success, told
 from dagger.engine.threads import Threads
 from dagger.engine.timers import Timer, Timers
+from dagger.engine.trampoline import Closed, call, go_on, returned
 from dagger.spec.action import Action, outputs
 
 GRACE_SECONDS = 5.0
 """How long a cancelled coroutine may take to clean up before it is given up, as a thread is at once."""
+LOADING_MS = 60_000
+"""How long a process may take to start and to load the code, beside the attempt's own time."""
 
 
 class Machine(Protocol):
@@ -120,9 +122,9 @@ def begin(run: OwnedRun, step: str, node: Node, number: int, task: asyncio.Task[
         keywords = bind(run, step, node, action)
         if attempt is not None and action.context_name is not None:
             keywords[action.context_name] = attempt.ctx
-        coroutine = action.function(**keywords) if action.is_async else _call(action.function, keywords)
+        coroutine = action.function(**keywords) if action.is_async else call(action.function, keywords)
         if type(coroutine) is not types.CoroutineType:
-            coroutine = _returned(coroutine)
+            coroutine = returned(coroutine)
         try:
             yielded = context.run(coroutine.send, None)  # until the code first suspends it costs no task
         except StopIteration as stop:  # the coroutine's own: it has returned
@@ -155,7 +157,8 @@ class Attempt:
     """One try of a step that sees its context, or whose code did not end at once."""
 
     __slots__ = ("awaits", "context", "coroutine", "ctx", "cut_reason", "is_abandoned", "is_over", "is_resting", "node",
-                 "number", "on_released", "process", "rested_ms", "started_ms", "step", "task", "tenure", "timer", "yielded")  # fmt: skip
+                 "number", "on_released", "process", "rested_ms", "started_ms", "step", "task", "tenure", "timer",
+                 "yielded")  # fmt: skip
 
     def __init__(  # noqa: PLR0917 - made in `begin` only
         self, tenure: OwnedRun, step: str, node: Node, number: int, started_ms: int, context: contextvars.Context
@@ -203,61 +206,37 @@ class Attempt:
         coroutine = self.coroutine
         assert coroutine is not None
         try:
-            result = await self._drive(coroutine)
-        except (KeyboardInterrupt, _Closed):
+            result = await go_on(self, coroutine)
+        except (KeyboardInterrupt, Closed):
             raise
         except BaseException as error:  # noqa: BLE001 - user code raises anything
             self._ended(error, None)
         else:
             self._ended(None, lambda: self.succeed(result))
 
-    @types.coroutine
-    def _drive(self, coroutine: Coroutine[Any, Any, Any]) -> Generator[Any, Any, Any]:
-        """Continue a coroutine that has suspended once, each time in its own context, in the task that awaits this.
-
-        So `asyncio.current_task` and timeouts work in it, and its context variables stay in it.
-        """
-        run = self.context.run
-        while True:
-            try:
-                sent = yield self.yielded
-            except GeneratorExit:
-                coroutine.close()
-                raise _Closed from None
-            except BaseException as error:  # noqa: BLE001 - it belongs to the coroutine
-                resume: Callable[[Any], Any] = coroutine.throw
-                sent = error
-            else:
-                resume = coroutine.send
-            try:
-                self.yielded = run(resume, sent)
-            except StopIteration as stop:
-                return stop.value
-            except GeneratorExit as error:
-                message = "the action raised GeneratorExit"
-                raise RuntimeError(message) from error
-
     def begin_elsewhere(self, action: Action) -> None:
         """Run the code in a thread, or in a process that a thread speaks with."""
         tenure = self.tenure
         if action.runs_in == "process":
+            given = attempt_input(tenure, self, action)
             self.process = tenure.kernel.processes.take()
-            work = in_process(tenure, self, action, self.process)
+            if given.address not in self.process.loaded:
+                self.rested_ms = LOADING_MS
+            work = in_process(tenure, self, given, self.process)
         else:
             work = in_thread(tenure, self, action)
         tenure.suspended(self)
 
-        def call() -> None:
-            ended = self._ended, None, None
+        def do() -> None:
+            ended = functools.partial(self._ended, None, None)
             try:
                 if not self.is_over:  # it may have been cut off meanwhile
-                    made = work()
-                    ended = self._ended, None, functools.partial(self._record, *made)
-            except BaseException as caught:  # noqa: BLE001 - it is handed to the loop
-                ended = self._ended, caught, None
-            tenure.kernel.call_soon_threadsafe(functools.partial(*ended))
+                    ended = functools.partial(self._ended, None, functools.partial(self._record, *work()))
+            except BaseException as error:  # noqa: BLE001 - it is handed to the loop
+                ended = functools.partial(self._ended, error, None)
+            tenure.kernel.call_soon_threadsafe(ended)
 
-        tenure.kernel.threads.submit(call)
+        tenure.kernel.threads.submit(do)
 
     async def began(self) -> int:
         """Its process had to be started first, and the code loaded: the time for that is not the attempt's."""
@@ -412,16 +391,3 @@ class Attempt:
         remaining = self.tenure.state.remaining_ms(self.started_ms)
         own = int(self.node.timeout * 1000)
         return self.started_ms + self.rested_ms + (own if remaining is None else min(own, remaining))
-
-
-class _Closed(GeneratorExit):
-    """The event loop has let go of the worker: told apart from what user code raises."""
-
-
-async def _call(function: Callable[..., Any], keywords: dict[str, Any]) -> Any:
-    """A plain function that runs in the loop, as a coroutine."""
-    return await _returned(function(**keywords))
-
-
-async def _returned(made: Any) -> Any:
-    return await made if inspect.isawaitable(made) else made

@@ -209,7 +209,7 @@ class AttemptContext(Context):
         if not self._is_async and kind != "memo":
             message = f"{where} is for async functions: what runs in a thread or process can only use memo"
             raise StepError(message)
-        if key is None:
+        if key is None and kind != "memo":
             if kind in self._open_kinds:
                 message = f"{where}: another {kind} of this step is open; where several are open each needs a key"
                 raise StepError(message)
@@ -314,6 +314,8 @@ class AttemptCache(cache.Cache):
 
     def _here(self, section: str) -> str:
         """A section as the attempt's child flow knows it: its own nodes and inputs come before the run's."""
+        if not self._scope:
+            return section
         own = step_name(self._scope, section)
         return own if own in self._sections else section
 

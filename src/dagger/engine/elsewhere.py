@@ -15,6 +15,7 @@ from dagger.core import codec
 from dagger.core.cache import Appended
 from dagger.core.events import scope_of, step_name
 from dagger.core.state import Scope
+from dagger.core.steps import HANDLER
 from dagger.engine import frames
 from dagger.engine.binding import Source, bind, resolved
 from dagger.engine.context import LOGGER, AttemptContext, Tried
@@ -45,9 +46,8 @@ def in_thread(run: Source, attempt: Elsewhere, action: Action) -> Work:
     return lambda: success(attempt, attempt.ctx, attempt.context.run(action.function, **keywords))
 
 
-def in_process(run: Source, attempt: Elsewhere, action: Action, process: Process) -> Work:
-    """Have a process call a function. Raises InputInvalid where a reference leads nowhere."""
-    given = _given(run, attempt, action)
+def in_process(run: Source, attempt: Elsewhere, given: frames.AttemptInput, process: Process) -> Work:
+    """Have a process call a function."""
 
     def work() -> Success:
         result = process.attempt(given, lambda frame: _reply(run, attempt, frame))
@@ -59,11 +59,12 @@ def in_process(run: Source, attempt: Elsewhere, action: Action, process: Process
     return work
 
 
-def _given(run: Source, attempt: Elsewhere, action: Action) -> frames.AttemptInput:
+def attempt_input(run: Source, attempt: Elsewhere, action: Action) -> frames.AttemptInput:
+    """What a process is to do. Raises InputInvalid where a reference leads nowhere."""
     state, step, node = run.state, attempt.step, attempt.node
     scope = scope_of(step)
     awaited = (step_name(scope, name) for name in node.dependencies)
-    handled = step_name(scope, node.handles) if node.handles else ""
+    handled = step.removesuffix(HANDLER) if node.handles else ""
     scopes = {}
     while scope:
         scopes[scope] = Scope(item=state.scopes[scope].item)

@@ -31,6 +31,8 @@ class Process:
         self._popen: subprocess.Popen[bytes] | None = None
         self._link: frames.Link[frames.FromChild] | None = None
         self._is_killed = False
+        self.loaded: set[str] = set()
+        """The addresses of the code that it has imported."""
 
     def attempt(self, given: frames.AttemptInput, reply: Reply) -> frames.AttemptResult:
         """Have it make an attempt; blocks until that is over. Raises ProcessDied, OSError where it does not start."""
@@ -38,6 +40,8 @@ class Process:
         try:
             link.send(given)
             while not isinstance(frame := link.receive(), frames.AttemptResult):
+                if isinstance(frame, frames.Began):
+                    self.loaded.add(given.address)
                 answer = reply(frame)
                 if answer is not None:
                     link.send(answer)
@@ -115,6 +119,7 @@ class Processes:
             if process.is_alive:
                 return process
             self._all.discard(process)
+            process.end()  # it has ended by itself
         process = Process()
         self._all.add(process)
         return process

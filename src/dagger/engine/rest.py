@@ -25,6 +25,8 @@ class Resting(Protocol):
     waits: Waits
     underway: Underway
 
+    @property
+    def is_halting(self) -> bool: ...
     def record(self, event: events.Event) -> None: ...
     def park(self, event: events.RunParked) -> None: ...
 
@@ -49,7 +51,7 @@ class Rest:
         is_active = delayed is not None
         run.record(events.RunWaiting(at=now, reason=self._reason(now), wake_at=wake_at, is_active=is_active))
         if not (is_active or run.underway.held()):
-            self._timer = run.kernel.timers.after(PARK_AFTER_SECONDS, self._park)
+            self._park_later()
 
     def over(self) -> bool:
         """Something of the run is ready again; whether the run was said to wait."""
@@ -66,12 +68,18 @@ class Rest:
         if self._timer is not None:
             self._timer.cancel()
 
+    def _park_later(self) -> None:
+        kernel = self._run.kernel
+        # by way of the loop: what code has set itself to do at this very moment is seen only when it is done
+        self._timer = kernel.timers.after(PARK_AFTER_SECONDS, lambda: kernel.loop.call_soon(self._park))
+
     def _park(self) -> None:
-        self._timer = None
         run = self._run
-        if run.waits.has_time_limit():
-            self._timer = run.kernel.timers.after(PARK_AFTER_SECONDS, self._park)
-        elif run.underway.is_quiet and run.state.status == "waiting":
+        if run.is_halting or run.state.status != "waiting" or not run.underway.is_quiet:
+            return
+        if not run.waits.can_be_closed():
+            self._park_later()
+        else:
             now = run.kernel.tick()
             run.park(events.RunParked(at=now, reason=self._reason(now), wake_at=run.waits.next_due()))
 

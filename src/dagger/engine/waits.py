@@ -152,10 +152,13 @@ class Waits:
         for step, key in list(self._awaited):
             self._dismiss(step, key)
 
-    def has_time_limit(self) -> bool:
-        """Whether code that awaits a wait has set itself a time limit, which it must be there to keep."""
-        tasks = {task for attempt, _ in self._awaited.values() for task in (attempt.task, *attempt.awaits.values())}
-        return has_time_limit(self._run.kernel.loop, tasks)
+    def can_be_closed(self) -> bool:
+        """Whether all code that awaits a wait does nothing else, and has set itself no time limit that it must keep."""
+        attempts = {attempt for attempt, _ in self._awaited.values()}
+        tasks = {task for attempt in attempts for task in (attempt.task, *attempt.awaits.values())}
+        return all(is_at_rest(attempt.awaits, attempt.yielded) for attempt in attempts) and not has_time_limit(
+            self._run.kernel.loop, tasks
+        )
 
     async def _give_up(self, attempt: Attempt) -> None:
         """Code awaits a wait no longer, and has other things to do: it goes on when its attempt has slots again."""

@@ -32,7 +32,7 @@ class Course(msgspec.Struct, gc=False):
     has_scope: bool = False
     """It began a child flow, which runs in its stead and outlives processes."""
     is_handled: bool = False
-    """Its last attempt failed, and its failure action has its turn."""
+    """After its last attempt its failure action had its turn."""
 
     def fail(self, error: events.Error) -> None:
         """Count a failed attempt and keep its message."""
@@ -118,9 +118,7 @@ class Courses:
     def _step_failed(self, event: events.StepFailed) -> None:
         course = self._end(event.step, "failed", event.at, event.duration_ms)
         self.abandoned += event.is_abandoned
-        if course.is_handled:  # its failure was told before its failure action ran
-            course.is_handled = False
-        else:
+        if not course.is_handled:  # else it was told before its failure action ran
             course.fail(event.error)
         if event.policy == "pause":
             self._stuck.append(course)

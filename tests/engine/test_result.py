@@ -1,0 +1,56 @@
+"""What becomes of an attempt's code: a success with its effects, or an error as text."""
+
+import pytest
+
+from dagger import ActionNotRegistered, InputInvalid, NonRetryable, OutputInvalid, RegistryError, WaitMismatch
+from dagger.core.errors import AttemptTimedOut, ProcessDied, ScopeFailed
+from dagger.core.events import Error
+from dagger.core.graph import Node
+from dagger.engine.result import FailedThere, is_retryable, success, told
+
+
+class Tried:
+    step, node, number = "s/n", Node(id="n"), 2
+
+
+def test_a_success_has_its_effects_and_large_values_beside_it():
+    """But no times: they are the loop's to tell."""
+    made = success(Tried(), None, "x" * 100_000)
+
+    assert (made.event.step, made.event.attempt, made.event.at) == ("s/n", 2, 0)
+    assert [len(blob.content) for blob in made.blobs] == [100_002]
+
+
+class Mute(Exception):
+    def __str__(self):
+        raise RuntimeError("no words")
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (KeyError("k"), "KeyError: 'k'"),
+        (Mute(), "Mute: its message cannot be told: str() raised RuntimeError"),
+        (ValueError("lone \ud800"), "ValueError: lone \\ud800"),
+        (FailedThere(Error("Odd", "only there"), is_retryable=True), "Odd: only there"),
+    ],
+    ids=range(4),
+)
+def test_any_exception_can_be_told(error, text):
+    """Its class, and what it says."""
+    assert str(told(error)) == text
+
+
+@pytest.mark.parametrize(
+    ("error", "may"),
+    [
+        *((kind("no"), False) for kind in (NonRetryable, InputInvalid, OutputInvalid, WaitMismatch, ScopeFailed, RegistryError)),
+        *((kind("no"), True) for kind in (ValueError, AttemptTimedOut, ProcessDied, ActionNotRegistered, SystemExit)),
+        (FailedThere(Error("Odd", ""), is_retryable=False), False),
+        (FailedThere(Error("Odd", ""), is_retryable=True), True),
+    ],
+    ids=range(13),
+)
+def test_what_would_be_the_same_again_is_not_retryable(error, may):
+    """All else may go better."""
+    assert is_retryable(error) is may
