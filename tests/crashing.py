@@ -12,15 +12,25 @@ from dagger import Context, Dagger, Graph, Static
 
 
 def flow():
-    """Four layers of steps, in the loop and in threads, with a flaky one and cache writes."""
+    """Four layers of steps, in the loop and in threads, with a flaky one, cache writes, and a map of a graph."""
     graph = Graph("flow", config={"retry_strategy": "immediate"})
     above = [graph.add("step", id=f"a{n}", x=n) for n in range(3)]
     flaky = graph.add("flaky", id="flaky", after=above)
     for level in "bcd":
         inputs = {f"x{n}": ref for n, ref in enumerate(above)}
         above = [graph.add("thread" if n == 1 else "step", id=f"{level}{n}", inputs=inputs) for n in range(3)]
-    graph.add("step", id="last", x=flaky, inputs={f"x{n}": ref for n, ref in enumerate(above)})
+    inner = Graph("inner")
+    inner.add("thread", id="second", x=inner.add("step", id="first", x=inner.input("x")))
+    listed = graph.add("numbers", id="listed", after=above)
+    each = graph.add(inner, id="each", map={"reference": listed, "max_parallel": 2})
+    graph.add("total", id="last", x=flaky, inputs={f"x{n}": ref for n, ref in enumerate(above)}, xs=each)
     return graph
+
+
+def steps():
+    """Every step of the flow whose code notes its key."""
+    plain = [node.id for node in flow().nodes.values() if node.action in {"step", "flaky", "thread", "total"}]
+    return [*plain, *(f"each/{n}/{name}" for n in range(4) for name in ("first", "second"))]
 
 
 def application(store, ledger, hold):
@@ -36,10 +46,15 @@ def application(store, ledger, hold):
         return begun == hold
 
     def value(ctx):
-        ctx.cache.append("global", "order", ctx.node.id)
+        ctx.cache.append("global", "order", ctx.idempotency_key.partition("/")[2])
         ctx.cache.add("global", "sum", 1)
         os.write(1, b"e")
-        return sum(ctx.inputs.values()) % 1_000 + 1
+        numbers = [n for given in ctx.inputs.values() for n in (given if isinstance(given, list) else [given])]
+        return sum(numbers) % 1_000 + 1
+
+    @app.action
+    async def numbers() -> list:
+        return list(range(4))
 
     @app.action
     async def step(ctx: Context):
@@ -47,6 +62,11 @@ def application(store, ledger, hold):
             os.write(1, b"H")
             await asyncio.Event().wait()
         await asyncio.sleep(0.002)
+        return value(ctx)
+
+    @app.action
+    async def total(ctx: Context):
+        began(ctx)
         return value(ctx)
 
     @app.action

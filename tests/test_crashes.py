@@ -10,7 +10,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from tests.crashing import application, flow
+from tests.crashing import application, steps
 
 from dagger import Dagger, RunLeased
 
@@ -52,14 +52,14 @@ async def journal_of(directory, run_id):
 def check_run(directory, run_id):
     """Each step's success is in the journal exactly once, its effects once, its key in the ledger at least once."""
     journal, order = asyncio.run(journal_of(directory, run_id))
-    steps = sorted(flow().nodes)
     successes = Counter(event.step for event in journal if type(event).__name__ == "StepSucceeded")
-    assert successes == Counter(steps)
-    assert sorted(order) == steps
+    assert set(successes.values()) == {1}
+    assert set(steps()) <= set(successes)
+    assert sorted(order) == sorted(steps())
     assert type(journal[-1]).__name__ == "RunEnded"
     assert journal[-1].status == "succeeded"
     keys = Counter((directory / "ledger").read_text().split())
-    assert {f"{run_id}/{step}" for step in steps} == {key for key in keys if key.startswith(f"{run_id}/")}
+    assert {f"{run_id}/{step}" for step in steps()} == {key for key in keys if key.startswith(f"{run_id}/")}
 
 
 async def try_to_resume(directory, run_id):
@@ -81,7 +81,7 @@ def test_a_flow_killed_at_random_moments_and_resumed_each_time_is_done_once(tmp_
         is_last = killed >= kills
         hold = draw.randrange(1, 6) if killed % 5 == 4 and not is_last else 0
         process = worker(tmp_path, run_id, hold)
-        said = read_until(process, b"\n" if is_last else b"H" if hold else draw.randrange(24))
+        said = read_until(process, b"\n" if is_last else b"H" if hold else draw.randrange(44))
         if b"H" in said:
             asyncio.run(try_to_resume(tmp_path, run_id))
         if b"\n" not in said:

@@ -1,5 +1,10 @@
 """Dagger: durable agentic workflows, embedded: static, agent-driven and event-driven, on one kernel."""
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from dagger.app import Dagger
 from dagger.core.cache import Cache
 from dagger.core.config import Exponential, Immediate, Linear, RunConfig
@@ -21,6 +26,7 @@ from dagger.core.errors import (
     NonRetryable,
     OutputInvalid,
     Problem,
+    ProcessDied,
     RegistryError,
     RunCancelled,
     RunError,
@@ -28,15 +34,17 @@ from dagger.core.errors import (
     RunLeased,
     RunNotFound,
     RunTimedOut,
+    ScopeFailed,
     StepError,
     StoreCorrupt,
     StoreError,
     StoreFull,
     StoreVersionMismatch,
     TokenLimitReached,
+    WaitMismatch,
 )
 from dagger.core.events import Event, Recorded
-from dagger.core.graph import Node, NodeRef
+from dagger.core.graph import Node, NodeRef, ref
 from dagger.core.journal import Store
 from dagger.graph import Graph
 from dagger.modes.static import Static, WorkflowSpec
@@ -46,7 +54,10 @@ from dagger.spec.context import Context, Outcome
 from dagger.store.memory import MemoryStore
 from dagger.views.outcome import NodeOutcome
 from dagger.views.report import Report
-from dagger.views.tree import ExecutionEdge, ExecutionTree, NodeSnapshot
+
+if TYPE_CHECKING:
+    from dagger.views.log import JsonFormatter
+    from dagger.views.tree import ExecutionEdge, ExecutionTree, NodeSnapshot
 
 __all__ = [
     # the application
@@ -62,6 +73,7 @@ __all__ = [
     "Linear",
     "Node",
     "NodeRef",
+    "ref",
     "RunConfig",
     # actions, and what they see
     "action",
@@ -73,6 +85,7 @@ __all__ = [
     "Event",
     "ExecutionEdge",
     "ExecutionTree",
+    "JsonFormatter",
     "NodeOutcome",
     "NodeSnapshot",
     "Recorded",
@@ -98,6 +111,7 @@ __all__ = [
     "NonRetryable",
     "OutputInvalid",
     "Problem",
+    "ProcessDied",
     "RegistryError",
     "RunCancelled",
     "RunError",
@@ -105,10 +119,27 @@ __all__ = [
     "RunLeased",
     "RunNotFound",
     "RunTimedOut",
+    "ScopeFailed",
     "StepError",
     "StoreCorrupt",
     "StoreError",
     "StoreFull",
     "StoreVersionMismatch",
     "TokenLimitReached",
+    "WaitMismatch",
 ]
+
+_WHEN_ASKED_FOR = {
+    "ExecutionEdge": "dagger.views.tree",
+    "ExecutionTree": "dagger.views.tree",
+    "JsonFormatter": "dagger.views.log",
+    "NodeSnapshot": "dagger.views.tree",
+}
+"""Names that few programs use, and what would cost each of them a tenth of `import dagger`."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHEN_ASKED_FOR:
+        message = f"module 'dagger' has no attribute {name!r}"
+        raise AttributeError(message)
+    return getattr(importlib.import_module(_WHEN_ASKED_FOR[name]), name)

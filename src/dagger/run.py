@@ -7,7 +7,7 @@ import contextlib
 import datetime
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from dagger.core import codec, errors
 from dagger.core.cache import CacheView
@@ -23,7 +23,9 @@ from dagger.engine.kernel import Tenant
 from dagger.engine.replay import replay
 from dagger.takeover import Takeover
 from dagger.views.report import Report
-from dagger.views.tree import ExecutionTree
+
+if TYPE_CHECKING:  # drawing is rare, and `import dagger` has a budget
+    from dagger.views.tree import ExecutionTree
 
 POLL_SECONDS = 0.1
 """How often a run is looked at that another process executes."""
@@ -179,6 +181,8 @@ class Run:
 
     async def tree(self) -> ExecutionTree:
         """The execution tree, of a run in any status."""
+        from dagger.views.tree import ExecutionTree
+
         return ExecutionTree.of(self._host.store.read(self.id), is_live=self.status in OWNED)
 
     async def pause(self, reason: str = "") -> Report:

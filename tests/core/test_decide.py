@@ -3,8 +3,8 @@
 import pytest
 
 from dagger.core import decide, events
-from dagger.core.graph import Definition, Node
 from dagger.core.fold import apply, fold
+from dagger.core.graph import Definition, Map, Node
 from dagger.core.state import State
 
 ERROR = events.Error("ValueError", "no")
@@ -71,6 +71,26 @@ def test_chance_feeds_the_jitter():
     strategy = {"exponential": {"initial_delay_secs": 10, "jitter": 0.5}}
     state = state_of(node(), config={"retry_strategy": strategy})
     assert [failure(state, chance=chance).retry_at for chance in (0.0, 1.0)] == [15_000, 10_000]
+
+
+def test_a_failure_action_has_its_turn_after_the_last_try():
+    """AttemptFailed names it; a map leaves it to its items."""
+    state = state_of(node(failure="mend", try_count=2))
+    assert not failure(state).failure
+    expected = events.AttemptFailed(at=5_000, step="n", attempt=1, error=ERROR, duration_ms=7, failure="mend")
+    assert failure(state, retryable=False) == expected
+    mapped = state_of(node(failure="mend", map=Map("inputs.x")))
+    assert isinstance(failure(mapped, retryable=False), events.StepFailed)
+
+
+def test_what_its_failure_action_did_not_recover_fails_by_its_policy():
+    """With the error of its last attempt; where no failure action had its turn, nothing follows."""
+    state = state_of(node(failure="mend", on_failure="stop"))
+    assert decide.handled(state, "n", 9_000) is None
+    apply(state, events.AttemptFailed(at=2_000, step="n", attempt=3, error=ERROR, failure="mend"))
+    apply(state, events.StepSucceeded(at=3_000, step="n:failure"))
+    expected = events.StepFailed(at=9_000, step="n", attempt=3, error=ERROR, policy="stop")
+    assert decide.handled(state, "n", 9_000) == expected
 
 
 def test_skip_takes_one_doomed_step_at_a_time():

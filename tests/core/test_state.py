@@ -8,15 +8,23 @@ from dagger.core.fold import apply
 
 
 def test_what_could_start_is_what_waits_for_nothing():
-    """Neither for another step, nor for a resume, nor for somebody's answer; a memo is nobody's."""
-    state, _ = begun(*[node(name) for name in ("free", "stuck", "asleep", "memo", "bad")], node("after", "free"))
+    """Neither for another step, nor to be skipped, nor for a resume."""
+    state, _ = begun(*[node(name) for name in ("free", "stuck", "bad")], node("after", "free"), node("lost", "bad"))
     apply(state, failed("stuck", "pause"))
     apply(state, failed("bad", "continue"))
-    apply(state, events.WaitOpened(at=2, step="asleep", key="k", kind="sleep"))
-    apply(state, events.WaitOpened(at=2, step="memo", key="k", kind="memo"))
-    assert state.ready() == ["free", "memo"]
-    apply(state, events.WaitAnswered(at=3, step="asleep", key="k"))
-    assert state.ready() == ["free", "asleep", "memo"]
+    assert state.ready() == ["free"]
+    apply(state, succeeded("free"))
+    assert state.ready() == ["after"]
+
+
+@pytest.mark.parametrize(("kind", "is_waiting"), [("sleep", True), ("memo", False)])
+def test_a_step_waits_while_a_wait_of_it_is_open_that_somebody_else_ends(kind, is_waiting):
+    """A memo's function is code of its own."""
+    state, _ = begun(node("a"))
+    apply(state, events.WaitOpened(at=2, step="a", key="k", kind=kind))
+    assert state.is_waiting("a") is is_waiting
+    apply(state, events.WaitAnswered(at=3, step="a", key="k"))
+    assert not state.is_waiting("a")
 
 
 @pytest.mark.parametrize(

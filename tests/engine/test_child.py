@@ -6,12 +6,12 @@ import subprocess
 import sys
 
 import pytest
+from tests.engine import process_actions as actions
+from tests.engine.process_actions import execute, outcome
 
 from dagger import Dagger, Graph, Static
 from dagger.core.events import Emitted, Progressed
 from dagger.testing import VirtualClock
-from tests.engine import process_actions as actions
-from tests.engine.process_actions import execute, outcome
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there are no process groups")
 
@@ -189,6 +189,8 @@ def test_a_module_that_is_another_there_is_told(then, told, tmp_path):
     """It was changed since it was imported here, or does not import there; another attempt would not help."""
     (tmp_path / "acts.py").write_text("from dagger import action\n@action(runs_in='process')\ndef act(): ...\n")
     (tmp_path / "script.py").write_text(SCRIPT)
-    ran = subprocess.run([sys.executable, "script.py", then], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    out = subprocess.check_output(
+        [sys.executable, "script.py", then], cwd=tmp_path, stderr=subprocess.DEVNULL, text=True
+    )
 
-    assert ran.stdout == f"Failed after 1 attempt. Last error: RegistryError: node 'n': its process {told}\n"
+    assert out == f"Failed after 1 attempt. Last error: RegistryError: node 'n': its process {told}\n"

@@ -6,7 +6,7 @@ import threading
 import msgspec
 import pytest
 
-from dagger import StepError, WaitMismatch
+from dagger.core.errors import StepError, WaitMismatch
 from dagger.core.events import Error
 from dagger.engine import frames
 from dagger.engine.parent import Parent

@@ -2,8 +2,17 @@
 
 import pytest
 
-from dagger import ActionNotRegistered, InputInvalid, NonRetryable, OutputInvalid, RegistryError, WaitMismatch
-from dagger.core.errors import AttemptTimedOut, ProcessDied, ScopeFailed
+from dagger.core.errors import (
+    ActionNotRegistered,
+    AttemptTimedOut,
+    InputInvalid,
+    NonRetryable,
+    OutputInvalid,
+    ProcessDied,
+    RegistryError,
+    ScopeFailed,
+    WaitMismatch,
+)
 from dagger.core.events import Error
 from dagger.core.graph import Node
 from dagger.engine.result import FailedThere, is_retryable, success, told
@@ -44,8 +53,9 @@ def test_any_exception_can_be_told(error, text):
 @pytest.mark.parametrize(
     ("error", "may"),
     [
-        *((kind("no"), False) for kind in (NonRetryable, InputInvalid, OutputInvalid, WaitMismatch, ScopeFailed, RegistryError)),
+        *((kind("no"), False) for kind in (NonRetryable, InputInvalid, OutputInvalid, WaitMismatch, ScopeFailed)),
         *((kind("no"), True) for kind in (ValueError, AttemptTimedOut, ProcessDied, ActionNotRegistered, SystemExit)),
+        (RegistryError("no"), False),
         (FailedThere(Error("Odd", ""), is_retryable=False), False),
         (FailedThere(Error("Odd", ""), is_retryable=True), True),
     ],

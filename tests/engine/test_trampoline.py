@@ -5,7 +5,7 @@ import contextvars
 
 import pytest
 
-from dagger.engine.trampoline import Closed, call, go_on, returned
+from dagger.engine.trampoline import call, go_on, returned
 
 WORD = contextvars.ContextVar("word", default="outer")
 
@@ -88,7 +88,7 @@ def test_a_closed_worker_closes_the_code():
     code = Code(act())
     outer = _awaiting(code)
     outer.send(None)
-    with pytest.raises(Closed):
+    with pytest.raises(GeneratorExit):
         outer.throw(GeneratorExit)
     assert ended == [True]
 

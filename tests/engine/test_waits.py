@@ -3,72 +3,9 @@
 import asyncio
 
 import pytest
+from tests.worlds import HOUR, World, world  # noqa: F401 - a fixture
 
-from dagger import Context, Dagger, Graph, MemoryStore, Static, action
-from dagger.store.memory import Memory
-from dagger.store.sqlite import SqliteStore
-from dagger.testing import VirtualClock
-
-HOUR = 3600
-
-
-class World:
-    """One virtual time, and one set of data that several applications use, as several processes would."""
-
-    def __init__(self, kind, directory):
-        self.kind, self.path, self.memory = kind, directory / "runs.db", Memory()
-        self.clock, self.told = VirtualClock(), []
-
-    def store(self):
-        return MemoryStore(self.memory) if self.kind == "memory" else SqliteStore(self.path)
-
-    def application(self, *actions, nodes=1, config=None, **options):
-        """An application with a graph `g` of so many nodes (`n0`, `n1` …) for each action."""
-        app = Dagger(self.store(), clock=self.clock, **options)
-        graph = Graph("g", config={"retry_strategy": "immediate", **(config or {})})
-        for index, action in enumerate(actions * nodes):
-            if index < len(actions):
-                app.register_action(action)
-            graph.add(action, id=f"n{index}")
-        app.add_graph(graph)
-        return app
-
-    def tell(self, what):
-        """Note what happened, and at which second."""
-        self.told.append((what, round(self.clock.passed_seconds)))
-
-    def execute(self, *actions, **options):
-        """The report and the journal's types of a run of these actions."""
-
-        async def main():
-            async with self.application(*actions, **options) as app:
-                report = await app.execute(Static("g"), run_id="r")
-                report.load()
-                self.types = [recorded.type async for recorded in (await app.get_run("r")).events(live=False)]
-                return report
-
-        return self.clock.run(main())
-
-    def twice(self, first, second, seconds, **options):
-        """The report of a run whose application was closed after so many seconds, and went on with other code."""
-
-        async def main():
-            async with self.application(first, **options) as app:
-                await app.start(Static("g"), run_id="r")
-                await asyncio.sleep(seconds)
-            async with self.application(second, recover=True, **options) as app:
-                await app.recover()
-                report = await (await app.get_run("r")).wait()
-                report.load()
-                return report
-
-        return self.clock.run(main())
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def world(request, tmp_path):
-    return World(request.param, tmp_path)
-
+from dagger import Context, Dagger, Graph, Static, action
 
 # -- sleep ---------------------------------------------------------------------------------------------------
 

@@ -31,7 +31,8 @@ DaggerError
     ├── StoreCorrupt           not a store, or damaged
     ├── StoreFull              no space left
     ├── StoreVersionMismatch   written by a newer Dagger
-    └── LeaseLost              another process took the run over
+    ├── LeaseLost              another process took the run over
+    └── OrdersUnread           the run cannot end yet: an order came in at the same moment
 """
 
 from __future__ import annotations

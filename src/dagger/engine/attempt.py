@@ -22,7 +22,7 @@ from dagger.engine.processes import Process, Processes
 from dagger.engine.result import is_retryable, success, told
 from dagger.engine.threads import Threads
 from dagger.engine.timers import Timer, Timers
-from dagger.engine.trampoline import Closed, call, go_on, returned
+from dagger.engine.trampoline import call, go_on, returned
 from dagger.spec.action import Action, outputs
 
 GRACE_SECONDS = 5.0
@@ -207,7 +207,7 @@ class Attempt:
         assert coroutine is not None
         try:
             result = await go_on(self, coroutine)
-        except (KeyboardInterrupt, Closed):
+        except (KeyboardInterrupt, GeneratorExit):
             raise
         except BaseException as error:  # noqa: BLE001 - user code raises anything
             self._ended(error, None)
@@ -324,9 +324,7 @@ class Attempt:
     def fail(self, error: BaseException) -> None:
         """Record the failure: decided elsewhere whether another attempt follows."""
         now = self.over()
-        self.tenure.failed(
-            self, told(error), retryable=is_retryable(error), now=now, duration_ms=now - self.started_ms
-        )
+        self.tenure.failed(self, told(error), retryable=is_retryable(error), now=now, duration_ms=now - self.started_ms)
 
     def over(self) -> int:
         """Close the context, forget the deadline; a process that still runs the code is killed. Returns the time."""

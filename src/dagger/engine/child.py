@@ -47,8 +47,6 @@ def main(descriptor: int) -> None:
     if sys.stdout is not None:
         sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # or a kill would take it along
     end = socket.socket(fileno=descriptor)
-    # what this process forks must not keep the line open
-    os.register_at_fork(after_in_child=lambda: end.fileno() < 0 or os.close(end.detach()))
     parent = Parent(frames.Link(end, frames.FromParent))
     LOGGER.addHandler(_Forward(parent))
     LOGGER.propagate = False
@@ -56,6 +54,12 @@ def main(descriptor: int) -> None:
     actions: dict[str, Action] = {}
     while (given := parent.next()) is not None:
         parent.done(_attempt(given, parent, actions))
+
+
+def _hang_up(end: socket.socket) -> None:
+    """What this process forks must not keep the line to the parent open."""
+    if end.fileno() >= 0:
+        os.close(end.detach())
 
 
 def _attempt(given: frames.AttemptInput, parent: Parent, actions: dict[str, Action]) -> frames.AttemptResult:

@@ -63,7 +63,7 @@ def attempt_input(run: Source, attempt: Elsewhere, action: Action) -> frames.Att
     """What a process is to do. Raises InputInvalid where a reference leads nowhere."""
     state, step, node = run.state, attempt.step, attempt.node
     scope = scope_of(step)
-    awaited = (step_name(scope, name) for name in node.dependencies)
+    awaited = [step_name(scope, name) for name in node.dependencies]
     handled = step.removesuffix(HANDLER) if node.handles else ""
     scopes = {}
     while scope:

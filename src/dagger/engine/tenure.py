@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import random
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
@@ -59,7 +58,6 @@ class Tenure:
         self._rest = Rest(self)
         self._running: set[Attempt] = set()
         """Attempts whose code is suspended, or elsewhere."""
-        self._chances = random.Random(state.run_id)
         self._deadline: Timer | None = None
         self._is_settled = False
         self._is_gated = False
@@ -234,7 +232,7 @@ class Tenure:
             error,
             retryable=retryable,
             now=now,
-            chance=self._chances.random(),
+            chance=self._chance(),
             duration_ms=duration_ms,
         )
         self.kernel.log_failure(self.state.run_id, event)
@@ -247,6 +245,12 @@ class Tenure:
             self.underway.open += 1
             self.underway.delay(step, event.retry_at)
         self._leave(step, attempt.node, attempt)
+
+    def _chance(self) -> float:
+        """What feeds a delay's jitter: another one for each failure, the same for each rehearsal of a run."""
+        import random  # only failures need it
+
+        return random.Random(f"{self.state.run_id}/{self.state.seq}").random()
 
     def cut_off(self, attempt: Attempt) -> None:
         """An attempt was cancelled because the run halts. Under a pause the step stays pending, no try counted."""

@@ -18,15 +18,12 @@ class Suspended(Protocol):
     """What it waits for."""
 
 
-class Closed(GeneratorExit):
-    """The event loop has let go of the worker: told apart from what user code raises."""
-
-
 @types.coroutine
 def go_on(code: Suspended, coroutine: Coroutine[Any, Any, Any]) -> Generator[Any, Any, Any]:
-    """Continue a coroutine to its end in the task that awaits this. Raises Closed.
+    """Continue a coroutine to its end in the task that awaits this.
 
-    So `asyncio.current_task` and timeouts work in it, and its context variables stay in it.
+    So `asyncio.current_task` and timeouts work in it, and its context variables stay in it. GeneratorExit is raised
+    only where the event loop lets go of the task: what the coroutine raises is told apart.
     """
     run = code.context.run
     while True:
@@ -34,7 +31,7 @@ def go_on(code: Suspended, coroutine: Coroutine[Any, Any, Any]) -> Generator[Any
             sent = yield code.yielded
         except GeneratorExit:
             coroutine.close()
-            raise Closed from None
+            raise
         except BaseException as error:  # noqa: BLE001 - it belongs to the coroutine
             resume: Callable[[Any], Any] = coroutine.throw
             sent = error

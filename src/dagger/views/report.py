@@ -14,7 +14,6 @@ from dagger.core.state import STANDS_STILL, State
 from dagger.core.steps import HANDLER
 from dagger.views.course import Courses
 from dagger.views.outcome import NodeOutcomes
-from dagger.views.table import outcomes_table
 from dagger.views.texts import duration_text
 
 
@@ -113,6 +112,8 @@ class Report:
 
     def _repr_html_(self) -> str:
         caption = f"run {self.run_id} · {self.status} · {duration_text(round(self.duration * 1000))}"
+        from dagger.views.table import outcomes_table
+
         return outcomes_table(caption, self.node_outcomes)
 
     def __repr__(self) -> str:
