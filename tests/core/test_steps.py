@@ -139,10 +139,13 @@ def test_failures_in_a_graph_are_its_own_until_its_step_fails():
 
 def test_a_flow_that_failed_for_good_is_forgotten():
     """Nothing can reopen it: its steps need no memory any more."""
-    state, _ = begun(node("s"), graphs={"g2": Definition(name="g2", nodes=(node("a"), node("b", "a")))})
-    apply(state, opened("s", graph="g2"))
-    apply(state, failed("s/a", "continue"))
-    assert apply(state, events.StepSkipped(at=3, step="s/b", reason="'s/a' failed")) == ["s"]
+    inner, outer = Definition(name="g2", nodes=(node("a"),)), Definition(name="g1", nodes=(node("n"), node("b", "n")))
+    state, _ = begun(node("s"), graphs={"g1": outer, "g2": inner})
+    apply(state, opened("s", graph="g1"))
+    apply(state, opened("s/n", graph="g2"))
+    assert apply(state, failed("s/n/a", "continue")) == ["s/n"]
+    apply(state, failed("s/n", "continue"))
+    assert apply(state, events.StepSkipped(at=3, step="s/b", reason="'s/n' failed")) == ["s"]
     apply(state, failed("s", "continue"))
     assert (state.scopes, list(state.unsuccessful), state.sections) == ({}, ["s"], {})
 
@@ -232,6 +235,18 @@ def test_after_a_resume_stuck_items_take_turns():
     assert apply(state, events.RunResumed(at=4)) == state.ready() == ["each/0/y", "each/1/y"]
     assert apply(state, succeeded("each/0/y")) == ["each/0"]
     assert apply(state, succeeded("each/0")) == ["each/3/y"]
+
+
+def test_a_resume_leaves_items_as_they_are_that_are_not_stuck():
+    """Their failed attempts still count."""
+    state, _ = mapping(3)
+    apply(state, failed("each/0", "pause"))
+    apply(state, events.AttemptFailed(at=2, step="each/1", attempt=1, error=ERROR, retry_at=5))
+    apply(state, succeeded("each/2"))
+    apply(state, events.PauseRequested(at=3))
+    apply(state, events.RunPaused(at=3, reason=""))
+    assert apply(state, events.RunResumed(at=4)) == ["each/0"]
+    assert (state.pending["each/1"].failures, state.scopes["each"].at_work) == (1, 2)
 
 
 def test_a_map_that_failed_is_gone_over_anew():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dagger import Context, Dagger, Graph, NodeAction, Static
+from dagger import Context, Dagger, Graph, NodeAction, Static, action
 from dagger.testing import VirtualClock
 
 
@@ -219,3 +219,30 @@ def _ref(text):
     from dagger.core.graph import NodeRef
 
     return NodeRef(text.partition(".")[0], text)
+
+
+def test_a_field_of_the_node_is_named_as_the_field_it_is():
+    """An input may have the same name, and is called an input."""
+
+    def fill(graph):
+        graph.add(page, id="page")
+        graph.add(many, id="asks", when="page.txt", inputs={"when": 1})
+        graph.add(give, id="takes", value=_ref("page.txt"))
+        graph.add(give, id="each", map="page.txt")
+
+    report = execute(fill, page, give, many)
+    told = "'page.txt': node 'page' gave no output 'txt'; did you mean 'text'?"
+    for node, field in (("asks", "when"), ("takes", "input 'value'"), ("each", "map")):
+        assert report.node_outcomes[node].final_error.endswith(f"InputInvalid: node {node!r}: {field}: {told}")
+
+
+@pytest.mark.parametrize("runs_in", ["loop", "thread"])
+def test_what_a_step_takes_of_a_map_is_the_same_wherever_it_runs(runs_in):
+    """The item that no input refers to, and what `ctx.inputs` tells of it."""
+
+    @action(runs_in=runs_in)
+    def take(first: int, second: int, ctx: Context):
+        return [first, second, ctx.inputs]
+
+    report = execute(lambda graph: graph.add(take, id="each", map=graph.input("xs"), first=1), take, inputs={"xs": [2]})
+    assert report.outputs["each"] == {"output": [[1, 2, {"first": 1, "second": 2}]]}

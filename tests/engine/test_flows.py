@@ -291,7 +291,7 @@ def test_a_nested_graph_sees_its_own_nodes_inputs_and_outcomes(flow):
 
 
 def test_finish_in_a_graph_gives_its_node_outputs(flow):
-    """As an action's result would; the run's is for its own nodes. An item of a map finishes the flow around the map."""
+    """As an action's result would; the run's is for its own nodes. An item finishes the flow around its map."""
 
     @flow.app.action
     async def done(ctx: Context, x: int):
@@ -304,6 +304,7 @@ def test_finish_in_a_graph_gives_its_node_outputs(flow):
     flow.graph.add(inner, id="declared", outputs=["all"])
     mapped = Graph("mapped")
     mapped.add(done, id="each", map=mapped.add("give", id="listed", value=[7]))
+    mapped.add("give", id="other", value=1)
     flow.graph.add(mapped, id="flow_of_map")
     report = flow.execute()
     assert report.outputs == {
@@ -543,9 +544,9 @@ def test_a_failure_action_comes_before_the_policy(flow, policy):
         raise ValueError("worse")
 
     flow.bad = {90}
-    flow.graph.add("work", id="bad", x=90, failure=worse, on_failure=policy)
+    flow.graph.add("work", id="bad", x=90, failure=worse)
     flow.graph.add("work", id="after", x=ref("bad"))
-    report = flow.execute()
+    report = flow.execute(config={"on_failure": policy})
     assert report.status == ("paused" if policy == "pause" else "failed")
     assert report.error == "bad: ValueError: no 90"
     assert error_of(report, "bad:failure") == "ValueError: worse"

@@ -227,24 +227,36 @@ def test_a_run_that_is_about_to_pause_can_only_be_cancelled(tmp_path):
 )
 def test_an_order_at_the_very_end_is_not_lost(world, order, status):
     """It is in the inbox before the last step ends, and its owner has not heard of it: the run cannot end without."""
+    sent = []
 
-    async def last(ctx: Context):
-        there = world.store()
-        await there.open(Deaf())
-        await there.send(ctx.run_id, order)
-        await there.close()
+    def last(ctx: Context):
+        if not sent:
+            sent.append(ctx.attempt)
+            put_into_the_inbox(world, ctx.run_id, order)
         return 1
 
     async def main(app):
         report = await app.execute(Static("g"), run_id="r")
-        await until(lambda: app.store.row("r").status == status)
-        told = [event for event in await events_of(app) if getattr(event, "order", "")]
-        assert [event.order for event in told] == ["1"]
-        assert report.outputs in ({"n0": {"output": 1}}, {})
-        run = await app.get_run("r")
-        return run.status, (await (await run.resume()).wait()).status if status == "paused" else None
+        told = [event.order for event in await events_of(app) if getattr(event, "order", "")]
+        assert (report.status, told) == (status, ["1"])
+        return (await (await app.resume("r")).wait()).status if status == "paused" else "cancelled"
 
-    assert world.run(main, last) == (status, "succeeded" if status == "paused" else None)
+    assert world.run(main, last) == ("succeeded" if status == "paused" else "cancelled")
+
+
+def put_into_the_inbox(world, run_id, order):
+    """As another process does, whose order the owner has not looked for yet."""
+    if world.kind == "memory":
+        world.memory.runs[run_id].inbox[order.id] = order
+        return
+
+    async def send():
+        store = world.store()
+        await store.open(Deaf())
+        await store.send(run_id, order)
+        await store.close()
+
+    asyncio.run(send())
 
 
 class Deaf:

@@ -47,6 +47,7 @@ def main(descriptor: int) -> None:
     if sys.stdout is not None:
         sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # or a kill would take it along
     end = socket.socket(fileno=descriptor)
+    os.register_at_fork(after_in_child=lambda: _hang_up(end))
     parent = Parent(frames.Link(end, frames.FromParent))
     LOGGER.addHandler(_Forward(parent))
     LOGGER.propagate = False

@@ -82,7 +82,8 @@ class Process:
             raise DaggerError(message)
         ours, its = socket.socketpair()
         program = f"import sys; sys.path[:] = {sys_path!r}; from dagger.engine.child import main; main({its.fileno()})"
-        with its:
+        with its, contextlib.ExitStack() as failed:
+            failed.enter_context(ours)
             # in a group of its own: what it starts can be killed with it, and Ctrl-C reaches the parent alone
             self._popen = subprocess.Popen(  # noqa: S603 - it is this interpreter
                 [*_interpreter(), "-c", program],
@@ -90,6 +91,7 @@ class Process:
                 pass_fds=[its.fileno()],
                 process_group=0,
             )
+            failed.pop_all()
         self._link = frames.Link(ours, frames.FromChild)
         if self._is_killed:  # while it was started
             self.kill()
