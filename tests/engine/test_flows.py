@@ -358,7 +358,7 @@ def test_under_continue_a_child_flow_goes_on_and_then_its_node_fails(flow):
 def test_under_stop_a_step_of_a_child_flow_stops_the_run(flow):
     """What runs is cancelled, wherever it is, and the run's error names the step."""
     flow.bad = {90}
-    flow.graph.add(pair(), id="flow", x=90, on_failure="continue")
+    flow.graph.add(pair(), id="flow", x=90)
     flow.graph.add("work", id="other", x=1)
     report = _with_policy(flow, "stop").execute()
     assert (report.status, report.error) == ("failed", "flow/first: ValueError: no 90")
@@ -397,10 +397,10 @@ def test_under_pause_a_child_flow_waits_for_the_run_to_be_resumed(flow, depth):
 
 def test_a_child_flow_that_failed_under_continue_is_taken_up_again(flow):
     """Its node is stuck: resuming it gives what failed and was skipped in it another chance, whatever the depth."""
-    inner = Graph("inner")
+    inner = Graph("inner", config={"on_failure": "continue"})
     inner.add("work", id="good", x=5)
     inner.add("work", id="next", x=inner.add("work", id="bad", x=inner.input("x")))
-    outer = Graph("outer")
+    outer = Graph("outer", config={"on_failure": "continue"})
     outer.add(inner, id="inner", map=outer.add("give", id="listed", value=[90, 91]))
     flow.graph.add(outer, id="flow", on_failure="pause")
     flow.bad = {90}

@@ -171,7 +171,7 @@ def test_an_order_to_a_run_that_is_over_is_refused(world):
             with pytest.raises(InvalidState, match=r"run 'r' is over \(succeeded\): it takes no orders"):
                 await app.store.send("r", Pause(id="1"))
 
-    beside(world, main, quick)
+    beside(world, main, nap)
 
 
 def test_a_paused_run_cannot_be_paused(world):

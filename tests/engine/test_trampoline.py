@@ -22,7 +22,7 @@ class Code:
 def run(function):
     async def main():
         code = Code(function())
-        return await go_on(code, code.coroutine), WORD.get()
+        return await go_on(code, code.coroutine, lambda: None), WORD.get()
 
     return asyncio.run(main())
 
@@ -61,7 +61,7 @@ def test_what_is_thrown_at_the_task_reaches_the_code():
 
 
 async def _awaiting(code):
-    return await go_on(code, code.coroutine)
+    return await go_on(code, code.coroutine, lambda: None)
 
 
 def test_a_generator_exit_of_its_own_ends_no_worker():

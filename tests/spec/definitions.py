@@ -106,6 +106,8 @@ def nodes(draw, node_id, targets, before):
     written = draw(st.lists(st.sampled_from(before), max_size=3)) if before else []
     outputs = draw(st.lists(names.filter(is_quotable), max_size=3, unique=True))
     field = draw(st.sampled_from(["action", "graph"]))
+    lasting = (st.just(3600) | st.integers(1, 10**6) | st.floats(1e-6, 1e300)).map(float)
+    attempts = st.fixed_dictionaries({"timeout": lasting, "try_count": st.none() | st.integers(1, 10)})
     # a graph called as the one that is drawn would contain itself
     called = draw(names).lower() if field == "action" else draw(ids).lower() + "_"
     keys = [entry.name for entry in inputs] + (["item"] if flow.get("map") else [])
@@ -122,8 +124,7 @@ def nodes(draw, node_id, targets, before):
         failure=draw(st.just("") | texts),
         on_failure=draw(st.sampled_from(["", "stop", "continue", "pause"])),
         description=draw(st.just("") | texts),
-        timeout=float(draw(st.just(3600) | st.integers(1, 10**6) | st.floats(1e-6, 1e300))),
-        try_count=draw(st.none() | st.integers(1, 10)),
+        **(draw(attempts) if field == "action" else {}),
         run_when=draw(st.sampled_from(["succeeded", "finished"])),
         priority=draw(st.just(0) | st.integers(-9, 9)),
         instructions=tuple(draw(st.lists(texts, max_size=2))),

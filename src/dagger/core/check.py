@@ -13,6 +13,7 @@ from dagger.core.config import OnFailure, RunConfig
 from dagger.core.cycles import cycles
 from dagger.core.errors import ConfigError, Hints
 from dagger.core.graph import (
+    DEFAULT_TIMEOUT_SECONDS,
     INPUT_TYPES,
     ITEM,
     TESTS,
@@ -150,6 +151,11 @@ def _check_fields(node: Node, index: int) -> Iterator[Finding]:
         value = getattr(node, field)
         if not is_fine(value):
             yield Finding(("nodes", index, field), "GraphError", f"node {node.id!r}: {field} {value!r} {wanted}")
+    if node.graph:
+        for field, default in (("timeout", DEFAULT_TIMEOUT_SECONDS), ("try_count", None)):
+            if getattr(node, field) != default:
+                message = f"node {node.id!r}: {field} is that of attempts, and a graph has none; give it to its nodes"
+                yield Finding(("nodes", index, field), "GraphError", message)
     yield from _check_names(node, index, "input", node.inputs)
     yield from _check_names(node, index, "output", node.outputs)
 

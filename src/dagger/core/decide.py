@@ -64,12 +64,31 @@ def handled(state: State, step: str, now: int) -> events.StepFailed | None:
 def _final(  # noqa: PLR0917 - a failure's own parts
     state: State, step: str, attempt: int, error: events.Error, now: int, duration_ms: int
 ) -> events.StepFailed:
-    policy = state.pending[step].node.on_failure or _config_of(state, step).on_failure
+    policy = _policy_of(state, step)
     return events.StepFailed(at=now, step=step, attempt=attempt, error=error, duration_ms=duration_ms, policy=policy)
 
 
+def _policy_of(state: State, step: str) -> str:
+    """What becomes of the run when a step has finally failed: whoever is nearest says so.
+
+    The step's own node; else, from the inside out, the graph that it is in, and the node that runs that graph: one
+    that names a failure action wants to see its graph fail.
+    """
+    policy = state.pending[step].node.on_failure
+    while not policy and (scope := events.scope_of(step)):
+        graph = state.scopes[scope].graph
+        outer = state.pending[scope].node
+        config = RunConfig.of(state.graphs[graph].config if graph else None)
+        if "on_failure" in config.chosen:
+            policy = config.on_failure
+        else:
+            policy = outer.on_failure or ("continue" if outer.failure and outer.map is None else "")
+        step = scope
+    return policy or state.config.on_failure
+
+
 def _config_of(state: State, step: str) -> RunConfig:
-    """The config that a step's failures are dealt with by: the run's, under what its child flows' graphs set."""
+    """The config that a step's attempts are counted by: the run's, under what its child flows' graphs set."""
     config, scope, settings = state.config, events.scope_of(step), []
     while scope:
         if graph := state.scopes[scope].graph:

@@ -17,13 +17,13 @@ from dagger.core.state import STANDS_STILL, TERMINAL, Ended, Pending, Scope, Sta
 from dagger.core.steps import (
     ERRORS_KEPT,
     add_nodes,
-    begin_items,
     close_scope,
     end_badly,
     ended_well,
     flow_of,
     handle_failure,
     leave,
+    lend_places,
     open_scope,
     recover,
     retry,
@@ -226,8 +226,7 @@ def _step_failed(state: State, event: events.StepFailed) -> list[str]:
         pending.is_stuck = True
         pending.failures = event.attempt
         state.stuck += 1
-        # the next item of its map takes its place, so that stuck ones hold up nothing
-        return _passed(state, event, begin_items(state, name, freed=1) if name else [])
+        return _passed(state, event, lend_places(state, step))
     if not pending.node.handles:  # else the step that it handles fails in its stead
         # what stops the run is the run's error: the child flow will not end
         flow = state.scopes[name] if name and event.policy != "stop" else state

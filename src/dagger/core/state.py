@@ -72,6 +72,8 @@ class Scope(msgspec.Struct):
     """Of a map: how many of its items are at work at once."""
     at_work: int = 0
     """Of a map: items that are steps, and not stuck."""
+    is_lent: bool = False
+    """Of an item: a step in it is stuck, so another item has its place."""
     failures: int = 0
     """Steps in it that finally failed and stay so."""
     errors: list[str] = []

@@ -196,6 +196,28 @@ def begin_items(state: State, name: str, freed: int = 0) -> list[str]:
     return ready
 
 
+def lend_places(state: State, step: str) -> list[str]:
+    """A step is stuck: the items that it is, or is in, give their places to others, so that it holds up nothing."""
+    ready = []
+    while name := events.scope_of(step):
+        inner = state.scopes.get(step)
+        if state.scopes[name].item is not None and not (inner is not None and inner.is_lent):
+            if inner is not None:
+                inner.is_lent = True
+            ready += begin_items(state, name, freed=1)
+        step = name
+    return ready
+
+
+def _take_back(state: State, step: str) -> None:
+    """A stuck step is tried anew: the items that it is in count as at work again, above their limit if need be."""
+    while step := events.scope_of(step):
+        inner = state.scopes[step]
+        if inner.is_lent:
+            inner.is_lent = False
+            state.scopes[events.scope_of(step)].at_work += 1
+
+
 def members(state: State, name: str) -> Iterable[str]:
     """The steps of a child flow, those that were not begun included."""
     scope = state.scopes[name]
@@ -223,6 +245,7 @@ def retry(state: State, stuck: Iterable[str]) -> list[str]:
     maps = {}
     for step in stuck:
         name = events.scope_of(step)
+        _take_back(state, step)
         if name and state.scopes[name].item is not None:
             del state.pending[step]  # others have its place: it takes its turn among them
             maps[name] = state.scopes[name]
@@ -239,7 +262,7 @@ def retry(state: State, stuck: Iterable[str]) -> list[str]:
 def reopen_scope(state: State, name: str) -> list[str]:
     """Give what did not succeed in a child flow a new chance; what succeeded stays."""
     scope = state.scopes[name]
-    scope.failures, scope.errors, scope.begun = 0, [], 0
+    scope.failures, scope.errors, scope.begun, scope.is_lent = 0, [], 0, False
     again = [step for step in members(state, name) if step in state.unsuccessful]
     for step in again:
         del state.unsuccessful[step]

@@ -51,6 +51,9 @@ class Machine(Protocol):
     def is_stopping(self) -> bool:
         """Whether the event loop is shutting down."""
 
+    def breathe(self) -> None:
+        """Let other threads in now and then."""
+
     def durable(self) -> asyncio.Future[None]:
         """Done when all that was appended until now is durable."""
 
@@ -206,7 +209,7 @@ class Attempt:
         coroutine = self.coroutine
         assert coroutine is not None
         try:
-            result = await go_on(self, coroutine)
+            result = await go_on(self, coroutine, self.tenure.kernel.breathe)
         except (KeyboardInterrupt, GeneratorExit):
             raise
         except BaseException as error:  # noqa: BLE001 - user code raises anything

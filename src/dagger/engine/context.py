@@ -153,6 +153,13 @@ class AttemptContext(Context):
         if not isinstance(outputs, Mapping) or not all(codec.is_text(name) for name in outputs):
             message = f"node {self.node.id!r}: recover takes a dict of outputs by name, not {outputs!r:.80}"
             raise OutputInvalid(message)
+        handled = self._run.state.pending.get(self._attempt.step.removesuffix(HANDLER))
+        missing = [output.name for output in handled.node.outputs if output.name not in outputs] if handled else []
+        if missing:
+            has = ", ".join(outputs) or "nothing"
+            where = f"node {self.node.id!r}: recover"
+            message = f"{where}: node {self.node.handles!r} declares the output {missing[0]!r}; given: {has}"
+            raise OutputInvalid(message)
         self.recovered = {name: self._json(value, f"recover: output {name!r}") for name, value in outputs.items()}
 
     def progress(self, fraction: float, note: str = "") -> None:

@@ -73,11 +73,16 @@ def _is_met(run: Run, step: str, node: Node) -> bool:
     return all(_passes(node, name, value, codec.decode(wanted)) for name, wanted in condition.tests.items())
 
 
+def _is_equal(one: Any, other: Any) -> bool:
+    """As JSON has it: true is no 1."""
+    return bool(one == other) and isinstance(one, bool) == isinstance(other, bool)
+
+
 _TESTS: Mapping[str, Callable[[Any, Any], bool]] = {
-    "equals": operator.eq,
-    "not_equals": operator.ne,
-    "in": lambda value, wanted: value in wanted,
-    "not_in": lambda value, wanted: value not in wanted,
+    "equals": _is_equal,
+    "not_equals": lambda value, wanted: not _is_equal(value, wanted),
+    "in": lambda value, wanted: any(_is_equal(value, one) for one in wanted),
+    "not_in": lambda value, wanted: not any(_is_equal(value, one) for one in wanted),
     "gt": operator.gt,
     "gte": operator.ge,
     "lt": operator.lt,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Protocol
@@ -31,6 +32,10 @@ from dagger.spec.action import Action
 SLICE_MS, SLICE_STEPS = 2, 500
 """How long, and how far, a worker goes on before it lets the event loop turn: timers, I/O and other tasks wait no
 longer. It is the engine's clock that counts, as it is read anyhow; a virtual one stands still meanwhile."""
+BUSY_SECONDS = 0.005
+"""So long code may keep the interpreter from other threads: as long as it keeps it from one that asks."""
+REST_SECONDS = 0.000_05
+"""As long as a thread takes to wake up."""
 IDLE_WORKERS = 64
 """Workers kept for the next steps that suspend; more retire."""
 
@@ -66,6 +71,8 @@ class Kernel:
         """What the steps of an action take slots of, by its name."""
         self.abandoned: dict[tuple[str, str], Attempt] = {}
         """By run and step: the attempt whose code could not be stopped and still runs."""
+        self._breath_at = 0.0
+        """When a busy loop lets other threads in."""
         self._failure: BaseException | None = None
         """Why the store takes nothing more."""
         self.ready = ReadyQueue(self.timers, loop.time, self.wake)
@@ -102,6 +109,16 @@ class Kernel:
         worker = self.loop.create_task(self._work(), name="dagger-worker")
         self._workers.add(worker)
         worker.add_done_callback(self._retired)
+
+    def breathe(self) -> None:
+        """Give the interpreter away for a moment, now and then.
+
+        Code that computes for some milliseconds between its turns would starve all other threads: the store's, too,
+        which hears of orders.
+        """
+        if time.perf_counter() >= self._breath_at:
+            time.sleep(REST_SECONDS)
+            self._breath_at = time.perf_counter() + BUSY_SECONDS
 
     def tick(self) -> int:
         """Read the clock."""
@@ -203,11 +220,11 @@ class Kernel:
         run_id = tenure.state.run_id
         try:
             lease = await self.store.claim(run_id)
+            self._reopening.discard(tenure)  # first: it may end at once
             tenure.reopen(lease, replay(self.store, run_id))
         except Exception as error:  # noqa: BLE001 - whoever waits for the run is told
-            self.let_go(tenure, error)
-        finally:
             self._reopening.discard(tenure)
+            self.let_go(tenure, error)
 
     def ordered(self, lease: Lease, orders: Sequence[AnyOrder]) -> None:
         """See Listener."""

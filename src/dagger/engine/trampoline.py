@@ -19,8 +19,10 @@ class Suspended(Protocol):
 
 
 @types.coroutine
-def go_on(code: Suspended, coroutine: Coroutine[Any, Any, Any]) -> Generator[Any, Any, Any]:
-    """Continue a coroutine to its end in the task that awaits this.
+def go_on(
+    code: Suspended, coroutine: Coroutine[Any, Any, Any], breathe: Callable[[], None]
+) -> Generator[Any, Any, Any]:
+    """Continue a coroutine to its end in the task that awaits this; `breathe` is called each time it suspends.
 
     So `asyncio.current_task` and timeouts work in it, and its context variables stay in it. GeneratorExit is raised
     only where the event loop lets go of the task: what the coroutine raises is told apart.
@@ -39,6 +41,7 @@ def go_on(code: Suspended, coroutine: Coroutine[Any, Any, Any]) -> Generator[Any
             resume = coroutine.send
         try:
             code.yielded = run(resume, sent)
+            breathe()
         except StopIteration as stop:
             return stop.value
         except GeneratorExit as error:

@@ -77,9 +77,9 @@ class Underway:
 
     def look_over(self, nodes: Sequence[Node]) -> None:
         """Note what new nodes ask of the loop besides beginning their actions."""
-        if any([node.priority for node in nodes]):
+        if any(node.priority for node in nodes):
             self._has_priorities = True
-        if any([flows.is_special(node) for node in nodes]):
+        if any(map(flows.is_special, nodes)):
             self.has_special = True
         for name in {name for node in nodes for name in (node.action, node.failure)}:
             action = self._actions.get(name)

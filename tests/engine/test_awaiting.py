@@ -1,0 +1,95 @@
+"""Awaiting: what suspended code waits for, as far as asyncio lets it be seen."""
+
+import asyncio
+
+import pytest
+
+from dagger.engine.awaiting import has_time_limit, is_at_rest
+
+
+async def gather(*coroutines):
+    await asyncio.gather(*coroutines)
+
+
+async def group(*coroutines):
+    async with asyncio.TaskGroup() as tasks:
+        for coroutine in coroutines:
+            tasks.create_task(coroutine)
+
+
+async def first_of(*coroutines):
+    await asyncio.wait([asyncio.create_task(coroutine) for coroutine in coroutines])
+
+
+async def in_turn(*coroutines):
+    for task in [asyncio.create_task(coroutine) for coroutine in coroutines]:
+        await task
+
+
+async def looked_at(code):
+    """Whether suspended code is at rest; `code` is called with what makes an open wait, and with work."""
+    awaits, ended = {}, asyncio.Event()
+
+    async def wait():
+        future = asyncio.get_running_loop().create_future()
+        awaits[future] = asyncio.current_task()
+        await future
+
+    task = asyncio.create_task(code(wait, ended.wait))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    found = is_at_rest(awaits, task)
+    task.cancel()
+    await asyncio.wait([task])
+    return found
+
+
+@pytest.mark.parametrize(
+    ("code", "is_so"),
+    [
+        (lambda wait, work: wait(), True),
+        (lambda wait, work: work(), False),
+        (lambda wait, work: gather(wait(), wait()), True),
+        (lambda wait, work: gather(wait(), work()), False),
+        (lambda wait, work: gather(asyncio.sleep(0), wait()), True),
+        (lambda wait, work: group(wait(), wait()), True),
+        (lambda wait, work: group(wait(), work()), False),
+        (lambda wait, work: gather(group(wait()), gather(wait())), True),
+        (lambda wait, work: gather(group(wait(), work()), gather(wait())), False),
+        (lambda wait, work: in_turn(wait(), wait()), True),
+        (lambda wait, work: first_of(wait(), wait()), False),  # cannot be seen: so it counts as work
+        (lambda wait, work: asyncio.sleep(60), False),
+    ],
+    ids=range(12),
+)
+def test_code_is_at_rest_that_only_open_waits_can_end(code, is_so):
+    """Whatever else it might go on for is work."""
+    assert asyncio.run(looked_at(code)) is is_so
+
+
+def test_a_wait_that_is_answered_is_no_rest():
+    """The code is about to go on."""
+
+    async def main():
+        future = asyncio.get_running_loop().create_future()
+        before = is_at_rest({future: None}, future)
+        future.set_result(None)
+        return before, is_at_rest({future: None}, future)
+
+    assert asyncio.run(main()) == (True, False)
+
+
+def test_a_time_limit_is_seen_while_it_runs():
+    """Of the tasks that are asked about, and no others; over or called off, it is none."""
+
+    async def main():
+        loop, task, told = asyncio.get_running_loop(), asyncio.current_task(), []
+        async with asyncio.timeout(60) as limit:
+            told += [has_time_limit(loop, {task}), has_time_limit(loop, {asyncio.create_task(asyncio.sleep(0))})]
+            limit.reschedule(None)
+            told.append(has_time_limit(loop, {task}))
+        async with asyncio.timeout(60):
+            pass
+        return [*told, has_time_limit(loop, {task}), has_time_limit(object(), {task})]
+
+    assert asyncio.run(main()) == [True, False, False, False, False]

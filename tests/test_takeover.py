@@ -1,0 +1,235 @@
+"""Takeover: becoming the owner of a run that nobody executes: to resume it, to wake it, or to tell it an order."""
+
+import asyncio
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.worlds import HOUR, until, world  # noqa: F401 - a fixture
+
+from dagger import ActionNotRegistered, Context, InvalidState, RunLeased, RunNotFound, Static
+
+DYING = Path(__file__).with_name("dying.py")
+
+
+async def nap(ctx: Context):
+    await ctx.sleep(HOUR)
+    return 1
+
+
+async def work(ctx: Context):
+    await asyncio.sleep(600)
+    return 1
+
+
+async def other():
+    return 0
+
+
+def leave(world, *actions, seconds=1, **options):
+    """Leave a run behind, as a process that has died."""
+
+    async def main(app):
+        await app.start(Static("g"), run_id="r")
+        await asyncio.sleep(seconds)
+
+    world.run(main, *actions, **options)
+
+
+async def types_of(app, name="r"):
+    return [recorded.type async for recorded in (await app.get_run(name)).events(live=False)]
+
+
+# -- who may ---------------------------------------------------------------------------------------------------
+
+
+def test_a_run_that_is_not_there_cannot_be_taken_over(world):
+    """By its id."""
+
+    async def main(app):
+        with pytest.raises(RunNotFound, match="there is no run 'x' in"):
+            await (await app.takeover()).resume("x", {})
+
+    world.run(main, work)
+
+
+def test_a_run_that_is_over_or_goes_on_cannot_be_taken_over(world):
+    """Here it is told so; elsewhere it is leased."""
+
+    async def main(app):
+        await app.execute(Static("g"), run_id="over")
+        await app.start(Static("g"), run_id="r")
+        takeover = await app.takeover()
+        with pytest.raises(InvalidState, match=r"run 'over' is over \(succeeded\)"):
+            await takeover.resume("over", {})
+        with pytest.raises(InvalidState, match="run 'r' goes on in this application: there is nothing to resume"):
+            await takeover.resume("r", {})
+        async with world.application(work) as there:
+            with pytest.raises(RunLeased):
+                await (await there.takeover()).resume("r", {})
+            assert await (await there.takeover()).attempt(["r", "over", "x"]) == []
+
+    world.run(main, work)
+
+
+def test_a_run_whose_code_is_not_here_is_left_alone_and_named_once(world, caplog):
+    """It keeps its state for a process that has the code; resuming it in person is an error."""
+    leave(world, work)
+
+    async def main(app):
+        for _ in range(3):
+            assert await app.recover() == []
+        with pytest.raises(ActionNotRegistered, match="'work' is not registered"):
+            await app.resume("r")
+        return (await app.get_run("r")).status, app.store.ownership("r")
+
+    with caplog.at_level(logging.WARNING, logger="dagger"):
+        status, owner = world.run(main, other)
+    assert (status, owner != "here") == ("interrupted", True)
+    assert len([record for record in caplog.records if "run r is not continued here" in record.message]) == 1
+
+
+def test_of_two_processes_that_recover_only_one_continues_a_run(world):
+    """An interrupted one, and a parked one that is due: each goes on once, and its steps with it."""
+    began = []
+
+    async def counted(ctx: Context):
+        began.append(ctx.run_id)
+        await ctx.sleep(HOUR)
+        await asyncio.sleep(60)
+
+    leave(world, counted, seconds=10)
+    world.clock.advance(HOUR)
+
+    async def main(app):
+        async with world.application(counted, recover=True) as there:
+            await asyncio.gather(app.recover(), there.recover())
+            await asyncio.sleep(300)
+            return (await app.get_run("r")).status, (await types_of(app)).count("RunWoken")
+
+    assert world.run(main, counted, recover=True) == ("succeeded", 1)
+    assert began == ["r", "r"]
+
+
+# -- paused runs -----------------------------------------------------------------------------------------------
+
+
+def test_a_paused_run_is_resumed_by_nobody_but_a_person(world):
+    """Not by its alarm from when it was parked, nor by whoever recovers."""
+
+    async def main(app):
+        run = await app.start(Static("g"), run_id="r")
+        await asyncio.sleep(10)
+        await run.pause("lunch")
+        async with world.application(nap, recover=True) as there:
+            await asyncio.sleep(HOUR)
+            await there.recover()
+        return run.status, run.reason, (await types_of(app)).count("RunResumed")
+
+    assert world.run(main, nap, recover=True) == ("paused", "lunch", 0)
+
+
+def test_a_parked_run_can_be_resumed_with_other_settings(world):
+    """They stand in the journal, and it waits on for what it waited."""
+
+    async def main(app):
+        run = await app.start(Static("g"), run_id="r")
+        await asyncio.sleep(10)
+        await app.resume("r", config={"timeout_seconds": 50})
+        assert "RunResumed" in await types_of(app)
+        await asyncio.sleep(10)
+        assert app.store.row("r").status == "parked"
+        report = await run.wait()
+        return report.status, round(world.clock.passed_seconds)
+
+    assert world.run(main, nap) == ("succeeded", HOUR)
+
+
+# -- the steps in flight ---------------------------------------------------------------------------------------
+
+
+def test_a_cancelled_run_with_a_sleeping_step_is_ended_by_whoever_takes_it_over(world):
+    """CancelRequested is in the journal: the sleep is not waited for."""
+
+    async def stubborn(ctx: Context):
+        try:
+            await asyncio.sleep(600)
+        finally:
+            await asyncio.sleep(3)
+
+    async def begin(app):
+        run = await app.start(Static("g"), run_id="r")
+        await asyncio.sleep(2)
+        cancelling = asyncio.create_task(run.cancel("enough"))
+        await asyncio.sleep(0.5)
+        assert run.status == "running"
+        await app.close()
+        with pytest.raises(InvalidState):
+            await cancelling
+
+    async def end(app):
+        await app.recover()
+        report = await (await app.get_run("r")).wait()
+        return report.status, report.error
+
+    world.run(begin, nap, stubborn)
+    began = world.clock.passed_seconds
+    assert world.run(end, nap, stubborn) == ("cancelled", "RunCancelled: enough")
+    assert world.clock.passed_seconds - began < 60
+
+
+def test_a_run_recovered_again_and_again_without_a_success_pauses(world):
+    """The fourth time it names what was at work; resumed, it gets as many chances anew; a success ends the count."""
+
+    async def begin(app):
+        await app.recover()
+        await asyncio.sleep(100)
+        run = await app.get_run("r")
+        return run.status, run.reason
+
+    async def resume(app):
+        await app.resume("r")
+        await asyncio.sleep(100)
+        return (await app.get_run("r")).status
+
+    leave(world, work, nap, seconds=100)
+    told = [world.run(begin, work, nap) for _ in range(4)]
+    reason = "crash loop: its process died 4 times without a new success; in flight: 'n0'"
+    assert told == [("running", "")] * 3 + [("paused", reason)]
+    assert world.run(resume, work, nap) == "running"
+    assert [world.run(begin, work, nap)[0] for _ in range(4)] == ["running"] * 3 + ["paused"]
+
+
+# -- real processes --------------------------------------------------------------------------------------------
+
+
+def dying(store, kills):
+    """What a process says of the run, and how it ended."""
+    done = subprocess.run(
+        [sys.executable, DYING, store, str(kills)], capture_output=True, text=True, timeout=60, check=False
+    )
+    return done.stdout.strip(), done.returncode
+
+
+@pytest.mark.skipif(os.name == "nt", reason="SIGKILL is POSIX's")
+def test_a_step_that_kills_its_process_pauses_its_run(tmp_path):
+    """Killed four times at the same step: paused, with the step named; resumed, it gets a new chance, and is done."""
+    store = str(tmp_path / "runs.db")
+    for _ in range(4):
+        assert dying(store, 4) == ("", -9)
+
+    said = "crash loop: its process died 4 times without a new success; in flight: 'first'"
+    assert dying(store, 4) == (f"paused {said}", 0)
+    assert dying(store, 4) == ("succeeded", 0)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="SIGKILL is POSIX's")
+def test_a_success_in_between_ends_the_count(tmp_path):
+    """Killed three times at one step and three at the next, a run goes on by itself."""
+    store = str(tmp_path / "runs.db")
+    for kills in (3, 3, 3, 6, 6, 6):
+        assert dying(store, kills) == ("", -9)
+    assert dying(store, 6) == ("succeeded", 0)
