@@ -338,3 +338,14 @@ def test_twice_the_nodes_cost_twice_the_time_whatever_is_wrong_with_them():
     begin = time.perf_counter()
     assert len(findings(*nodes, actions=())) == 30_000
     assert time.perf_counter() - begin < 20
+
+
+@pytest.mark.parametrize("field", [{"timeout": 5.0}, {"try_count": 2}])
+def test_a_graph_node_has_no_attempts(field):
+    """What is given to attempts would never be looked at."""
+    node = Node(id="n", graph="other", **field)
+    (found,) = check(Definition(name="g", nodes=(node,)))
+    assert (
+        found.message
+        == f"node 'n': {next(iter(field))} is that of attempts, and a graph has none; give it to its nodes"
+    )

@@ -723,3 +723,67 @@ def test_work_is_known_by_the_inputs_that_it_began_with(flow):
     flow.graph.add(overwrite, id="overwrite", after=[source])
     first = flow.execute()
     assert reused(flow.execute()) == {"slow": first.run_id}
+
+
+@pytest.mark.parametrize(
+    ("node", "config", "status", "inner"),
+    [
+        ({}, {}, "paused", "failed"),
+        ({"on_failure": "continue"}, {}, "failed", "failed"),
+        ({"on_failure": "stop"}, {}, "failed", "failed"),
+        ({}, {"on_failure": "continue"}, "paused", "failed"),
+        ({"on_failure": "continue"}, {"on_failure": "stop"}, "failed", "failed"),
+        ({"failure": "mend"}, {}, "succeeded", "failed"),
+    ],
+)
+def test_whoever_is_nearest_says_what_a_failure_in_a_child_flow_means(flow, node, config, status, inner):
+    """The graph's own config, then the node that runs it; one with a failure action sees its graph fail."""
+
+    async def mend(error: str, ctx: Context) -> None:
+        assert error.startswith("ScopeFailed: ")
+        ctx.recover({"output": 5})
+
+    flow.begin(on_failure="pause")
+    flow.app.register_action(mend)
+    graph = Graph("inner", config=config)
+    graph.add("work", id="bad", x=90)
+    flow.bad = {90}
+    flow.graph.add(graph, id="flow", **node)
+    report = flow.execute()
+    assert (report.status, statuses(report)["flow/bad"]) == (status, inner)
+    if status == "succeeded":
+        assert (statuses(report)["flow"], report.outputs["flow"]) == ("recovered", {"output": 5})
+
+
+def test_a_nested_graphs_config_counts_the_attempts_of_its_steps(flow):
+    """And nobody else's."""
+    graph = Graph("inner", config={"max_attempts": 3, "retry_strategy": "immediate", "on_failure": "continue"})
+    graph.add("work", id="bad", x=90)
+    flow.bad = {90}
+    flow.graph.add(graph, id="flow")
+    flow.graph.add("work", id="other", x=90, try_count=1)
+    report = flow.execute()
+    assert [report.node_outcomes[step].attempts for step in ("flow/bad", "other")] == [3, 1]
+
+
+@pytest.mark.parametrize(("when", "status"), [({"equals": 1}, "skipped"), ({"not_in": [0, 1]}, "succeeded")])
+def test_true_is_no_1(flow, when, status):
+    """As JSON has it."""
+    given = flow.graph.add("give", id="given", value=True)
+    flow.graph.add("work", id="then", x=1, when={"reference": given, **when})
+    assert statuses(flow.execute())["then"] == status
+
+
+def test_a_recovery_gives_what_its_node_declares(flow):
+    """Else the step that needs it would be the one to fail."""
+
+    @flow.app.action
+    async def mend(ctx: Context) -> None:
+        ctx.recover({"other": 5})
+
+    flow.bad = {90}
+    flow.graph.add("work", id="bad", x=90, outputs=["wanted"], failure="mend")
+    report = flow.execute()
+    assert "OutputInvalid: node 'bad:failure': recover: node 'bad' declares the output 'wanted'; given: other" in (
+        report.node_outcomes["bad:failure"].final_error
+    )

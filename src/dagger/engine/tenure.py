@@ -235,6 +235,8 @@ class Tenure:
             chance=self._chance(),
             duration_ms=duration_ms,
         )
+        if attempt.is_abandoned:
+            event = msgspec.structs.replace(event, is_abandoned=True)
         self.kernel.log_failure(self.state.run_id, event)
         if isinstance(event, events.StepFailed) or event.failure:
             self.waits.leave(step)
@@ -263,6 +265,7 @@ class Tenure:
                 attempt=attempt.number,
                 reason=self.state.halt_reason or "the run was cancelled",
                 duration_ms=now - attempt.started_ms,
+                is_abandoned=attempt.is_abandoned,
             )
             self.record(event)
         self._leave(attempt.step, attempt.node, attempt)
