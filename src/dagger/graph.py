@@ -139,13 +139,16 @@ class Graph(GraphBuilder):
             description=description,
             instructions=instructions,
         )
+        self._require_one_of_each(node_id, nested)
+        self.insert(node)
+        self.nested.update(nested)
+        return NodeRef(node.id, node.id, tuple(output.name for output in node.outputs))
+
+    def _require_one_of_each(self, node_id: str, nested: Mapping[str, Graph]) -> None:
         for name, other in nested.items():
             if self.nested.get(name, other) is not other:
                 message = f"node {node_id!r}: another graph {name!r} is in this one; give one of them another name"
                 raise GraphError(message)
-        self.insert(node)
-        self.nested.update(nested)
-        return NodeRef(node.id, node.id, tuple(output.name for output in node.outputs))
 
     def to_yaml(self) -> str:
         """The graph as a file that `load_yaml_file` reads back."""
