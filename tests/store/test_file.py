@@ -115,11 +115,28 @@ def test_a_store_of_a_newer_version_is_refused(tmp_path):
     """The message says both versions, and what to do."""
     path = tmp_path / "dagger.db"
     with contextlib.closing(connect(path)) as connection:
-        connection.pragma("user_version", 2)
+        connection.pragma("user_version", file.VERSION + 1)
     assert refusal(path, StoreVersionMismatch) == (
-        f"{path} has store version 2, and this Dagger knows versions up to 1: upgrade it (pip install -U dagger-flow), "
+        f"{path} has store version 3, and this Dagger knows versions up to 2: upgrade it (pip install -U dagger-flow), "
         f"or name another file"
     )
+
+
+def test_a_store_of_an_older_version_is_migrated(tmp_path):
+    """To the same tables and indexes as a new one has; what is in it stays."""
+    path = tmp_path / "old.db"
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.executescript((Path(__file__).parent / "schema_1.sql").read_text())
+        connection.execute("INSERT INTO events VALUES (1, 1, '{}')")
+        connection.execute(f"PRAGMA application_id = {file.APPLICATION_ID}")
+        connection.execute("PRAGMA user_version = 1")
+        connection.commit()
+    with contextlib.closing(connect(path)) as old, contextlib.closing(connect(tmp_path / "new.db")) as new:
+        assert old.pragma("user_version") == file.VERSION
+        assert old.execute("SELECT event FROM events").fetchall() == [("{}",)]
+        columns = "SELECT m.name, c.name, c.type, c.pk FROM sqlite_schema m, pragma_table_info(m.name) c"
+        for question in (columns, "SELECT type, name FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%'"):
+            assert set(old.execute(question)) == set(new.execute(question))
 
 
 def test_a_damaged_store_is_corrupt(tmp_path):

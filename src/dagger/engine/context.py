@@ -177,12 +177,19 @@ class AttemptContext(Context):
         text = self._json(value, "emit")
         self._attempt.tell(events.Emitted(at=self._attempt.now_ms(), step=self._attempt.step, value=text))
 
-    async def sleep(self, seconds: float, *, key: str | None = None) -> None:
+    def sleep(self, seconds: float, *, key: str | None = None) -> Coroutine[Any, Any, None]:
         """See Context."""
         is_number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
         if not (is_number and 0 <= seconds <= LONGEST_SLEEP_SECONDS):
             message = f"node {self.node.id!r}: sleep takes seconds from 0 to {LONGEST_SLEEP_SECONDS:,}, not {seconds!r}"
             raise OutputInvalid(message)
+        if not self._is_async:  # told at once: such code cannot await what it is given
+            where = f"node {self.node.id!r}: sleep"
+            message = f"{where} is for async functions: what runs in a thread or process can only use memo"
+            raise StepError(message)
+        return self._sleep(seconds, key)
+
+    async def _sleep(self, seconds: float, key: str | None) -> None:
         with self._waiting("sleep", key) as chosen:
             await self._attempt.wait("sleep", chosen, seconds)
 
@@ -213,9 +220,6 @@ class AttemptContext(Context):
         """The key of a wait, while it is awaited. Raises StepError for a key that came before."""
         self.require_open()
         where = f"node {self.node.id!r}: {kind}"
-        if not self._is_async and kind != "memo":
-            message = f"{where} is for async functions: what runs in a thread or process can only use memo"
-            raise StepError(message)
         if key is None and kind != "memo":
             if kind in self._open_kinds:
                 message = f"{where}: another {kind} of this step is open; where several are open each needs a key"

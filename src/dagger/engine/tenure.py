@@ -137,33 +137,32 @@ class Tenure:
         if self.state.halt or self._is_settled:
             self._leave(step, waiting.node)
             return None
-        number = waiting.failures + 1
-        if self.underway.has_special and self._is_done_instead(step, number):
-            return None
-        return begin(self, step, waiting.node, number, task)
+        return begin(self, step, waiting.node, waiting.failures + 1, task)
 
-    def _is_done_instead(self, step: str, number: int) -> bool:
-        """Whether the step needs no attempt now: what it does instead is recorded."""
+    def look(self, step: str, task: asyncio.Task[None]) -> None:  # noqa: ARG002 - as `start`
+        """Do what a step does instead of an attempt; if it does nothing, it waits for its slots."""
         pending = self.state.pending[step]
-        node = pending.node
-        now = self.kernel.now_ms
-        try:
-            found = flows.instead(self, step, pending, now)
-        except Exception as error:  # noqa: BLE001 - a condition or a list that is none fails the step
-            self.maps.end(step)
-            Attempt(self, step, node, number, now, self.context).fail(error)
-            return True
-        if found is None:
-            return False
-        if isinstance(found.event, events.ScopeOpened):
-            self.underway.begin_scope(step)
-        else:
-            self.maps.end(step)
-        self.record(*found)
-        if self.state.halt:
-            self.halt()
-        self._leave(step, node)
-        return True
+        if not self.is_halting:
+            try:
+                found = flows.instead(self, step, pending, self.kernel.now_ms)
+            except Exception as error:  # noqa: BLE001 - a condition or a list that is none fails the step
+                self.maps.end(step)
+                attempt = Attempt(self, step, pending.node, pending.failures + 1, self.kernel.now_ms, self.context)
+                self.underway.hold_no_slots(attempt)
+                attempt.fail(error)
+                return
+            if found is None:
+                self.underway.wait_for_slots(step)
+                return
+            if isinstance(found.event, events.ScopeOpened):
+                self.underway.begin_scope(step)
+            else:
+                self.maps.end(step)
+            self.record(*found)
+            if self.state.halt:
+                self.halt()
+        self.underway.open -= 1
+        self.step_over()
 
     def items(self, scope: str) -> list[msgspec.Raw]:
         """The JSON texts of the items of a map that was begun."""

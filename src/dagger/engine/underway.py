@@ -28,6 +28,7 @@ class Travelled(Protocol):
     @property
     def is_halting(self) -> bool: ...
     def start(self, step: str, task: asyncio.Task[None]) -> Attempt | None: ...
+    def look(self, step: str, task: asyncio.Task[None]) -> None: ...
     def rouse(self) -> None: ...
     def watch(self, attempt: Attempt) -> None: ...
     def step_over(self) -> None: ...
@@ -55,7 +56,7 @@ class Underway:
         self._delays = Delays(run.kernel.timers)
         """Steps that wait for their next attempt."""
         self._returning: dict[Attempt, list[asyncio.Future[None]]] = {}
-        """Attempts that have rested, and wait for their slots to go on with these answers."""
+        """Attempts that hold no slots: they have rested, and wait for them to go on with these answers."""
         self._asleep: set[str] = set()
         """Steps with an open wait whose code need not run before it is answered."""
         self._held: dict[str, str] = {}
@@ -87,6 +88,8 @@ class Underway:
             if self.is_pooled or self._has_priorities or (action is None and name):
                 self._is_plain = False
             self.has_special = bool(self.has_special or (action is not None and action.cache))
+        if self.has_special:
+            self._is_plain = False
 
     def begin_scope(self, name: str) -> None:
         """Note what a child flow that is about to begin asks for."""
@@ -116,11 +119,29 @@ class Underway:
             elif not (waiting.node.graph or waiting.node.action in self._actions):
                 self._held[step] = waiting.node.action
                 self.idle += 1
+            elif self.has_special and self._is_special(waiting.node):
+                kernel.ready.add((run.look, step), waiting.node.priority)  # what follows may need no slots
             else:
-                kernel.ready.add((self._start, step), waiting.node.priority, self._pools_of(step, waiting.node))
+                self._wait_for_slots(step, waiting.node)
         kernel.wake()
         if self.open == self.idle:
             run.step_over()  # none of them is to start now, and nothing else is on its way
+
+    def _is_special(self, node: Node) -> bool:
+        action = self._actions.get(node.action)
+        return flows.is_special(node) or (action is not None and action.cache is not None)
+
+    def wait_for_slots(self, step: str) -> None:
+        """An open step that was looked at is to be attempted."""
+        self._wait_for_slots(step, self._run.state.pending[step].node)
+        self._run.kernel.wake()
+
+    def _wait_for_slots(self, step: str, node: Node) -> None:
+        self._run.kernel.ready.add((self._start, step), node.priority, self._pools_of(step, node))
+
+    def hold_no_slots(self, attempt: Attempt) -> None:
+        """The attempt fails before it has taken any."""
+        self._returning[attempt] = []
 
     def delay(self, step: str, retry_at: int) -> None:
         """An open step waits for its next attempt, at that time at the earliest."""
@@ -138,7 +159,7 @@ class Underway:
             self.idle -= 1
             run.rouse()
             node = run.state.pending[step].node
-            kernel.ready.add((self._start, step), node.priority, self._pools_of(step, node))
+            self._wait_for_slots(step, node)
             kernel.wake()
 
         self._delays.add(step, retry_at, run.now_ms(), due)

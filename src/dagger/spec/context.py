@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import datetime
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 import msgspec
@@ -77,7 +77,7 @@ class Context(abc.ABC):
         """
 
     @abc.abstractmethod
-    async def sleep(self, seconds: float, *, key: str | None = None) -> None:
+    def sleep(self, seconds: float, *, key: str | None = None) -> Coroutine[Any, Any, None]:
         """Wait, durably: a run that only waits needs no process, and after a restart only the rest is waited for.
 
         `key`: what the journal knows the wait by; by default its place among the step's sleeps without one. Raises

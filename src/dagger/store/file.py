@@ -15,7 +15,7 @@ from dagger.core.errors import StoreCorrupt, StoreError, StoreFull, StoreVersion
 
 APPLICATION_ID = 0x44414752
 """`DAGR`: tells our files from other programs'."""
-VERSION = 1
+VERSION = 2
 """Of the tables, in `PRAGMA user_version`."""
 BUSY_SECONDS = 10.0
 """So long another program may keep the file locked before we give up."""
@@ -110,32 +110,34 @@ def _prepare(connection: apsw.Connection, path: str, monotonic: Callable[[], flo
     if connection.readonly("main"):
         raise StoreError(f"{path} is read-only; make the file writable, or name another one")
     with one_view(connection):
-        is_new = _is_empty(connection, path)  # looked at before anything is changed
+        version = _version(connection, path)  # looked at before anything is changed
     _use_wal(connection, monotonic)
     connection.execute("PRAGMA synchronous = FULL")
     connection.wal_autocheckpoint(0)  # inside a commit it takes 12 to 50 ms: the writer does it when idle
-    if not is_new:
+    if version == VERSION:
         return
     with transaction(connection):
-        if _is_empty(connection, path):  # another process may have been faster
-            connection.execute(_resource("schema.sql"))
-            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}")
+        version = _version(connection, path)  # another process may have been faster
+        scripts = [f"migrate_{later}.sql" for later in range(version + 1, VERSION + 1)] if version else ["schema.sql"]
+        for script in scripts:
+            connection.execute(_resource(script))
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}")
 
 
-def _is_empty(connection: apsw.Connection, path: str) -> bool:
-    """Whether the tables are yet to be made. Raises for files that are not ours, or of the future."""
+def _version(connection: apsw.Connection, path: str) -> int:
+    """Of the tables; 0: they are yet to be made. Raises for files that are not ours, or of the future."""
     application = connection.pragma("application_id")
     version = connection.pragma("user_version")
     if application != APPLICATION_ID:
         if application == 0 and version == 0 and not _value(connection, "SELECT count(*) FROM sqlite_schema"):
-            return True
+            return 0
         raise StoreCorrupt(f"{path} is the SQLite file of another program; name another file")
     if version > VERSION:
         raise StoreVersionMismatch(
             f"{path} has store version {version}, and this Dagger knows versions up to {VERSION}: "
             f"upgrade it (pip install -U dagger-flow), or name another file"
         )
-    return False
+    return int(version)
 
 
 def _use_wal(connection: apsw.Connection, monotonic: Callable[[], float]) -> None:

@@ -1,4 +1,4 @@
--- Version 1. Everything a person may want to read is plain text: sqlite3 -readonly FILE 'SELECT event FROM events'
+-- Version 2. Everything a person may want to read is plain text: sqlite3 -readonly FILE 'SELECT event FROM events'
 
 CREATE TABLE events (
     run INTEGER NOT NULL, -- runs.key
