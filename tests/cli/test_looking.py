@@ -38,7 +38,7 @@ def test_runs_are_listed_newest_first(three):
     """A line each; ids are whole, so that they can be copied."""
     lines = three("runs").out.splitlines()
 
-    assert lines[0].split() == ["run", "graph", "status", "started", "lasted", "tags"]
+    assert lines[0].split() == ["run", "graph", "status", "started", "lasted", "why", "tags"]
     assert [line.split()[:3] for line in lines[1:]] == [
         ["three", "repairs", "failed"],
         ["two", "repairs", "paused"],

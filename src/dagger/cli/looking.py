@@ -174,8 +174,8 @@ def _tags(row: dict[str, Any]) -> str:
     return " ".join(f"{key}={value}" for key, value in row["tags"].items())
 
 
-def _why_it_waits(row: dict[str, Any]) -> str:
-    if row["status"] != "waiting":
+def _why_it_rests(row: dict[str, Any]) -> str:
+    if row["status"] not in {"waiting", "paused"}:
         return ""
     until = "" if row["wake_at"] is None else f"; goes on at {output.local_time(row['wake_at'])}"
     return f"{cut(' '.join(row['reason'].split()), SAID_CHARACTERS)}{until}"
@@ -187,7 +187,7 @@ _COLUMNS: dict[str, Callable[[dict[str, Any]], str]] = {
     "status": lambda row: str(row["status"]),
     "started": lambda row: output.local_time(row["started_at"]),
     "lasted": lambda row: duration_text(row["lasted_ms"]),
-    "why": _why_it_waits,
+    "why": _why_it_rests,
     "tags": _tags,
 }
 _OPTIONAL = frozenset(("why", "tags"))

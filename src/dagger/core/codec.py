@@ -153,7 +153,9 @@ def _plain(value: object) -> object:
     for base in (bool, str, int, float):
         if isinstance(value, base):
             return base(value)
-    message = getattr(type(value), "__not_json__", f"a {type(value).__qualname__} is not a JSON value")
+    name = type(value).__qualname__
+    article = "an" if name[0] in "aeiouAEIOU" else "a"
+    message = getattr(type(value), "__not_json__", f"{article} {name} is not a JSON value")
     raise TypeError(message)
 
 
