@@ -1,8 +1,9 @@
-"""What all tests share: the flag for long campaigns, and CI's demand that something was tested."""
+"""What all tests share: the flag for long campaigns, CI's demand that something was tested, and a world of stores."""
 
 import os
 
 import pytest
+from tests.worlds import World
 
 
 def pytest_addoption(parser):
@@ -24,3 +25,9 @@ def pytest_sessionfinish(session, exitstatus):
     terminal = session.config.pluginmanager.get_plugin("terminalreporter")
     if os.environ.get("CI") and exitstatus == pytest.ExitCode.OK and not terminal.stats.get("passed"):
         session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def world(request, tmp_path):
+    """A World on each kind of store."""
+    return World(request.param, tmp_path)

@@ -1,6 +1,6 @@
 """A flow in a process of its own that kills itself: python dying.py STORE KILLS.
 
-The step `doomed` kills its process as long as the file STORE.kills has fewer than KILLS lines, and `steady` never.
+Each of the steps `first` and `second` kills its process KILLS times: the file STORE.kills counts them.
 A paused run is resumed, another one started or continued. It says on stdout what becomes of it.
 """
 
@@ -25,8 +25,8 @@ def application(store, kills, **options):
     async def doomed(ctx: Context):
         await asyncio.sleep(0)
         written = ledger.read_text() if ledger.exists() else ""
-        if written.count("\n") < kills:
-            ledger.write_text(written + "killed\n")
+        if written.split().count(ctx.node.id) < kills:
+            ledger.write_text(f"{written}{ctx.node.id}\n")
             os.kill(os.getpid(), signal.SIGKILL)
         return 2
 

@@ -102,6 +102,37 @@ def test_events_come_live_and_in_order_until_the_run_is_over():
     assert run(main) == ["StepSucceeded", "RunEnded"]
 
 
+def test_what_steps_tell_reaches_whoever_listens_and_no_journal():
+    """Progress and values come with the seq 0, in their order among the events; from threads too."""
+    app = application()
+
+    @app.action
+    async def tells(ctx: Context):
+        ctx.progress(0.5, "half")
+        await asyncio.sleep(1)
+        ctx.emit({"n": 1})
+        await asyncio.sleep(1)
+
+    @app.action
+    def tells_from_a_thread(ctx: Context):
+        ctx.emit("thread")
+
+    graph = Graph("telling")
+    graph.add(tells_from_a_thread, id="thread", after=[graph.add(tells, id="tells")])
+    app.add_graph(graph)
+
+    async def main(app):
+        started = await app.start(Static("telling"))
+        heard = [recorded async for recorded in started.events()]
+        kept = [recorded async for recorded in started.events()]
+        told = [recorded.event for recorded in heard if recorded.seq == 0]
+        assert [recorded for recorded in heard if recorded.seq] == kept
+        assert (told[0].type, told[0].step, told[0].fraction, told[0].note) == ("Progressed", "tells", 0.5, "half")
+        return [(event.step, bytes(event.value)) for event in told[1:]]
+
+    assert run(main, app) == [("tells", b'{"n":1}'), ("thread", b'"thread"')]
+
+
 def test_the_cache_is_read_only_and_as_it_is_now():
     """A view of what is in the journal."""
 

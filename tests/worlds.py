@@ -2,8 +2,6 @@
 
 import asyncio
 
-import pytest
-
 from dagger import Dagger, Graph, MemoryStore, Static
 from dagger.store.memory import Memory
 from dagger.store.sqlite import SqliteStore
@@ -72,12 +70,6 @@ class World:
 
         self.run(begin, first, **options)
         return self.run(go_on, second, recover=True, **options)
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def world(request, tmp_path):
-    """A World on each kind of store."""
-    return World(request.param, tmp_path)
 
 
 async def until(condition):

@@ -28,6 +28,7 @@ from dagger.core.journal import Store
 from dagger.core.state import State
 from dagger.engine.kernel import Kernel, Tenant
 from dagger.engine.orders import cancel
+from dagger.engine.replay import replay
 from dagger.engine.tenure import Tenure
 from dagger.engine.timers import Clock, SystemClock
 from dagger.graph import Graph
@@ -278,6 +279,19 @@ class Dagger(Registry):
         """The report of a state; it stays readable after the store is closed. `status`: where the state cannot tell."""
         store, run_id, seq = self._store, state.run_id, state.seq
         made = Report(state, lambda: store.read(run_id, limit=seq), store.blob, status=status)
+        self._reports.add(made)
+        return made
+
+    def report_of(self, run_id: str, status: str) -> Report:
+        """The report of a run as its journal stands now; the journal is read when more is asked than the status."""
+        store, seq = self._store, self._store.last_seq(run_id)
+        made = Report.later(
+            run_id,
+            status,
+            lambda: replay(store, run_id, limit=seq),
+            lambda: store.read(run_id, limit=seq),
+            store.blob,
+        )
         self._reports.add(made)
         return made
 

@@ -60,6 +60,9 @@ class Host(Protocol):
     ) -> Run:
         """Continue a run."""
 
+    def report_of(self, run_id: str, status: str) -> Report:
+        """The report of a run as its journal stands now."""
+
     async def takeover(self) -> Takeover:
         """What makes the application the owner of runs that have none."""
 
@@ -135,13 +138,13 @@ class Run:
                         return self._host.report(tenure.state)
             status = self.status
             if status not in OWNED:
-                return self._host.report(self._state(), status)
+                return self._host.report_of(self.id, status)
             await asyncio.sleep(POLL_SECONDS)
             self._host.require_open()
 
     async def report(self) -> Report:
         """The report of the run as it stands."""
-        return self._host.report(self._state())
+        return self._host.report_of(self.id, self.status)
 
     async def events(  # the two in this order are the contract
         self,

@@ -5,7 +5,7 @@ import typer
 
 from dagger.cli.program import program
 
-COMMANDS = typer.main.get_command(program).commands
+COMMANDS = typer.main.get_command(program([])).commands
 
 
 def options_of(name):

@@ -18,8 +18,8 @@ def owner(begin, home):
 @pytest.mark.parametrize(
     ("order", "line", "status", "code"),
     [
-        ("pause", r"run mine is paused after \d.*: 1 step\n", "paused", 3),
-        ("cancel", r"run mine was cancelled after \d.*: 1 succeeded, 1 cancelled\n", "cancelled", 1),
+        ("pause", "run mine is paused\n", "paused", 3),
+        ("cancel", "run mine was cancelled\n", "cancelled", 1),
     ],
 )
 def test_a_run_of_another_process_takes_orders(shell, owner, order, line, status, code):
@@ -46,7 +46,7 @@ def test_a_paused_run_is_cancelled_by_nobodys_process(shell):
     """There is no owner to do it, and the actions are not needed."""
     shell("run", "repairs", "--app", "flows.py", "--run-id", "two")
 
-    assert shell("cancel", "two").out.startswith("run two was cancelled after ")
+    assert shell("cancel", "two").out == "run two was cancelled\n"
     assert shell("runs", "--json").json[0]["status"] == "cancelled"
 
 

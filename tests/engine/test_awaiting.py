@@ -26,19 +26,28 @@ async def in_turn(*coroutines):
         await task
 
 
-async def looked_at(code):
-    """Whether suspended code is at rest; `code` is called with what makes an open wait, and with work."""
-    awaits, ended = {}, asyncio.Event()
+class Doing:
+    """What code may do."""
 
-    async def wait():
+    def __init__(self):
+        self.awaits = {}
+
+    async def wait(self):
         future = asyncio.get_running_loop().create_future()
-        awaits[future] = asyncio.current_task()
+        self.awaits[future] = asyncio.current_task()
         await future
 
-    task = asyncio.create_task(code(wait, ended.wait))
+    async def work(self):
+        await asyncio.Event().wait()
+
+
+async def looked_at(code):
+    """Whether suspended code is at rest; `code` is called with what can open a wait, and work."""
+    do = Doing()
+    task = asyncio.create_task(code(do))
     for _ in range(5):
         await asyncio.sleep(0)
-    found = is_at_rest(awaits, task)
+    found = is_at_rest(do.awaits, task)
     task.cancel()
     await asyncio.wait([task])
     return found
@@ -47,18 +56,18 @@ async def looked_at(code):
 @pytest.mark.parametrize(
     ("code", "is_so"),
     [
-        (lambda wait, work: wait(), True),
-        (lambda wait, work: work(), False),
-        (lambda wait, work: gather(wait(), wait()), True),
-        (lambda wait, work: gather(wait(), work()), False),
-        (lambda wait, work: gather(asyncio.sleep(0), wait()), True),
-        (lambda wait, work: group(wait(), wait()), True),
-        (lambda wait, work: group(wait(), work()), False),
-        (lambda wait, work: gather(group(wait()), gather(wait())), True),
-        (lambda wait, work: gather(group(wait(), work()), gather(wait())), False),
-        (lambda wait, work: in_turn(wait(), wait()), True),
-        (lambda wait, work: first_of(wait(), wait()), False),  # cannot be seen: so it counts as work
-        (lambda wait, work: asyncio.sleep(60), False),
+        (lambda do: do.wait(), True),
+        (lambda do: do.work(), False),
+        (lambda do: gather(do.wait(), do.wait()), True),
+        (lambda do: gather(do.wait(), do.work()), False),
+        (lambda do: gather(asyncio.sleep(0), do.wait()), True),
+        (lambda do: group(do.wait(), do.wait()), True),
+        (lambda do: group(do.wait(), do.work()), False),
+        (lambda do: gather(group(do.wait()), gather(do.wait())), True),
+        (lambda do: gather(group(do.wait(), do.work()), gather(do.wait())), False),
+        (lambda do: in_turn(do.wait(), do.wait()), True),
+        (lambda do: first_of(do.wait(), do.wait()), False),  # cannot be seen: so it counts as work
+        (lambda _: asyncio.sleep(60), False),
     ],
     ids=range(12),
 )

@@ -144,7 +144,7 @@ def test_ten_thousand_writes_cost_ten_thousand_steps():
         (lambda ctx: ctx.spend_tokens(-1), "node 'n': tokens are a whole number of at least 0, not -1"),
         (lambda ctx: ctx.spend_tokens(True), "node 'n': tokens are a whole number of at least 0, not True"),
         (lambda ctx: ctx.spend_tokens(1.5), "node 'n': tokens are a whole number of at least 0, not 1.5"),
-        (lambda ctx: ctx.cache.set("s", "k", object()), "cache s.k: at $: a object is not a JSON value"),
+        (lambda ctx: ctx.cache.set("s", "k", object()), "cache s.k: at $: an object is not a JSON value"),
         (lambda ctx: ctx.cache.set("\ud800", "k", 1), "a cache section is a string, not"),
         (lambda ctx: ctx.cache.append("n", "k", {1: 2}), "cache n.k: at $: the key 1"),
     ],

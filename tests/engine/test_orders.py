@@ -4,7 +4,7 @@ import asyncio
 import threading
 
 import pytest
-from tests.worlds import HOUR, World, until, world  # noqa: F401 - a fixture
+from tests.worlds import HOUR, World, until
 
 from dagger import Context, Dagger, Graph, InvalidState, RunNotFound, Static
 from dagger.core.errors import DependencyNotFound, NodeAlreadyExists

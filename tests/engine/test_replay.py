@@ -3,7 +3,6 @@
 import gc
 
 import pytest
-from tests.worlds import world  # noqa: F401 - a fixture
 
 from dagger import RunNotFound, Static
 from dagger.core.fold import fold

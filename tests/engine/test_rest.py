@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from tests.worlds import HOUR, until, world  # noqa: F401 - a fixture
+from tests.worlds import HOUR, until
 
 from dagger import Context, InvalidState, Static
 from dagger.core.graph import Node

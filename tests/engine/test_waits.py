@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from tests.worlds import HOUR, World, world  # noqa: F401 - a fixture
+from tests.worlds import HOUR, World
 
 from dagger import Context, Dagger, Graph, Static, action
 

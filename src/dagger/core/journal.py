@@ -227,6 +227,9 @@ class Store(Protocol):
     def read(self, run_id: str, after: int = 0, limit: int | None = None) -> Iterator[events.Recorded]:
         """The durable events of a run with a seq above `after`, in order, at most `limit`."""
 
+    def last_seq(self, run_id: str) -> int:
+        """The seq of the run's last durable event. Raises RunNotFound."""
+
     def blob(self, hash_: str) -> bytes:
         """A blob's content, durable or not. Raises StoreCorrupt where there is none."""
 

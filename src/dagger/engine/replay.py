@@ -11,12 +11,14 @@ from dagger.core.journal import Store
 from dagger.core.state import State
 
 
-def replay(store: Store, run_id: str, after: int = 0, state: State | None = None) -> State:
-    """The state that the durable journal tells; with `state`, what follows in it."""
+def replay(
+    store: Store, run_id: str, after: int = 0, state: State | None = None, limit: int | None = None
+) -> State:
+    """The state that the durable journal tells; with `state`, what follows in it; `limit`: so many events at most."""
     with _collector_off():
         if state is None:
-            return fold(recorded.event for recorded in store.read(run_id, after))
-        for recorded in store.read(run_id, after):
+            return fold(recorded.event for recorded in store.read(run_id, after, limit))
+        for recorded in store.read(run_id, after, limit):
             apply(state, recorded.event)
         return state
 

@@ -196,6 +196,10 @@ class MemoryStore:
         for seq, event in enumerate(itertools.islice(journal, after, end), after + 1):
             yield events.Recorded(seq, event)  # type: ignore[arg-type]
 
+    def last_seq(self, run_id: str) -> int:
+        """See Store."""
+        return len(self._run(run_id).journal)
+
     def blob(self, hash_: str) -> bytes:
         """See Store."""
         try:

@@ -63,3 +63,6 @@ FROM reuse
 JOIN runs ON runs.key = reuse.run
 JOIN events ON events.run = reuse.run AND events.seq = reuse.seq
 WHERE reuse.key = ?1;
+
+-- name: last_seq
+SELECT (SELECT ifnull(max(seq), 0) FROM events WHERE run = runs.key) FROM runs WHERE run_id = ?1;

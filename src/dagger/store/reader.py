@@ -63,6 +63,13 @@ class Reader:
             after = page[-1][0]
             left -= len(page)
 
+    def last_seq(self, run_id: str) -> int:
+        """See Store."""
+        found = self._one(query("last_seq"), run_id)
+        if found is None:
+            raise self._no_run(run_id)
+        return int(found[0])
+
     def blob(self, hash_: str) -> bytes:
         """See Store."""
         found = self._one("SELECT size, content FROM blobs WHERE hash = ?1", hash_)

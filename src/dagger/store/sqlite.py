@@ -202,6 +202,10 @@ class SqliteStore:
         """See Store."""
         return self._usable_reader().read(run_id, after, limit)
 
+    def last_seq(self, run_id: str) -> int:
+        """See Store."""
+        return self._usable_reader().last_seq(run_id)
+
     def blob(self, hash_: str) -> bytes:
         """See Store."""
         fresh = self._backlog.blob(hash_)

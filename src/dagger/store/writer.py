@@ -110,12 +110,12 @@ class Writer:
     def close(self) -> None:
         """Give up all runs, empty the log, close."""
         with self._fatal():
-            if self._lock is not None:
+            if self._lock is not None:  # else the log is as good as empty, or another's business
                 with transaction(self._connection):
                     self._tables.remove_owner(self.owner)
-            self._connection.set_busy_handler(None)
-            with contextlib.suppress(apsw.BusyError):  # others have the file open, and use its log
-                self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+                self._connection.set_busy_handler(None)
+                with contextlib.suppress(apsw.BusyError):  # others have the file open, and use its log
+                    self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
             self._let_go()
 
     def write(self, parts: list[Part]) -> list[tuple[FileLease, DaggerError]]:

@@ -31,29 +31,63 @@ class Report:
 
         `status`: what the state alone cannot tell: `interrupted`.
         """
-        self.run_id = state.run_id
-        self.status = status or state.status
+        self._begin(state.run_id, status or state.status, read, load)
+        self._tell(state)
+
+    @classmethod
+    def later(
+        cls,
+        run_id: str,
+        status: str,
+        replay: Callable[[], State],
+        read: Callable[[], Iterable[Recorded]],
+        load: Callable[[str], bytes],
+    ) -> Report:
+        """A report whose state is replayed when more is asked of it than the status."""
+        report = cls.__new__(cls)
+        report._begin(run_id, status, read, load)  # noqa: SLF001 - it is one of us
+        report._replay = replay  # noqa: SLF001
+        return report
+
+    def _begin(
+        self, run_id: str, status: str, read: Callable[[], Iterable[Recorded]], load: Callable[[str], bytes]
+    ) -> None:
+        self.run_id = run_id
+        self.status = status
         """`running`, `waiting`, `paused`, `succeeded`, `failed`, `cancelled`, or `interrupted`: its process died."""
-        self.overall_success = state.status == "succeeded"
+        self.overall_success = status == "succeeded"
         """Nothing finally failed, and the run is over."""
-        self.result: Any = None if state.result is None else codec.decode(codec.resolve(state.result, load))
-        """What was given to `ctx.finish`; None without one."""
-        self.error = _error(state)
-        """The final errors joined, a line each, after the error that ended the run; None without any."""
-        self.tokens = state.tokens
         self.messages = 0
         """Published in the run."""
         self.iterations = 0
         """Of the supervisor."""
-        self.duration = _active_ms(state) / 1000
-        """Seconds of active time: pauses are left out, and the times when only waits were open."""
-        self._seq = state.seq
+        self._replay: Callable[[], State] | None = None
         self._read: Callable[[], Iterable[Recorded]] | None = read
         self._load: Callable[[str], bytes] | None = load
         self._outcomes = NodeOutcomes()
         self._abandoned = 0
         self._written: dict[str, dict[str, bytes]] = {}
         self._outputs: dict[str, dict[str, Any]] = {}
+
+    def _tell(self, state: State) -> None:
+        assert self._load is not None
+        self.result: Any = None if state.result is None else codec.decode(codec.resolve(state.result, self._load))
+        """What was given to `ctx.finish`; None without one."""
+        self.error = _error(state)
+        """The final errors joined, a line each, after the error that ended the run; None without any."""
+        self.tokens = state.tokens
+        self.duration = _active_ms(state) / 1000
+        """Seconds of active time: pauses are left out, and the times when only waits were open."""
+        self._seq = state.seq
+
+    def __getattr__(self, name: str) -> Any:
+        replay = self.__dict__.get("_replay")
+        if replay is None:
+            message = f"a report has no {name!r}"
+            raise AttributeError(message)
+        self._replay = None
+        self._tell(replay())
+        return getattr(self, name)
 
     @property
     def node_outcomes(self) -> NodeOutcomes:
@@ -83,9 +117,9 @@ class Report:
 
     def load(self) -> None:
         """Read what is not read yet. After it the report needs no store; called again, it does nothing."""
-        self._fold()
         if self._load is None:
             return
+        self._fold()
         self._outputs = {
             step: {name: codec.decode(codec.resolve(text, self._load)) for name, text in outputs.items()}
             for step, outputs in self._written.items()
