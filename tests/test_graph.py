@@ -196,7 +196,7 @@ def test_whether_how_often_and_what_a_node_runs_is_written_and_read_back():
         ({"description": 5}, GraphError, "node 'n': expected str, got int (at $.description)"),
         ({"description": "\ud800"}, GraphError, "node 'n': "),
         ({"outputs": [5]}, GraphError, "node 'n': expected str, got int (at $.outputs[0].name)"),
-        ({"x": object()}, GraphError, "node 'n': input 'x': at $: a object is not a JSON value"),
+        ({"x": object()}, GraphError, "node 'n': input 'x': at $: an object is not a JSON value"),
         ({"x": float("nan")}, GraphError, "node 'n': input 'x': at $: nan"),
         ({"inputs": {1: 2}}, GraphError, "node 'n': expected str, got int (at $.inputs[0].name)"),
         ({"inputs": 5}, GraphError, "node 'n': inputs are a dict of names, not 5"),
@@ -225,7 +225,7 @@ def test_whether_how_often_and_what_a_node_runs_is_written_and_read_back():
         ({"when": {"gt": 3}}, InvalidReference, "node 'n': when: it needs a reference"),
         ({"when": {"reference": "a", "gtt": 3}}, GraphError, "node 'n': when: there is no test 'gtt'; did you mean"),
         ({"when": {"reference": "a", "gt": []}}, GraphError, "node 'n': when: gt must be a number or a text, not []"),
-        ({"when": {"reference": "a", "in": object()}}, GraphError, "node 'n': when: in: at $: a object is not a JSON"),
+        ({"when": {"reference": "a", "in": object()}}, GraphError, "node 'n': when: in: at $: an object is not a JSON"),
         ({"when": {"reference": "a", 1: 2}}, GraphError, "node 'n': when: there is no test '1'; tests: equals,"),
         (
             {"map": [1, 2]},
@@ -287,7 +287,7 @@ def test_an_output_that_is_not_declared_cannot_be_referred_to():
         (
             lambda: Graph("g", inputs={"n": RunInput(default=object())}),
             GraphError,
-            "graph 'g': input 'n': at $: a object",
+            "graph 'g': input 'n': at $: an object",
         ),
         (lambda: Graph("g").add(5), GraphError, "5 is no action: give its name, the function, or the NodeAction"),
         (

@@ -181,6 +181,33 @@ def test_a_cancelled_run_with_a_sleeping_step_is_ended_by_whoever_takes_it_over(
     assert world.clock.passed_seconds - began < 60
 
 
+def test_a_waiting_run_that_was_about_to_pause_pauses_in_the_hands_of_another(world):
+    """PauseRequested is in the journal: what slept is not waited for."""
+
+    async def slow_to_end(ctx: Context):
+        try:
+            await ctx.sleep(HOUR)
+        finally:
+            await asyncio.sleep(3)
+
+    async def begin(app):
+        run = await app.start(Static("g"), run_id="r")
+        await asyncio.sleep(2)
+        pausing = asyncio.create_task(run.pause("lunch"))
+        await asyncio.sleep(0.5)
+        await app.close()
+        with pytest.raises(InvalidState):
+            await pausing
+
+    async def go_on(app):
+        await app.recover()
+        report = await (await app.get_run("r")).wait()
+        return report.status, (await types_of(app))[-1]
+
+    world.run(begin, slow_to_end)
+    assert world.run(go_on, slow_to_end) == ("paused", "RunPaused")
+
+
 def test_a_run_recovered_again_and_again_without_a_success_pauses(world):
     """The fourth time it names what was at work; resumed, it gets as many chances anew; a success ends the count."""
 

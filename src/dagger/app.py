@@ -210,6 +210,10 @@ class Dagger(Registry):
         await (await self.takeover()).resume(run_id, changed, text)
         return Run(run_id, self)
 
+    async def durable(self) -> None:
+        """Wait until all that was recorded so far is durable."""
+        await (await self._open()).durable()
+
     async def takeover(self) -> Takeover:
         """What makes this application the owner of runs that have none."""
         await self._open()

@@ -6,21 +6,23 @@ import asyncio
 import contextlib
 import datetime
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import AsyncIterator, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol, Unpack
 
 from dagger.core import codec, errors
 from dagger.core.cache import CacheView
 from dagger.core.config import RunConfig
-from dagger.core.errors import InvalidState, LeaseLost, RunError, RunLeased, RunNotFound
+from dagger.core.errors import GraphError, InvalidState, LeaseLost, RunError, RunLeased, RunNotFound
 from dagger.core.events import Event, OrderRefused, Recorded
+from dagger.core.graph import Node, id_problem
 from dagger.core.journal import RunRow, Store
-from dagger.core.orders import AnyOrder, Cancel, Pause
+from dagger.core.orders import AddNode, AnyOrder, Cancel, Pause
 from dagger.core.state import TERMINAL, State
 from dagger.engine import orders
 from dagger.engine.ids import fresh_id
 from dagger.engine.kernel import Tenant
 from dagger.engine.replay import replay
+from dagger.spec.nodes import After, Called, NodeFields, action_name, new_node
 from dagger.takeover import Takeover
 from dagger.views.report import Report
 
@@ -62,6 +64,12 @@ class Host(Protocol):
 
     def report_of(self, run_id: str, status: str) -> Report:
         """The report of a run as its journal stands now."""
+
+    async def durable(self) -> None:
+        """Wait until all that was recorded so far is durable."""
+
+    def require_actions(self, nodes: Iterable[Node]) -> None:
+        """Raise ActionNotRegistered for an action that is not here."""
 
     async def takeover(self) -> Takeover:
         """What makes the application the owner of runs that have none."""
@@ -216,6 +224,41 @@ class Run:
         else:
             await self._tell(Cancel(id=fresh_id(), reason=reason))
         return await self.wait()
+
+    async def add_node(
+        self,
+        action: Called,
+        *,
+        id: str | None = None,
+        dependencies: After = (),
+        inputs: Mapping[str, Any] | None = None,
+        **fields: Unpack[NodeFields],
+    ) -> str:
+        """Add a node to the run, from any process; its id.
+
+        Inputs are references (`ref("fetch.page")`) or literals; the other fields are those of `Graph.add`. A run that
+        nobody executes takes the node in when it is taken up. Raises GraphError for a node that cannot be,
+        NodeAlreadyExists, DependencyNotFound, ActionNotRegistered, and InvalidState if the run is over.
+        """
+        order_id, name = fresh_id(), action_name(action)
+        node_id = id if id is not None else f"{name}_{order_id[-12:]}"
+        node = new_node(node_id, {"action": name}, dependencies, inputs or {}, **fields).hashed()
+        if problem := id_problem(node_id):
+            raise GraphError(problem)
+        if (status := self.status) in TERMINAL:
+            raise InvalidState(f"run {self.id!r} is {status}: it cannot be given another node")
+        if (tenure := self._tenure()) is not None:
+            self._host.require_actions([node])
+            orders.add_node(tenure, node)
+            await self._host.durable()
+            return node_id
+        order = AddNode(id=order_id, node=node)
+        orders.check_node(self._state(), node)
+        if self._host.store.ownership(self.id) == "elsewhere":
+            await self._tell(order)
+        else:
+            await self._host.store.send(self.id, order)
+        return node_id
 
     def _tenure(self) -> Tenant | None:
         """The run's tenure, if steps of it may run here."""

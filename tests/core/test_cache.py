@@ -270,7 +270,7 @@ def test_delete_removes_the_key_and_with_the_last_one_the_section():
         ("add", 1, None, "cache s.k: add needs numbers, not None"),
         ("add", 1, False, "cache s.k: add needs numbers, not False"),
         ("add", 1, float("nan"), "cache s.k: at $: nan is not a JSON number; use None or a string for it"),
-        ("set", 1, object(), "cache s.k: at $: a object is not a JSON value"),
+        ("set", 1, object(), "cache s.k: at $: an object is not a JSON value"),
     ],
     ids=range(9),
 )

@@ -1,6 +1,7 @@
 """Awaiting: what suspended code waits for, as far as asyncio lets it be seen."""
 
 import asyncio
+import time
 
 import pytest
 
@@ -102,3 +103,22 @@ def test_a_time_limit_is_seen_while_it_runs():
         return [*told, has_time_limit(loop, {task}), has_time_limit(object(), {task})]
 
     assert asyncio.run(main()) == [True, False, False, False, False]
+
+
+def test_a_time_limit_that_is_due_this_very_moment_is_seen_too():
+    """Whoever looks in the same turn of the loop, before it is kept, sees it."""
+
+    async def main():
+        loop, task, told = asyncio.get_running_loop(), asyncio.current_task(), []
+        loop.call_later(0.01, lambda: told.append(has_time_limit(loop, {task})))
+
+        async def limited():
+            async with asyncio.timeout(0.011):
+                time.sleep(0.02)  # both are due when the loop turns again
+                await asyncio.sleep(60)
+
+        with pytest.raises(TimeoutError):
+            await limited()
+        return told
+
+    assert asyncio.run(main()) == [True]

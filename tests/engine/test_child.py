@@ -146,7 +146,7 @@ def test_the_traceback_comes_home(caplog):
     ("act", "inputs", "told"),
     [
         (actions.give, {"kind": "nan"}, "OutputInvalid: node 'n': output 'output': at $: nan is not a JSON number"),
-        (actions.give, {"kind": "object"}, "OutputInvalid: node 'n': output 'output': at $: a object is not a JSON"),
+        (actions.give, {"kind": "object"}, "OutputInvalid: node 'n': output 'output': at $: an object is not a JSON"),
         (actions.give, {"kind": "key"}, "OutputInvalid: node 'n': an output's name is a string, not 1"),
         (actions.number, {"x": "1"}, "InputInvalid: node 'n': input 'x': expected int, got str"),
         (actions.number, {}, "InputInvalid: node 'n': input 'x' missing; action 'number' requires it"),

@@ -317,6 +317,42 @@ def test_orders_left_in_the_inbox_of_a_paused_run_do_not_resume_it(world, order,
     assert world.run(recover, quick) == (status, 0)
 
 
+def test_a_late_pause_of_a_run_with_a_failed_step_is_refused(world):
+    """It is paused already: for another reason, which stays."""
+
+    async def fails():
+        raise ValueError("no")
+
+    async def main(app):
+        run = await app.start(Static("g"), run_id="r")
+        await run.wait()
+        await app.store.send("r", Pause(id="late", reason="lunch"))
+        await app.recover()
+        (refused,) = [event for event in await events_of(app) if event.type == "OrderRefused"]
+        return run.status, run.reason, str(refused.error)
+
+    reason = "'n0' failed; mend the cause and resume the run"
+    assert world.run(main, fails) == ("paused", reason, "InvalidState: run 'r' is paused: it cannot be paused")
+
+
+def test_two_orders_at_once_to_a_run_that_nobody_executes_are_both_heard(world):
+    """Whichever sender executes it; the cancel wins."""
+
+    async def sleeps(ctx: Context):
+        await ctx.sleep(HOUR)
+
+    async def main(here, there):
+        run = await here.start(Static("g"), run_id="r")
+        await asyncio.sleep(10)
+        other = await there.get_run("r")
+        told = await asyncio.gather(run.pause(), other.cancel(), return_exceptions=True)
+        assert not isinstance(told[1], Exception)
+        assert not isinstance(told[0], Exception) or isinstance(told[0], InvalidState)
+        return run.status
+
+    assert beside(world, main, sleeps) == "cancelled"
+
+
 def test_an_order_wakes_a_parked_run_in_a_process_that_recovers(world):
     """Its sender may be gone."""
 

@@ -302,6 +302,85 @@ def test_code_that_goes_on_after_giving_up_waits_for_a_slot(world):
     assert world.told == [(("impatient",), 10)]
 
 
+def test_a_part_that_gives_up_while_its_attempt_waits_for_a_slot_waits_with_it(world):
+    """The one sleep is over, the other is given up: neither goes on before the slot is free."""
+
+    async def limited(ctx: Context):
+        try:
+            async with asyncio.timeout(4):
+                await ctx.sleep(100, key="long")
+        except TimeoutError:
+            world.tell("given up")
+
+    async def impatient(ctx: Context):
+        await asyncio.gather(ctx.sleep(2, key="short"), limited(ctx))
+
+    async def works():
+        await asyncio.sleep(10)
+
+    world.execute(impatient, works, config={"max_parallel": 1})
+    assert world.told == [("given up", 10)]
+
+
+async def left_behind(world, ctx):
+    """A task that an attempt left waiting when it failed."""
+    try:
+        await ctx.sleep(50, key="k")
+    except asyncio.CancelledError:
+        world.tell(f"ended of attempt {ctx.attempt}")
+        raise
+    world.tell(f"slept in attempt {ctx.attempt}")
+
+
+def test_code_that_a_failed_attempt_left_behind_ends_when_the_next_comes_to_its_wait(world):
+    """The wait is answered once, to the attempt that goes on."""
+    tasks = []
+
+    async def leaves(ctx: Context):
+        tasks.append(asyncio.create_task(left_behind(world, ctx)))
+        await asyncio.sleep(1)
+        if ctx.attempt == 1:
+            raise ValueError("no")
+        await tasks[-1]
+
+    assert world.execute(leaves).status == "succeeded"
+    assert world.told[0] == ("ended of attempt 1", 1)
+    assert world.told[-1] == ("slept in attempt 2", 50)
+
+
+def test_code_that_was_left_behind_ends_with_its_step(world):
+    """Nobody will answer it, though the run goes on."""
+    tasks = []
+
+    async def leaves(ctx: Context):
+        tasks.append(asyncio.create_task(left_behind(world, ctx)))
+        await asyncio.sleep(1)
+
+    async def works():
+        await asyncio.sleep(100)
+
+    assert world.execute(leaves, works).status == "succeeded"
+    assert world.told == [("ended of attempt 1", 1)]
+
+
+def test_code_that_was_left_behind_ends_with_its_run(world):
+    """A run that is paused between two attempts leaves no task."""
+    tasks = []
+
+    async def leaves(ctx: Context):
+        tasks.append(asyncio.create_task(left_behind(world, ctx)))
+        await asyncio.sleep(1)
+        raise ValueError("no")
+
+    async def main(app):
+        run = await app.start(Static("g"), run_id="r")
+        await asyncio.sleep(5)
+        await run.pause()
+        return [task.cancelled() for task in tasks]
+
+    assert world.run(main, leaves, config={"retry_strategy": {"linear": {"delay_secs": 60}}}) == [True]
+
+
 # -- timeouts and slots --------------------------------------------------------------------------------------
 
 

@@ -146,7 +146,7 @@ def test_all_that_is_wrong_is_told_at_once():
         ([1], "inputs are a dict of names, not [1]"),
         ({1: 2}, "run input 1: a name is a string"),
         ({"\ud800": 2}, "run input '\\ud800': a name is a string"),
-        ({"x": object()}, "run input 'x': at $: a object is not a JSON value"),
+        ({"x": object()}, "run input 'x': at $: an object is not a JSON value"),
     ],
     ids=range(4),
 )

@@ -41,7 +41,8 @@ def has_time_limit(loop: asyncio.AbstractEventLoop, tasks: Collection[asyncio.Ta
 
     Only the event loop knows of it; one that is not asyncio's own does not tell.
     """
-    for handle in getattr(loop, "_scheduled", ()):
+    # the second: those that are due now, and have not been called yet
+    for handle in (*getattr(loop, "_scheduled", ()), *getattr(loop, "_ready", ())):
         limit = getattr(getattr(handle, "_callback", None), "__self__", None)
         if isinstance(limit, asyncio.Timeout) and not handle.cancelled() and getattr(limit, "_task", None) in tasks:
             return True

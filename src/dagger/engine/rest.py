@@ -25,8 +25,6 @@ class Resting(Protocol):
     waits: Waits
     underway: Underway
 
-    @property
-    def is_halting(self) -> bool: ...
     def record(self, event: events.Event) -> None: ...
     def park(self, event: events.RunParked) -> None: ...
 
@@ -69,14 +67,11 @@ class Rest:
             self._timer.cancel()
 
     def _park_later(self) -> None:
-        kernel = self._run.kernel
-        # by way of the loop: what code has set itself to do at this very moment is seen only when it is done
-        self._timer = kernel.timers.after(PARK_AFTER_SECONDS, lambda: kernel.loop.call_soon(self._park))
+        self._timer = self._run.kernel.timers.after(PARK_AFTER_SECONDS, self._park)
 
     def _park(self) -> None:
+        self._timer = None
         run = self._run
-        if run.is_halting or run.state.status != "waiting" or not run.underway.is_quiet:
-            return
         if not run.waits.can_be_closed():
             self._park_later()
         else:
