@@ -11,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import parts
 from cases import FLOORS
 from measure import ROOT, LeftOut, Row, Samples, Target
 
@@ -81,6 +82,13 @@ def as_page(rows: Sequence[Row | LeftOut], repeat: int, seconds: float, plot: st
         "- asyncio is the standard library's, without uvloop.",
         *[f"- {row.case}: {row.note}." for row in rows if isinstance(row, Row) and row.note],
         *_left_out(rows),
+        "",
+        "## Where a step's time goes",
+        "",
+        "The parts of one step of a chain in memory, each measured by itself in a loop (`benchmarks/parts.py`). What is missing to",
+        "the figure above is the worker's loop, the calls between these parts, the collector, and the start and end of the run.",
+        "",
+        markdown(("part", "µs"), [(name, f"{figure:.2f}") for name, figure in parts.measure()], "lr"),
         "",
         "## Measuring again",
         "",

@@ -206,6 +206,7 @@ def test_a_waiting_run_that_was_about_to_pause_pauses_in_the_hands_of_another(wo
 
     world.run(begin, slow_to_end)
     assert world.run(go_on, slow_to_end) == ("paused", "RunPaused")
+    assert world.clock.passed_seconds < 60
 
 
 def test_a_run_recovered_again_and_again_without_a_success_pauses(world):

@@ -14,7 +14,14 @@ from dagger.core.graph import Condition, Definition, Input, Map, Node, Output, R
 
 RAW = msgspec.Raw(b'{"a":[1,2.5,"\\u00fc"]}')
 NODE = Node(
-    id="n", action="a", when=Condition("m.y", {"gt": msgspec.Raw(b"3")}), map=Map("m.y", 4), cache=Reuse(("x",), 60.0), dependencies=("m",), inputs=(Input("x", "m.y"), Input("z", value=RAW)), outputs=(Output("o"),)
+    id="n",
+    action="a",
+    when=Condition("m.y", {"gt": msgspec.Raw(b"3")}),
+    map=Map("m.y", 4),
+    cache=Reuse(("x",), 60.0),
+    dependencies=("m",),
+    inputs=(Input("x", "m.y"), Input("z", value=RAW)),
+    outputs=(Output("o"),),
 )
 ERROR = events.Error("ValueError", "no", "Traceback …")
 EVENTS = [

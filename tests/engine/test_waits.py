@@ -376,6 +376,7 @@ def test_code_that_was_left_behind_ends_with_its_run(world):
         run = await app.start(Static("g"), run_id="r")
         await asyncio.sleep(5)
         await run.pause()
+        await asyncio.wait(tasks, timeout=1)
         return [task.cancelled() for task in tasks]
 
     assert world.run(main, leaves, config={"retry_strategy": {"linear": {"delay_secs": 60}}}) == [True]

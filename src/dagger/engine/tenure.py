@@ -139,7 +139,7 @@ class Tenure:
             return None
         return begin(self, step, waiting.node, waiting.failures + 1, task)
 
-    def look(self, step: str, task: asyncio.Task[None]) -> None:  # noqa: ARG002 - as `start`
+    def look(self, step: str, task: asyncio.Task[None]) -> None:
         """Do what a step does instead of an attempt; if it does nothing, it waits for its slots."""
         pending = self.state.pending[step]
         if not self.is_halting:
