@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import statistics
 import time
@@ -86,10 +87,8 @@ def _node(index: int) -> Node:
 
 def _call() -> None:
     context = contextvars.copy_context().copy()
-    try:
+    with contextlib.suppress(StopIteration):
         context.run(increment(1).send, None)
-    except StopIteration:
-        pass
 
 
 def _applied(state: State) -> float:
