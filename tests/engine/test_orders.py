@@ -353,6 +353,25 @@ def test_two_orders_at_once_to_a_run_that_nobody_executes_are_both_heard(world):
     assert beside(world, main, sleeps) == "cancelled"
 
 
+def test_an_order_to_a_run_that_is_just_being_woken_is_heard(world):
+    """Whoever takes the run over first finds it, or is told."""
+
+    async def sleeps(ctx: Context):
+        await ctx.sleep(HOUR)
+
+    async def main(app):
+        runs = [await app.start(Static("g")) for _ in range(20)]
+        await asyncio.sleep(10)
+        takeover = await app.takeover()
+        cancelling = [asyncio.create_task(run.cancel()) for run in runs]
+        for run in runs:
+            await asyncio.sleep(0)
+            takeover.wake(run.id)
+        return {report.status for report in await asyncio.gather(*cancelling)}
+
+    assert world.run(main, sleeps) == {"cancelled"}
+
+
 def test_an_order_wakes_a_parked_run_in_a_process_that_recovers(world):
     """Its sender may be gone."""
 
