@@ -7,11 +7,15 @@ import signal
 import subprocess
 import sys
 
+import msgspec
 import pytest
 from tests.engine import process_actions as actions
 from tests.engine.process_actions import execute, is_gone, outcome, wait_until
 
 from dagger import Dagger, Graph, Static
+from dagger.core.graph import Input, Node
+from dagger.engine import frames
+from dagger.engine.processes import Processes
 from dagger.testing import VirtualClock
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there are no process groups")
@@ -183,6 +187,24 @@ def test_a_process_that_died_while_idle_is_not_given_an_attempt():
 
     first, second = asyncio.run(main())
     assert first != second
+
+
+def test_a_process_that_was_killed_as_its_attempt_ended_is_waited_for():
+    """Its result came first, so that no thread speaks with it any more: a zombie would stay, and the line to it."""
+    node = Node(id="n", action="pid", inputs=(Input(name="after", value=msgspec.Raw(b"null")),))
+    given = frames.AttemptInput(
+        "tests.engine.process_actions:pid", "r", "g", "n", node, 1, 0, {}, {}, {}, 0, list(sys.path), [], {}
+    )
+    processes = Processes()
+    process = processes.take()
+    result = process.attempt(given, lambda _: frames.Answer(msgspec.Raw(b"0")))
+    pid = int(bytes(result.success.outputs["output"]))
+
+    process.kill()
+    processes.give_back(process)
+
+    with pytest.raises(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
 
 
 def test_an_interrupt_is_the_parents_to_deal_with():

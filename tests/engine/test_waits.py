@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from tests.worlds import HOUR, World
 
-from dagger import Context, Dagger, Graph, Static, action
+from dagger import Context, Dagger, Graph, NonRetryable, Static, action
 
 # -- sleep ---------------------------------------------------------------------------------------------------
 
@@ -61,6 +61,60 @@ def test_a_sleep_goes_on_in_another_process(world, seconds):
     report = world.twice(nap, nap, seconds)
     assert report.status == "succeeded"
     assert world.told == [("begins", 0), ("begins", HOUR), ("slept", HOUR)]
+
+
+def test_a_run_that_was_woken_and_goes_on_is_not_parked_amid_its_work(world):
+    """What it does after the last sleep is told as going on, and outlasts the time after which it would be parked."""
+
+    async def short(ctx: Context):
+        await ctx.sleep(20)
+
+    async def long(ctx: Context):
+        await ctx.sleep(23)
+        await asyncio.sleep(10)
+
+    report = world.execute(short, long)
+    assert (report.status, report.duration, world.clock.passed_seconds) == ("succeeded", 10, 33)
+    assert world.types[-5:] == ["RunWoken", "WaitAnswered", "StepStarted", "StepSucceeded", "RunEnded"]
+
+
+def test_a_sleep_of_a_failed_step_ends_quietly_while_its_failure_action_is_at_work(world, caplog):
+    """Also in a process that has taken the run over, when the sleep would be due after the step has recovered."""
+
+    async def fails(ctx: Context):
+        asyncio.create_task(ctx.sleep(100))  # noqa: RUF006 - it is left behind
+        await asyncio.sleep(1)
+        raise NonRetryable("no")
+
+    async def mends(ctx: Context):
+        await asyncio.sleep(30)
+        ctx.recover({"output": 1})
+
+    def application():
+        app = Dagger(world.store(), clock=world.clock)
+        graph = Graph("g")
+        graph.add(fails, failure=mends)
+        graph.add(works)
+        app.add_graph(graph)
+        app.include(action(fails), action(mends), action(works))
+        return app
+
+    async def works():
+        await asyncio.sleep(500)
+
+    async def begin():
+        async with application() as app:
+            await app.start(Static("g"), run_id="r")
+            await asyncio.sleep(5)
+
+    async def go_on():
+        async with application() as app:
+            (run,) = await app.recover()
+            return (await run.wait()).status
+
+    world.clock.run(begin())
+    assert world.clock.run(go_on()) == "succeeded"
+    assert "Timers" not in caplog.text
 
 
 def test_work_that_was_cut_off_beside_a_sleep_begins_again_at_once(world):

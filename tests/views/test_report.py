@@ -19,6 +19,7 @@ from tests.views.journals import (
 )
 
 from dagger.core import codec
+from dagger.core.errors import StoreError
 from dagger.core.events import (
     CancelRequested,
     LimitReached,
@@ -295,6 +296,25 @@ def test_the_report_is_json_ready():
         "abandoned",
     ]
     assert repr(report) == "<Report of run 'run-1': failed after 0.02 s: a: ValueError: boom>"
+
+
+def test_a_report_of_later_says_again_why_it_cannot_be_read():
+    """Its state is replayed when it is asked for; where that fails once, the next question fares no worse."""
+    recorded, state = journal([node("a")], failed("a", 10), ended(20, "failed"))
+    states = iter([StoreError("the disk is gone"), state])
+
+    def replay():
+        found = next(states)
+        if isinstance(found, StoreError):
+            raise found
+        return found
+
+    report = Report.later("run-1", "failed", replay, Counted(recorded), no_blobs)
+
+    with pytest.raises(StoreError, match="the disk is gone"):
+        _ = report.error
+    assert report.error == "a: ValueError: boom"
+    assert report.node_outcomes["a"].status == "failed"
 
 
 def test_a_notebook_shows_the_outcomes_as_a_table():

@@ -132,6 +132,7 @@ class Processes:
             self._idle.append(process)
         else:
             self._all.discard(process)
+            process.end()  # it may have been killed as its attempt ended
 
     async def close(self) -> None:
         """Kill those at work, and let the idle ones end."""

@@ -85,8 +85,8 @@ class Report:
         if replay is None:
             message = f"a report has no {name!r}"
             raise AttributeError(message)
-        self._replay = None
         self._tell(replay())
+        self._replay = None  # only now: where that failed, the next question says so again
         return getattr(self, name)
 
     @property
