@@ -133,3 +133,24 @@ def test_a_node_whose_action_is_nowhere_yet_is_waited_for(stores):
             return await run.wait()
 
     assert clock.run(main()).outputs["n"] == {"output": 7}
+
+
+def test_a_paused_run_is_told_at_once(stores):
+    """What is acknowledged is in the journal, and what does not fit is refused now, also beside another application."""
+    clock = VirtualClock()
+
+    async def main():
+        async with application(stores(), clock) as app, application(stores(), clock) as other:
+            run = await app.start(Static("g"), run_id="r")
+            await run.pause()
+            there = await other.get_run("r")
+            await there.add_node("nap", id="more")
+            await run.add_node("nap", id="next", dependencies=["more"])
+            with pytest.raises(NodeAlreadyExists):
+                await there.add_node("nap", id="more")
+            assert (await other.recover(), run.status) == ([], "paused")
+            app.go.set()
+            return await (await app.resume("r")).wait()
+
+    report = clock.run(main())
+    assert (report.status, sorted(report.outputs)) == ("succeeded", ["more", "nap", "next"])

@@ -1,6 +1,7 @@
 """Dagger: start, attach, resume, recover, open and close, the configuration's layers."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 
+import apsw
 import pytest
 
 from dagger import (
@@ -26,6 +28,7 @@ from dagger import (
     RunLeased,
     RunNotFound,
     Static,
+    StoreCorrupt,
     StoreError,
 )
 from dagger.core.graph import RunInput
@@ -929,3 +932,46 @@ def test_declared_inputs_have_defaults_and_types(world):
         return (await app.execute(Static("g"), inputs={"x": 1})).outputs
 
     assert run(app, main) == {"n": {"output": 6.0}}
+
+
+def test_a_report_that_cannot_be_kept_does_not_keep_the_application_open(tmp_path):
+    """The store is closed all the same: another application can take its runs."""
+    path = tmp_path / "s.db"
+    app = Dagger(path)
+
+    @app.action
+    async def big(ctx: Context):
+        ctx.finish("x" * 100_000)
+
+    graph = Graph("big")
+    graph.add(big)
+    app.add_graph(graph)
+
+    async def main():
+        await app.execute(Static("big"), run_id="over")
+        report = await (await app.get_run("over")).report()
+        with contextlib.closing(apsw.Connection(str(path))) as connection:
+            connection.execute("DELETE FROM blobs")
+        with pytest.raises(StoreCorrupt):
+            await app.close()
+        assert report.status == "succeeded"
+        async with Dagger(path) as other:
+            return (await other.runs())[0].status, list(tmp_path.glob("*-owner-*"))
+
+    assert asyncio.run(main()) == ("succeeded", [])
+
+
+def test_large_outputs_are_not_read_to_be_kept(tmp_path):
+    """They are read from the closed store when they are asked for."""
+    app = Dagger(tmp_path / "s.db")
+
+    @app.action
+    async def big() -> str:
+        return "x" * 5_000_000
+
+    graph = Graph("big")
+    graph.add(big)
+    app.add_graph(graph)
+    report = app.run(Static("big"))
+    assert sum(len(text) for outputs in report._written.values() for text in outputs.values()) < 200
+    assert len(report.outputs["big"]["output"]) == 5_000_000

@@ -254,10 +254,12 @@ class Dagger(Registry):
         kernel, self._kernel = self._kernel, None
         if kernel is None:
             return
-        for report in list(self._reports):
-            report.load()
-        await kernel.close(InvalidState(CLOSED))
-        await kernel.store.close()
+        try:
+            for report in list(self._reports):
+                report.keep()
+        finally:
+            await kernel.close(InvalidState(CLOSED))
+            await kernel.store.close()
 
     def use_store(self, store: str | Path | Store) -> None:
         """Keep the runs in another store. Raises InvalidState once this application has opened its own."""

@@ -237,8 +237,8 @@ class Run:
         """Add a node to the run, from any process; its id.
 
         Inputs are references (`ref("fetch.page")`) or literals; the other fields are those of `Graph.add`. A run that
-        nobody executes takes the node in when it is taken up. Raises GraphError for a node that cannot be,
-        NodeAlreadyExists, DependencyNotFound, ActionNotRegistered, and InvalidState if the run is over.
+        nobody executes, and that is not paused, takes the node in when it is taken up. Raises GraphError for a node
+        that cannot be, NodeAlreadyExists, DependencyNotFound, ActionNotRegistered, and InvalidState if the run is over.
         """
         order_id, name = fresh_id(), action_name(action)
         node_id = id if id is not None else f"{name}_{order_id[-12:]}"
@@ -254,7 +254,7 @@ class Run:
             return node_id
         order = AddNode(id=order_id, node=node)
         orders.check_node(self._state(), node)
-        if self._host.store.ownership(self.id) == "elsewhere":
+        if status == "paused" or self._host.store.ownership(self.id) == "elsewhere":
             await self._tell(order)
         else:
             await self._host.store.send(self.id, order)

@@ -75,7 +75,7 @@ def test_a_run_that_was_woken_and_goes_on_is_not_parked_amid_its_work(world):
 
     report = world.execute(short, long)
     assert (report.status, report.duration, world.clock.passed_seconds) == ("succeeded", 10, 33)
-    assert world.types[-5:] == ["RunWoken", "WaitAnswered", "StepStarted", "StepSucceeded", "RunEnded"]
+    assert world.types[-5:] == ["WaitAnswered", "RunWoken", "StepStarted", "StepSucceeded", "RunEnded"]
 
 
 def test_a_sleep_of_a_failed_step_ends_quietly_while_its_failure_action_is_at_work(world, caplog):
@@ -95,8 +95,8 @@ def test_a_sleep_of_a_failed_step_ends_quietly_while_its_failure_action_is_at_wo
         graph = Graph("g")
         graph.add(fails, failure=mends)
         graph.add(works)
-        app.add_graph(graph)
         app.include(action(fails), action(mends), action(works))
+        app.add_graph(graph)
         return app
 
     async def works():

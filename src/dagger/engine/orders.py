@@ -25,6 +25,7 @@ class Ordered(Protocol):
     def is_settled(self) -> bool: ...
     def look_at(self, node: Node) -> None: ...
     def record(self, event: events.Event) -> None: ...
+    def note(self, event: events.Event) -> None: ...
     def halt(self) -> None: ...
     def step_over(self) -> None: ...
 
@@ -76,10 +77,15 @@ def add_node(run: Ordered, node: Node, order: str = "") -> None:
 
     Raises InvalidState, NodeAlreadyExists or DependencyNotFound.
     """
+    event = events.NodeAdded(at=run.now_ms(), node=node, order=order)
+    if run.state.status == "paused" and not run.is_settled:  # it was taken over to be told: nothing starts
+        check_node(run.state, node)
+        run.note(event)
+        return
     _require_going_on(run, "given another node")
     check_node(run.state, node)
     run.look_at(node)
-    run.record(events.NodeAdded(at=run.now_ms(), node=node, order=order))
+    run.record(event)
     run.step_over()
 
 

@@ -206,6 +206,7 @@ class Underway:
         if step in self._asleep:
             self._asleep.remove(step)
             self.idle -= 1
+            self._run.rouse()
             self.queue([step])
         else:
             self._run.step_over()  # it was given up: what else is waited for may now be worth telling
@@ -217,6 +218,7 @@ class Underway:
             del self._held[step]
         self.idle -= len(known)
         if known:
+            self._run.rouse()
             self.queue(known)
 
     def leave(self, step: str, node: Node, attempt: Attempt | None = None) -> None:

@@ -18,6 +18,7 @@ from dagger.core.errors import DaggerError, LeaseLost, StoreCorrupt, StoreError
 from dagger.core.journal import Lease, Listener, Ownership, Reusable, RunRow, projected
 from dagger.core.orders import AnyOrder, encode_order
 from dagger.store.backlog import Backlog
+from dagger.store.file import connect
 from dagger.store.lease import NOTED, FileLease, Part
 from dagger.store.reader import Reader, order_of
 from dagger.store.writer import Writer
@@ -208,8 +209,14 @@ class SqliteStore:
 
     def blob(self, hash_: str) -> bytes:
         """See Store."""
-        fresh = self._backlog.blob(hash_)
-        return self._usable_reader().blob(hash_) if fresh is None else fresh
+        if (fresh := self._backlog.blob(hash_)) is not None:
+            return fresh
+        if self._reader is not None:
+            return self._reader.blob(hash_)
+        # a report that was kept may ask for a large value of a store that is closed
+        reader = Reader(connect(self._path, vfs=self._vfs, monotonic=self._monotonic), self._path)
+        with contextlib.closing(reader):
+            return reader.blob(hash_)
 
     def row(self, run_id: str) -> RunRow | None:
         """See Store."""

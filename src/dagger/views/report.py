@@ -81,7 +81,7 @@ class Report:
         self._seq = state.seq
 
     def __getattr__(self, name: str) -> Any:
-        replay = self.__dict__.get("_replay")
+        replay = self.__dict__.get("_replay") if name in _REPLAYED else None
         if replay is None:
             message = f"a report has no {name!r}"
             raise AttributeError(message)
@@ -126,6 +126,12 @@ class Report:
         }
         self._load, self._written = None, {}
 
+    def keep(self) -> None:
+        """Read all but large outputs: the store is about to close, and gives only those after it."""
+        self._fold()
+        if not any(codec.is_blob(text) for outputs in self._written.values() for text in outputs.values()):
+            self.load()
+
     def to_dict(self) -> dict[str, Any]:
         """The whole report as JSON values."""
         return {
@@ -168,6 +174,10 @@ class Report:
                 _write(event, written)
         self._outcomes, self._abandoned = courses.ended(), courses.abandoned
         self._written, self._read = written, None
+
+
+_REPLAYED = frozenset(("result", "error", "tokens", "duration", "_seq"))
+"""What a report knows from its state."""
 
 
 def _write(event: StepSucceeded, written: dict[str, dict[str, bytes]]) -> None:
