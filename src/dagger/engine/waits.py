@@ -52,7 +52,11 @@ class Waits:
 
     def begin(self) -> None:
         """Watch the waits that the journal has open."""
-        for step, waits in self._run.state.waits.items():
+        state = self._run.state
+        for step, waits in state.waits.items():
+            pending = state.pending.get(step)
+            if pending is not None and pending.error is not None:
+                continue  # it has failed, and its failure action has its turn
             for key, wait in waits.items():
                 if wait.is_open:
                     self._watch(step, key, wait)
