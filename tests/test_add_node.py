@@ -154,3 +154,48 @@ def test_a_paused_run_is_told_at_once(stores):
 
     report = clock.run(main())
     assert (report.status, sorted(report.outputs)) == ("succeeded", ["more", "nap", "next"])
+
+
+def test_an_action_that_is_registered_late_keeps_to_its_pool(stores):
+    """Four nodes wait for it, and one at a time is at work."""
+    clock, at_work = VirtualClock(), []
+
+    async def late() -> int:
+        at_work.append(1)
+        await asyncio.sleep(1)
+        at_work.append(-1)
+        return sum(at_work)
+
+    async def main():
+        async with application(stores(), clock) as app, application(stores(), clock) as other:
+            run = await app.start(Static("g"), run_id="r")
+            other.register_action(late)
+            for number in range(4):
+                await (await other.get_run("r")).add_node("late", id=f"n{number}")
+            app.go.set()
+            while run.status != "waiting":
+                await asyncio.sleep(0.1)
+            app.action(name="late", concurrency=1)(late)
+            return await run.wait()
+
+    report = clock.run(main())
+    assert [report.outputs[f"n{number}"]["output"] for number in range(4)] == [0, 0, 0, 0]
+
+
+def test_a_node_that_is_added_while_the_run_pauses_is_kept(stores):
+    """Its id was given: it runs when the run is resumed."""
+    clock = VirtualClock()
+
+    async def main():
+        async with application(stores(), clock) as app:
+            run = await app.start(Static("g"), run_id="r")
+            await asyncio.sleep(0.01)
+            pausing = asyncio.ensure_future(run.pause())
+            await asyncio.sleep(0)
+            await run.add_node("nap", id="more")
+            await pausing
+            app.go.set()
+            return await (await app.resume("r")).wait()
+
+    report = clock.run(main())
+    assert (report.status, sorted(report.outputs)) == ("succeeded", ["more", "nap"])

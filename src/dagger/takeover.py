@@ -53,7 +53,7 @@ class Takeover:
         self, run_id: str, config: Mapping[str, Any], text: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     ) -> None:
         """Continue a paused, waiting or interrupted run. For what is raised see Dagger.resume."""
-        tenure, was_at_rest = await self._take(run_id)
+        tenure, was_parked = await self._take(run_id)
         now = self._kernel.clock.now_ms()
         if tenure.state.status == "paused" or config or text is not msgspec.UNSET:
             for order in [order for order in tenure.lease.orders if isinstance(order, Pause)]:
@@ -62,7 +62,7 @@ class Takeover:
                 told = events.Error("InvalidState", "the run was resumed since")
                 tenure.note(events.OrderRefused(at=now, order=order.id, error=told))
             tenure.note(events.RunResumed(at=now, config=dict(config), input=text))
-        await self._begin(tenure, was_at_rest=was_at_rest)
+        await self._begin(tenure, was_parked=was_parked)
 
     async def go_on(self, run_id: str, *, requires_actions: bool) -> bool:
         """Continue a run that nobody executes, as its inbox says; a paused one obeys, and stays paused.
@@ -70,20 +70,24 @@ class Takeover:
         Gives whether it goes on here. Raises as `resume` does.
         """
         kernel = self._kernel
-        tenure, was_at_rest = await self._take(run_id, requires_actions=requires_actions)
+        tenure, was_parked = await self._take(run_id, requires_actions=requires_actions)
         if tenure.state.status != "paused":
-            await self._begin(tenure, was_at_rest=was_at_rest)
+            await self._begin(tenure, was_parked=was_parked)
             return True
-        for order in tenure.lease.orders:
-            obey(tenure, order)
-        if not tenure.is_settled:
-            await kernel.durable()
-            del kernel.tenures[run_id]
-            kernel.store.give_up(tenure.lease)
+        self._taking.add(run_id)
+        try:
+            for order in tenure.lease.orders:
+                obey(tenure, order)
+            if not tenure.is_settled:
+                await kernel.durable()
+                kernel.tenures.pop(run_id, None)
+                kernel.store.give_up(tenure.lease)
+        finally:
+            self._taking.discard(run_id)
         return False
 
-    async def _begin(self, tenure: Tenure, *, was_at_rest: bool) -> None:
-        tenure.begin(tenure.state.ready(), was_at_rest=was_at_rest)
+    async def _begin(self, tenure: Tenure, *, was_parked: bool) -> None:
+        tenure.begin(tenure.state.ready(), was_parked=was_parked)
         await self._kernel.durable()
         if tenure.done.done():
             tenure.done.result()  # the store may have refused it: another process took the run over
@@ -118,7 +122,7 @@ class Takeover:
         self._kernel.keep(go_on())
 
     async def _take(self, run_id: str, *, requires_actions: bool = True) -> tuple[Tenure, bool]:
-        """The tenure of a run that nobody executes, none of its steps begun yet; and whether it was at rest."""
+        """The tenure of a run that nobody executes, none of its steps begun yet; and whether it was parked."""
         kernel = self._kernel
         store = kernel.store
         ending = kernel.tenures.get(run_id)
@@ -158,16 +162,16 @@ class Takeover:
             message = f"run {run_id!r} is over ({state.status}): another process was faster"
             raise InvalidState(message)
         tenure = Tenure(self._kernel, lease, state, self._actions)
+        was_parked = state.is_parked
         # no code was at work then, so that nothing of it is lost, and no time has passed for it
-        was_at_rest = state.status == "waiting" and state.active_since == STANDS_STILL
-        if was_at_rest:
+        if state.status == "waiting" and state.active_since == STANDS_STILL:
             tenure.note(events.RunWoken(at=now))
         elif state.status != "paused":
             tenure.note(events.RunRecovered(at=now))
             if reason := decide.crash_loop(state, lambda: self._in_flight(run_id)):
                 tenure.note(events.PauseRequested(at=now, reason=reason))
         self._kernel.tenures[run_id] = tenure
-        return tenure, was_at_rest
+        return tenure, was_parked
 
     def _in_flight(self, run_id: str) -> list[str]:
         """The steps whose code was at work when the run's process died."""

@@ -300,3 +300,12 @@ def test_an_item_can_be_recovered():
     state, _ = mapping(1)
     apply(state, msgspec.structs.replace(FAILED, step="each/0"))
     assert apply(state, succeeded("each/0:failure", recovers={})) == ["each"]
+
+
+def test_what_depends_on_a_failure_is_never_ready():
+    """Also when it was added after the failure, and its other dependency succeeds before it is skipped."""
+    state, _ = begun(node("a"), node("b"))
+    apply(state, failed("a", "continue"))
+    apply(state, events.NodeAdded(at=3_000, node=node("d", "a", "b")))
+    assert apply(state, succeeded("b")) == []
+    assert (list(state.doomed), state.ready()) == (["d"], [])

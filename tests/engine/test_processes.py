@@ -275,6 +275,19 @@ def test_a_script_without_a_guard_is_told_to_have_one(tmp_path):
     )
 
 
+def test_a_module_that_starts_a_run_is_told_to_have_one_too(tmp_path):
+    """As `dagger run --app script.py` imports it: each process would start one more."""
+    bound = 'import os, sys\nos.environ["DEPTH"] = os.environ.get("DEPTH", "") + "x"\n'
+    bound += 'os.environ["DEPTH"] == "xxx" and sys.exit()\n'
+    (tmp_path / "flows.py").write_text(bound + UNGUARDED)
+    out, _ = start(tmp_path, "import flows", 7).communicate(timeout=60)
+
+    assert out == (
+        "n: RegistryError: node 'n': its process cannot import flows: DaggerError: it starts a run when it is "
+        'imported; put what it runs under `if __name__ == "__main__":` 1\n'
+    )
+
+
 def test_no_process_outlives_its_parent(tmp_path):
     """A kill of the parent ends it in the middle of an endless loop: then nobody holds its output any more."""
     parent = start(tmp_path, GUARDED, -1)

@@ -271,6 +271,7 @@ def test_a_waiting_run_of_a_closed_application_is_interrupted_and_a_parked_one_w
         runs = [await app.get_run(name) for name in ("parked", "waiting")]
         assert [run.status for run in runs] == ["waiting", "interrupted"]
         assert [run.id for run in await app.recover()] == ["waiting"]
+        await asyncio.sleep(1)
         assert [app.store.row(run.id).status for run in runs] == ["parked", "waiting"]
         await asyncio.sleep(HOUR)
         await app.recover()

@@ -37,6 +37,7 @@ def add_nodes(state: State, scope: str, nodes: Sequence[Node]) -> list[str]:
             if awaited in state.unsuccessful:
                 if node.run_when != "finished":
                     state.doomed.setdefault(step, f"{awaited!r} {state.unsuccessful[awaited].status}")
+                    unmet += 1  # for good: it is never ready
                 continue
             unmet += 1
             waiting = dependents.get(awaited)

@@ -30,11 +30,11 @@ from dagger.spec.action import Action, action_of
 from dagger.spec.importable import found_at
 
 _importing = threading.Event()
-"""Set while the parent's script is imported."""
+"""Set while the module of an action is imported."""
 
 
 def require_guard() -> None:
-    """Raise DaggerError while the script is imported: what it runs then would run once more in each process."""
+    """Raise DaggerError while a module is imported: what it runs then would run once more in each process."""
     if _importing.is_set():
         message = 'it starts a run when it is imported; put what it runs under `if __name__ == "__main__":`'
         raise DaggerError(message)
@@ -89,19 +89,24 @@ def _attempt(given: frames.AttemptInput, parent: Parent, actions: dict[str, Acti
 
 def _load(given: frames.AttemptInput) -> Action:
     """Import the action. Raises RegistryError that says why it cannot be."""
+    from multiprocessing import spawn
+
     sys.path[:] = given.sys_path
     sys.argv[:] = given.sys_argv
     module = given.address.partition(":")[0]
     where = f"node {given.node.id!r}: its process"
+    _importing.set()
     try:
         if given.main:
-            _import_main(given.main)
+            spawn.prepare(given.main)  # the parent's script, under the name that multiprocessing gives it
         else:
             importlib.import_module(module)
     except BaseException as error:
         cause = msgspec.structs.replace(told(error), traceback="")
         message = f"{where} cannot import {' '.join(given.main.values()) or module}: {cause}"
         raise RegistryError(message) from error
+    finally:
+        _importing.clear()
     found = found_at(given.address)
     action = action_of(found)
     if action is None:
@@ -109,17 +114,6 @@ def _load(given: frames.AttemptInput) -> Action:
         message = f"{where} found no action at {given.address}: {what}"
         raise RegistryError(message)
     return action
-
-
-def _import_main(where: dict[str, str]) -> None:
-    """Import the script that the parent runs, under the name that multiprocessing gives it."""
-    from multiprocessing import spawn
-
-    _importing.set()
-    try:
-        spawn.prepare(where)
-    finally:
-        _importing.clear()
 
 
 class _Forward(logging.Handler):

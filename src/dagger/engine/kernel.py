@@ -26,7 +26,7 @@ from dagger.engine.pools import Pools, ReadyQueue
 from dagger.engine.processes import Processes
 from dagger.engine.replay import replay
 from dagger.engine.threads import Threads
-from dagger.engine.timers import Clock, Timers
+from dagger.engine.timers import Clock, Timer, Timers
 from dagger.spec.action import Action
 
 SLICE_MS, SLICE_STEPS = 2, 500
@@ -81,6 +81,8 @@ class Kernel:
         self.tenures: dict[str, Tenant] = {}
         self.on_due: Callable[[str], None] = lambda _: None
         """Told when a run is due that was parked here."""
+        self._alarms: dict[str, Timer] = {}
+        """When runs that were parked here are due."""
         self._reopening: set[Tenant] = set()
         """Runs that the store did not let end, until they are claimed anew."""
         self._thread = threading.get_ident()
@@ -283,7 +285,13 @@ class Kernel:
             durable.add_done_callback(tell)
 
     def _wake_later(self, run_id: str, wake_at: int) -> None:
-        self.timers.after((wake_at - self.clock.now_ms()) / 1000, lambda: self.on_due(run_id))
+        def due() -> None:
+            del self._alarms[run_id]
+            self.on_due(run_id)
+
+        if (former := self._alarms.pop(run_id, None)) is not None:
+            former.cancel()
+        self._alarms[run_id] = self.timers.after((wake_at - self.clock.now_ms()) / 1000, due)
 
     def let_go(self, tenure: Tenant, error: BaseException) -> None:
         """Forget a run that cannot go on in this process; `error` tells whoever waits for it."""

@@ -82,7 +82,8 @@ def add_node(run: Ordered, node: Node, order: str = "") -> None:
         check_node(run.state, node)
         run.note(event)
         return
-    _require_going_on(run, "given another node")
+    if run.is_settled or run.state.halt != "pause":  # a run that is about to pause keeps it for later
+        _require_going_on(run, "given another node")
     check_node(run.state, node)
     run.look_at(node)
     run.record(event)

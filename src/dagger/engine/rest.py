@@ -25,6 +25,9 @@ class Resting(Protocol):
     waits: Waits
     underway: Underway
 
+    @property
+    def is_halting(self) -> bool: ...
+
     def record(self, event: events.Event) -> None: ...
     def park(self, event: events.RunParked) -> None: ...
 
@@ -39,7 +42,7 @@ class Rest:
     def quiet(self) -> None:
         """Nothing of the run is ready or running any more: say so, if that will last."""
         run = self._run
-        if run.state.status == "waiting" or self._timer is not None:
+        if run.is_halting or run.state.status == "waiting" or self._timer is not None:
             return
         delayed, due = run.underway.next_attempt(), run.waits.next_due()
         wake_at = min((at for at in (delayed, due) if at is not None), default=None)
@@ -65,6 +68,7 @@ class Rest:
         """Forget the timer."""
         if self._timer is not None:
             self._timer.cancel()
+            self._timer = None
 
     def _park_later(self) -> None:
         self._timer = self._run.kernel.timers.after(PARK_AFTER_SECONDS, self._park)

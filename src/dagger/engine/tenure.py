@@ -67,11 +67,11 @@ class Tenure:
         """Whether the run has paused or ended, durably or not, or was let go of."""
         return self._is_settled
 
-    def begin(self, ready: list[str], *, was_at_rest: bool = False) -> None:
-        """Start what is ready, and watch the clock. `was_at_rest`: all code that was begun did nothing but wait."""
+    def begin(self, ready: list[str], *, was_parked: bool = False) -> None:
+        """Start what is ready, and watch the clock. `was_parked`: all code that was begun did nothing but wait."""
         underway, state = self.underway, self.state
         # else code with an open wait may have more to do than to wait, and runs again, from its top
-        asleep = {step for step in state.waits if state.is_waiting(step)} if was_at_rest else set()
+        asleep = {step for step in state.waits if state.is_waiting(step)} if was_parked else set()
         underway.begin(asleep)
         underway.open += 1  # as long as this goes on, the run cannot be over
         self.waits.begin()

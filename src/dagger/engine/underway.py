@@ -119,13 +119,18 @@ class Underway:
             elif not (waiting.node.graph or waiting.node.action in self._actions):
                 self._held[step] = waiting.node.action
                 self.idle += 1
-            elif self.has_special and self._is_special(waiting.node):
-                kernel.ready.add((run.look, step), waiting.node.priority)  # what follows may need no slots
             else:
-                self._wait_for_slots(step, waiting.node)
+                self._enter(step, waiting.node)
         kernel.wake()
         if self.open == self.idle:
             run.step_over()  # none of them is to start now, and nothing else is on its way
+
+    def _enter(self, step: str, node: Node) -> None:
+        """Queue a step: to be looked at first, if it may need no slots."""
+        if self.has_special and self._is_special(node):
+            self._run.kernel.ready.add((self._run.look, step), node.priority)
+        else:
+            self._wait_for_slots(step, node)
 
     def _is_special(self, node: Node) -> bool:
         action = self._actions.get(node.action)
@@ -159,7 +164,7 @@ class Underway:
             self.idle -= 1
             run.rouse()
             node = run.state.pending[step].node
-            self._wait_for_slots(step, node)
+            self._enter(step, node)
             kernel.wake()
 
         self._delays.add(step, retry_at, run.now_ms(), due)
@@ -217,6 +222,7 @@ class Underway:
         for step in known:
             del self._held[step]
         self.idle -= len(known)
+        self.look_over([self._run.state.pending[step].node for step in known])
         if known:
             self._run.rouse()
             self.queue(known)
