@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import datetime
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, Unpack
 
 from dagger.core import codec, errors
@@ -14,7 +14,7 @@ from dagger.core.cache import CacheView
 from dagger.core.config import RunConfig
 from dagger.core.errors import GraphError, InvalidState, LeaseLost, RunError, RunLeased, RunNotFound
 from dagger.core.events import Event, OrderRefused, Recorded
-from dagger.core.graph import Node, id_problem
+from dagger.core.graph import id_problem
 from dagger.core.journal import RunRow, Store
 from dagger.core.orders import AddNode, AnyOrder, Cancel, Pause
 from dagger.core.state import TERMINAL, State
@@ -67,9 +67,6 @@ class Host(Protocol):
 
     async def durable(self) -> None:
         """Wait until all that was recorded so far is durable."""
-
-    def require_actions(self, nodes: Iterable[Node]) -> None:
-        """Raise ActionNotRegistered for an action that is not here."""
 
     async def takeover(self) -> Takeover:
         """What makes the application the owner of runs that have none."""
@@ -248,7 +245,6 @@ class Run:
         if (status := self.status) in TERMINAL:
             raise InvalidState(f"run {self.id!r} is {status}: it cannot be given another node")
         if (tenure := self._tenure()) is not None:
-            self._host.require_actions([node])
             orders.add_node(tenure, node)
             await self._host.durable()
             return node_id

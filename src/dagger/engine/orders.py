@@ -24,6 +24,7 @@ class Ordered(Protocol):
     @property
     def is_settled(self) -> bool: ...
     def look_at(self, node: Node) -> None: ...
+    def require_actions(self, node: Node) -> None: ...
     def record(self, event: events.Event) -> None: ...
     def note(self, event: events.Event) -> None: ...
     def halt(self) -> None: ...
@@ -73,10 +74,11 @@ def cancel(run: Ordered, reason: str, order: str = "") -> None:
 
 
 def add_node(run: Ordered, node: Node, order: str = "") -> None:
-    """Take in one more node. Costs O(dependencies). An action that is not registered here is waited for.
+    """Take in one more node. Costs O(dependencies).
 
-    Raises InvalidState, NodeAlreadyExists or DependencyNotFound.
+    Raises InvalidState, NodeAlreadyExists, DependencyNotFound or ActionNotRegistered.
     """
+    run.require_actions(node)
     event = events.NodeAdded(at=run.now_ms(), node=node, order=order)
     if run.state.status == "paused" and not run.is_settled:  # it was taken over to be told: nothing starts
         check_node(run.state, node)

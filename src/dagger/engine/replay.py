@@ -11,9 +11,7 @@ from dagger.core.journal import Store
 from dagger.core.state import State
 
 
-def replay(
-    store: Store, run_id: str, after: int = 0, state: State | None = None, limit: int | None = None
-) -> State:
+def replay(store: Store, run_id: str, after: int = 0, state: State | None = None, limit: int | None = None) -> State:
     """The state that the durable journal tells; with `state`, what follows in it; `limit`: so many events at most."""
     with _collector_off():
         if state is None:

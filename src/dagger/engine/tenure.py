@@ -181,6 +181,12 @@ class Tenure:
             message = f"node {node.id!r}: action {node.action!r} is not registered{near}"
             raise ActionNotRegistered(message) from None
 
+    def require_actions(self, node: Node) -> None:
+        """Raise ActionNotRegistered for a node whose action, or failure action, is not here."""
+        self.action(node)
+        if node.failure:
+            self.action(msgspec.structs.replace(node, action=node.failure))
+
     def suspended(self, attempt: Attempt) -> None:
         """The attempt's code did not return at once: it is journalled, and its deadline watched."""
         self._running.add(attempt)

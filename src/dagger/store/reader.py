@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -13,7 +15,7 @@ from dagger.core import codec, events
 from dagger.core.errors import RunNotFound, StoreCorrupt
 from dagger.core.journal import Reusable, RunRow
 from dagger.core.orders import AnyOrder, decode_order
-from dagger.store.file import explained, query
+from dagger.store.file import connect, explained, query
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -137,6 +139,12 @@ class Reader:
 
     def _no_run(self, run_id: str) -> RunNotFound:
         return RunNotFound(f"there is no run {run_id!r} in {self._path}")
+
+
+def read_blob(path: str, hash_: str) -> bytes:
+    """A blob's content, from a store that is closed. Raises StoreCorrupt where there is none."""
+    with contextlib.closing(Reader(connect(path, monotonic=time.monotonic), path)) as reader:
+        return reader.blob(hash_)
 
 
 def row_of(found: tuple[Any, ...]) -> RunRow:

@@ -18,9 +18,8 @@ from dagger.core.errors import DaggerError, LeaseLost, StoreCorrupt, StoreError
 from dagger.core.journal import Lease, Listener, Ownership, Reusable, RunRow, projected
 from dagger.core.orders import AnyOrder, encode_order
 from dagger.store.backlog import Backlog
-from dagger.store.file import connect
 from dagger.store.lease import NOTED, FileLease, Part
-from dagger.store.reader import Reader, order_of
+from dagger.store.reader import Reader, order_of, read_blob
 from dagger.store.writer import Writer
 
 BUSY_SECONDS = 0.001
@@ -213,10 +212,7 @@ class SqliteStore:
             return fresh
         if self._reader is not None:
             return self._reader.blob(hash_)
-        # a report that was kept may ask for a large value of a store that is closed
-        reader = Reader(connect(self._path, vfs=self._vfs, monotonic=self._monotonic), self._path)
-        with contextlib.closing(reader):
-            return reader.blob(hash_)
+        return read_blob(self._path, hash_)  # for a report that was kept
 
     def row(self, run_id: str) -> RunRow | None:
         """See Store."""

@@ -124,7 +124,7 @@ class Tables:
             raise RunNotFound(f"there is no run {run_id!r} in {self._path}")
         key, epoch, former, beat, pid, host = found
         if former not in (None, owner) and observer.is_alive(former, beat):
-            raise RunLeased(f"run {run_id!r} is owned by process {pid} on {host}, which lives; end it first")
+            raise RunLeased(f"run {run_id!r} is owned by process {pid} on {host}, which lives; pause the run first")
         self._execute("UPDATE runs SET owner = ?2, epoch = epoch + 1 WHERE key = ?1", key, owner)
         self.beat(owner)  # now: an observer may have seen the last one long ago, when we owned other runs
         seq = self._last_seq(key)
