@@ -210,7 +210,10 @@ def test_a_waiting_run_that_was_about_to_pause_pauses_in_the_hands_of_another(wo
 
 
 def test_a_run_recovered_again_and_again_without_a_success_pauses(world):
-    """The fourth time it names what was at work; resumed, it gets as many chances anew; a success ends the count."""
+    """The fourth time it names what was at work; resumed, it gets as many chances anew; a success ends the count.
+
+    A closed store in memory is a dead owner; one on disk was closed in an orderly way, and that is no crash.
+    """
 
     async def begin(app):
         await app.recover()
@@ -225,6 +228,9 @@ def test_a_run_recovered_again_and_again_without_a_success_pauses(world):
 
     leave(world, work, nap, seconds=100)
     told = [world.run(begin, work, nap) for _ in range(4)]
+    if world.kind == "sqlite":
+        assert told == [("running", "")] * 4
+        return
     reason = "crash loop: its process died 4 times without a new success; in flight: 'n0'"
     assert told == [("running", "")] * 3 + [("paused", reason)]
     assert world.run(resume, work, nap) == "running"

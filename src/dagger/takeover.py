@@ -146,16 +146,17 @@ class Takeover:
                 self._require_actions(pending.node for pending in state.pending.values())
                 for graph in state.graphs.values():
                     self._require_actions(graph.nodes)
+            was_let_go = store.ownership(run_id) == "none"
             lease = await store.claim(run_id)
             try:
-                return self._tenure_of(lease, replay(store, run_id, state.seq, state))
+                return self._tenure_of(lease, replay(store, run_id, state.seq, state), was_let_go=was_let_go)
             except BaseException:
                 store.give_up(lease)
                 raise
         finally:
             self._taking.discard(run_id)
 
-    def _tenure_of(self, lease: Lease, state: State) -> tuple[Tenure, bool]:
+    def _tenure_of(self, lease: Lease, state: State, *, was_let_go: bool) -> tuple[Tenure, bool]:
         """The tenure of a run that was just claimed."""
         run_id, now = lease.run_id, self._kernel.clock.now_ms()
         if state.status in TERMINAL:
@@ -167,7 +168,7 @@ class Takeover:
         if state.status == "waiting" and state.active_since == STANDS_STILL:
             tenure.note(events.RunWoken(at=now))
         elif state.status != "paused":
-            tenure.note(events.RunRecovered(at=now))
+            tenure.note(events.RunRecovered(at=now, was_let_go=was_let_go))
             if reason := decide.crash_loop(state, lambda: self._in_flight(run_id)):
                 tenure.note(events.PauseRequested(at=now, reason=reason))
         self._kernel.tenures[run_id] = tenure

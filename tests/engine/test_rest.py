@@ -6,8 +6,8 @@ import pytest
 from tests.worlds import HOUR, until
 
 from dagger import Context, InvalidState, Static
+from dagger.core import events
 from dagger.core.graph import Node
-from dagger.engine import orders
 
 
 async def nap(ctx: Context):
@@ -308,7 +308,9 @@ def test_a_step_whose_action_is_not_registered_here_is_waited_for(world):
 
     async def main(app):
         run = await app.start(Static("g"), run_id="r")
-        orders.add_node(app.tenure("r"), Node(id="extra", action="late"))
+        tenure, extra = app.tenure("r"), Node(id="extra", action="late")
+        tenure.look_at(extra)
+        tenure.record(events.NodeAdded(at=tenure.now_ms(), node=extra))  # as of a former owner, who had it
         await asyncio.sleep(2 * HOUR)
         told = "waits for 'extra': action 'late' is not registered here"
         assert (run.status, run.reason, app.store.ownership("r")) == ("waiting", told, "here")

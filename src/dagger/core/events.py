@@ -83,6 +83,9 @@ class RunStarted(Event, frozen=True, kw_only=True, tag=True):
 class RunRecovered(Event, frozen=True, kw_only=True, tag=True):
     """A process took over a run that another had left behind."""
 
+    was_let_go: bool = False
+    """The other did not die: it closed its application, and gave the run up."""
+
 
 class RunPaused(Event, frozen=True, kw_only=True, tag=True):
     """Nothing runs any more until somebody resumes the run."""

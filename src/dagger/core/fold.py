@@ -69,7 +69,7 @@ def _run_recovered(state: State, event: events.RunRecovered) -> list[str]:
     # what passed between the last event and the death of the process cannot be known: it is not counted
     _stop_clock(state, state.last_at)
     _go_on(state, event)
-    state.recoveries += 1
+    state.recoveries += not event.was_let_go
     return _passed(state, event)
 
 

@@ -208,11 +208,10 @@ class SqliteStore:
 
     def blob(self, hash_: str) -> bytes:
         """See Store."""
-        if (fresh := self._backlog.blob(hash_)) is not None:
-            return fresh
-        if self._reader is not None:
-            return self._reader.blob(hash_)
-        return read_blob(self._path, hash_)  # for a report that was kept
+        fresh = self._backlog.blob(hash_)
+        if fresh is None and self._reader is None:
+            return read_blob(self._path, hash_)  # of a report that was kept
+        return self._usable_reader().blob(hash_) if fresh is None else fresh
 
     def row(self, run_id: str) -> RunRow | None:
         """See Store."""
