@@ -46,7 +46,7 @@ class Report:
         """A report whose state is replayed when more is asked of it than the status."""
         report = cls.__new__(cls)
         report._begin(run_id, status, read, load)  # noqa: SLF001 - it is one of us
-        report._replay = replay  # noqa: SLF001
+        report._replay = replay  # noqa: SLF001 - likewise
         return report
 
     def _begin(
