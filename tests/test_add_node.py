@@ -92,7 +92,7 @@ def test_a_node_that_does_not_fit_is_refused(stores, is_here):
                 await handle.add_node("nip", id="n")
             app.go.set()
             report = await run.wait()
-            with pytest.raises(InvalidState, match="run 'r' is succeeded: it cannot be given another node"):
+            with pytest.raises(InvalidState, match=r"run 'r' is over \(succeeded\): it cannot be given another node"):
                 await handle.add_node("nap")
             return report
 

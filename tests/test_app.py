@@ -641,6 +641,27 @@ def test_cancelling_execute_while_it_starts_cancels_the_run(world):
     assert run(application(world.store()), main) <= {"cancelled"}
 
 
+def test_a_script_runs_a_graph_by_its_name_or_its_file(tmp_path):
+    """A text that is both is the file's path; the file's nested graphs may stand beside it."""
+    (tmp_path / "main.yaml").write_text("name: main\nnodes: [{id: sub, graph: inner}]\n")
+    (tmp_path / "inner.yaml").write_text("name: inner\nnodes: [{id: n, action: one}]\n")
+    app = Dagger("memory:")
+
+    @app.action
+    async def one():
+        return 1
+
+    graph = Graph("named")
+    graph.add(one)
+    app.add_graph(graph)
+
+    assert app.run("named").outputs == {"one": {"output": 1}}
+    assert app.run(str(tmp_path / "main.yaml")).outputs == {"sub": {"output": 1}}
+    assert app.run(tmp_path / "main.yaml").overall_success
+    with pytest.raises(GraphError, match="there is no file 'nmaed', and no registered graph of this name"):
+        app.run("nmaed")
+
+
 def test_ctrl_c_cancels_the_run_and_the_journal_says_so(tmp_path):
     """A script interrupted from the keyboard ends with KeyboardInterrupt, its run cancelled on disk."""
     script = tmp_path / "script.py"

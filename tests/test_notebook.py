@@ -26,13 +26,31 @@ def shown():
     async def main():
         async with app:
             run = await app.start(Static("g"), config={"max_attempts": 1, "on_failure": "stop"})
-            return await run.wait(), await run.tree()
+            return await run.wait(), await run.tree(), run._repr_html_()
 
-    report, tree = asyncio.run(main())
-    return {"graph": graph._repr_html_(), "tree": tree._repr_html_(), "report": report._repr_html_()}
+    report, tree, run = asyncio.run(main())
+    return {"graph": graph._repr_html_(), "tree": tree._repr_html_(), "report": report._repr_html_(), "run": run}
 
 
-@pytest.mark.parametrize(("thing", "element"), [("graph", "svg"), ("tree", "svg"), ("report", "table")])
+def test_a_run_of_a_closed_application_is_shown_by_its_name(tmp_path):
+    """The notebook falls back to the `repr`: no traceback for a look at a variable."""
+    closed = Dagger(tmp_path / "runs.db")
+    closed.register_action(fail)
+    graph = Graph("g")
+    graph.add(fail, text="")
+    closed.add_graph(graph)
+
+    async def main():
+        async with closed:
+            return await closed.start(Static("g"), run_id="r")
+
+    run = asyncio.run(main())
+    assert (run._repr_html_(), repr(run)) == (None, "<Run r>")
+
+
+@pytest.mark.parametrize(
+    ("thing", "element"), [("graph", "svg"), ("tree", "svg"), ("report", "table"), ("run", "table")]
+)
 def test_a_notebook_shows_a_picture_or_a_table(shown, thing, element):
     """One element that stands in the page as it is; what it holds is text, and never markup."""
     page = ElementTree.fromstring(shown[thing])

@@ -67,6 +67,31 @@ def test_it_tells_what_the_listing_knows():
     run(main)
 
 
+def test_a_waiting_run_knows_when_it_goes_on():
+    """In UTC; any other run goes on now, or not by itself."""
+    app = application()
+
+    @app.action
+    async def sleeps(ctx: Context):
+        await ctx.sleep(3600)
+
+    graph = Graph("sleeping")
+    graph.add(sleeps)
+    app.add_graph(graph)
+
+    async def main(app):
+        started = await app.start(Static("sleeping"))
+        times = [started.wake_at]
+        for seconds in (2, 60):  # waiting, then parked
+            await asyncio.sleep(seconds)
+            times.append(started.wake_at)
+        await started.wait()
+        return [*times, started.wake_at]
+
+    due = datetime.datetime(2026, 1, 1, 1, tzinfo=datetime.UTC)
+    assert run(main, app) == [None, due, due, None]
+
+
 def test_a_run_that_is_not_there_is_an_error_at_each_question():
     """A handle of an unknown id knows nothing."""
 
@@ -131,6 +156,101 @@ def test_what_steps_tell_reaches_whoever_listens_and_no_journal():
         return [(event.step, bytes(event.value)) for event in told[1:]]
 
     assert run(main, app) == [("tells", b'{"n":1}'), ("thread", b'"thread"')]
+
+
+def telling(count, app=None):
+    """An application whose graph `telling` emits 0, 1, 2 … without a pause."""
+    app = app or application()
+
+    @app.action
+    async def tells(ctx: Context):
+        for number in range(count):
+            ctx.emit(number)
+
+    graph = Graph("telling")
+    graph.add(tells)
+    app.add_graph(graph)
+    return app
+
+
+async def told(run):
+    return [int(bytes(recorded.event.value)) async for recorded in run.events() if recorded.seq == 0]
+
+
+def test_what_steps_told_before_anybody_asked_is_heard():
+    """By the first who asks the handle that `start` gave, even when the run is over; and not twice."""
+
+    async def main(app):
+        started = await app.start(Static("telling"))
+        await started.wait()
+        assert [recorded.seq async for recorded in started.events(live=False)] == [1, 2, 3]
+        return await told(started), await told(started)
+
+    assert run(main, telling(3)) == ([0, 1, 2], [])
+
+
+def test_of_what_nobody_has_asked_for_the_latest_thousand_are_kept():
+    """Memory stays bounded."""
+
+    async def main(app):
+        started = await app.start(Static("telling"))
+        await started.wait()
+        return await told(started)
+
+    assert run(main, telling(1500)) == list(range(500, 1500))
+
+
+def test_nobody_listens_for_a_handle_that_is_gone():
+    """`execute` has none either: what its steps tell is kept nowhere."""
+    app = application()
+    listeners = {}
+
+    @app.action
+    async def looks(ctx: Context):
+        await asyncio.sleep(1)
+        listeners[ctx.run_id] = len(app.tenure(ctx.run_id).listeners)
+
+    graph = Graph("looking")
+    graph.add(looks)
+    app.add_graph(graph)
+
+    async def main(app):
+        kept = await app.start(Static("looking"), run_id="kept")
+        await (await app.get_run((await app.start(Static("looking"), run_id="dropped")).id)).wait()
+        await app.execute(Static("looking"), run_id="executed")
+        await kept.wait()
+
+    run(main, app)
+    assert listeners == {"kept": 1, "dropped": 0, "executed": 0}
+
+
+def test_who_listens_follows_the_run_through_its_tenures():
+    """After a run was parked and woken it is the new tenure's attempts that tell; no old one is left a listener."""
+    app = application()
+
+    @app.action
+    async def tells_after_a_sleep(ctx: Context):
+        await ctx.sleep(60)
+        await asyncio.sleep(1)
+        ctx.emit(1)
+        await asyncio.sleep(1)
+
+    graph = Graph("parking")
+    graph.add(tells_after_a_sleep)
+    app.add_graph(graph)
+
+    async def main(app):
+        started = await app.start(Static("parking"), run_id="r")
+        tenures = {}
+        heard = []
+        async for recorded in started.events():
+            heard.append(recorded.type)
+            if tenure := app.tenure("r"):
+                tenures[id(tenure)] = tenure
+        assert {"RunParked", "RunWoken", "Emitted"} <= set(heard)
+        return [len(tenure.listeners) for tenure in tenures.values()]
+
+    assert run(main, app) == [0, 0]
 
 
 def test_the_cache_is_read_only_and_as_it_is_now():
@@ -220,7 +340,7 @@ def test_a_handle_resumes_its_run():
         assert (await again.wait()).status == "failed"
         with pytest.raises(InvalidState, match=r"run 'r' is over \(failed\)"):
             await handle.resume()
-        with pytest.raises(InvalidState, match="run 'r' is over: it failed"):
+        with pytest.raises(InvalidState, match=r"run 'r' is over \(failed\): it cannot be cancelled"):
             await handle.cancel()
 
     run(main)

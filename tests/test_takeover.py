@@ -148,6 +148,22 @@ def test_a_parked_run_can_be_resumed_with_other_settings(world):
     assert world.run(main, nap) == ("succeeded", HOUR)
 
 
+def test_an_alarm_wakes_a_run_only_if_it_is_still_parked(world):
+    """Another process went on with it since, and died: that one's run is for those to take over who recover."""
+
+    async def main(app):
+        run = await app.start(Static("g"), run_id="r")
+        await asyncio.sleep(10)
+        async with world.application(nap) as there:
+            await there.resume("r", config={"timeout_seconds": 50})
+            await asyncio.sleep(1)
+        before = await types_of(app)
+        await asyncio.sleep(2 * HOUR)
+        return run.status, (await types_of(app))[len(before) :]
+
+    assert world.run(main, nap) == ("interrupted", [])
+
+
 # -- the steps in flight ---------------------------------------------------------------------------------------
 
 

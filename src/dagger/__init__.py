@@ -10,6 +10,7 @@ from dagger.core.cache import Cache
 from dagger.core.config import Exponential, Immediate, Linear, RunConfig
 from dagger.core.errors import (
     ActionNotRegistered,
+    AnswerInvalid,
     AttemptOver,
     AttemptTimedOut,
     ConfigError,
@@ -21,6 +22,7 @@ from dagger.core.errors import (
     InputInvalid,
     InvalidReference,
     InvalidState,
+    IterationLimitReached,
     LeaseLost,
     NodeAlreadyExists,
     NonRetryable,
@@ -28,6 +30,9 @@ from dagger.core.errors import (
     Problem,
     ProcessDied,
     RegistryError,
+    ReviewAnswered,
+    ReviewError,
+    ReviewNotFound,
     RunCancelled,
     RunError,
     RunExists,
@@ -46,11 +51,14 @@ from dagger.core.errors import (
 from dagger.core.events import Event, Recorded
 from dagger.core.graph import Node, NodeRef, ref
 from dagger.core.journal import Store
+from dagger.core.reviews import Review
 from dagger.graph import Graph
-from dagger.modes.static import Static, WorkflowSpec
+from dagger.modes.agent import AgentDriven
+from dagger.modes.static import Static
 from dagger.run import Run
 from dagger.spec.action import NodeAction, action
-from dagger.spec.context import Context, Outcome
+from dagger.spec.context import Context, FlowReport, Outcome
+from dagger.spec.workflow import WorkflowSpec
 from dagger.store.memory import MemoryStore
 from dagger.views.outcome import NodeOutcome
 from dagger.views.report import Report
@@ -64,6 +72,7 @@ __all__ = [
     "Dagger",
     "Run",
     # what can be executed
+    "AgentDriven",
     "Static",
     "WorkflowSpec",
     # graphs and their settings
@@ -79,6 +88,7 @@ __all__ = [
     "action",
     "Cache",
     "Context",
+    "FlowReport",
     "NodeAction",
     "Outcome",
     # what became of a run
@@ -90,11 +100,13 @@ __all__ = [
     "NodeSnapshot",
     "Recorded",
     "Report",
+    "Review",
     # stores
     "MemoryStore",
     "Store",
     # errors
     "ActionNotRegistered",
+    "AnswerInvalid",
     "AttemptOver",
     "AttemptTimedOut",
     "ConfigError",
@@ -106,6 +118,7 @@ __all__ = [
     "InputInvalid",
     "InvalidReference",
     "InvalidState",
+    "IterationLimitReached",
     "LeaseLost",
     "NodeAlreadyExists",
     "NonRetryable",
@@ -113,6 +126,9 @@ __all__ = [
     "Problem",
     "ProcessDied",
     "RegistryError",
+    "ReviewAnswered",
+    "ReviewError",
+    "ReviewNotFound",
     "RunCancelled",
     "RunError",
     "RunExists",

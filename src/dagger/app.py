@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
+import msgspec
+
 from dagger import address
 from dagger.core import codec
 from dagger.core.config import RunConfig
@@ -25,6 +27,7 @@ from dagger.core.errors import (
 )
 from dagger.core.fold import apply
 from dagger.core.journal import Store
+from dagger.core.reviews import Review, only_review
 from dagger.core.state import State
 from dagger.engine.kernel import Kernel, Tenant
 from dagger.engine.orders import cancel
@@ -32,11 +35,13 @@ from dagger.engine.replay import replay
 from dagger.engine.tenure import Tenure
 from dagger.engine.timers import Clock, SystemClock
 from dagger.graph import Graph
-from dagger.modes.static import Static, WorkflowSpec
+from dagger.modes.static import Static
+from dagger.modes.supervisor import BUILT_IN
 from dagger.opening import Config, Given, Opening, Seed, input_text
 from dagger.registry import Registry
 from dagger.run import OWNED, Run
 from dagger.spec.action import NodeAction
+from dagger.spec.workflow import WorkflowSpec
 from dagger.store.memory import MemoryStore
 from dagger.takeover import Takeover
 from dagger.views.report import Report
@@ -71,7 +76,7 @@ class Dagger(Registry):
         recover: bool = False,
         clock: Clock | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(BUILT_IN)
         self.config = RunConfig.of(config)
         self._store = _store_of(store)
         self._clock = clock or SystemClock()
@@ -101,7 +106,9 @@ class Dagger(Registry):
 
         Raises only what prevents the start (see `start`), and StoreError when the store fails.
         """
-        run = await self.start(spec, inputs=inputs, cache=cache, config=config, run_id=run_id, tags=tags)
+        started = await self.start(spec, inputs=inputs, cache=cache, config=config, run_id=run_id, tags=tags)
+        run = Run(started.id, self)
+        del started  # which keeps what steps tell, and nobody will ask
         try:
             return await run.wait()
         except asyncio.CancelledError:
@@ -134,6 +141,7 @@ class Dagger(Registry):
         ready = apply(state, event)
         tenure = Tenure(kernel, lease, state, self.actions)
         kernel.tenures[event.run_id] = tenure
+        run = Run(event.run_id, self, tenure)
         tenure.begin(ready)
         try:
             await kernel.durable()
@@ -146,7 +154,7 @@ class Dagger(Registry):
                 return known
         if tenure.done.done():
             tenure.done.result()
-        return Run(event.run_id, self)
+        return run
 
     def run(
         self,
@@ -160,11 +168,11 @@ class Dagger(Registry):
     ) -> Report:
         """Execute from a script: blocks until the run is paused or over, and closes the store.
 
-        A path is loaded first, a graph registered.
+        A text is a file's path, or else the name of a registered graph, see `graph_to_run`; a graph is registered.
         """
         if isinstance(spec, (str, Path)):
-            spec = self.load_yaml_file(spec)
-        if isinstance(spec, Graph):
+            spec = Static(self.graph_to_run(spec).name)
+        elif isinstance(spec, Graph):
             spec = Static(self.add_graph(spec).definition.name)
 
         async def main() -> Report:
@@ -200,15 +208,27 @@ class Dagger(Registry):
         return Run(run_id, self)
 
     async def resume(self, run_id: str, input: object = None, config: Config = None) -> Run:
-        """Continue a paused or interrupted run: what succeeded does not run again, what failed gets fresh tries.
+        """Continue a paused, waiting or interrupted run: what succeeded stays so, what failed gets fresh tries.
 
-        `input` becomes `global.input` in the cache; `config` is merged over the run's. Raises RunNotFound,
-        InvalidState if the run is over or goes on here, RunLeased if it goes on elsewhere, ActionNotRegistered.
+        `input` answers the one open review, or with none open becomes `global.input` in the cache; `config` is merged
+        over the run's. Raises RunNotFound, InvalidState if the run is over or goes on here, RunLeased if it goes on
+        elsewhere, ActionNotRegistered, AnswerInvalid, ReviewError where several reviews are open.
         """
         changed = RunConfig.of(config).to_dict()
         text = input_text(run_id, input)
-        await (await self.takeover()).resume(run_id, changed, text)
-        return Run(run_id, self)
+        run, takeover = Run(run_id, self), await self.takeover()
+        tenure = self.tenure(run_id)
+        if tenure is not None and not changed and text is not msgspec.UNSET:
+            review = only_review(tenure.state, bytes(text))
+            if review is not None:  # it waits here, and has only to be told
+                await run.answer(review[2].review, input)
+                return run
+        await takeover.resume(run_id, changed, text)
+        return run
+
+    async def reviews(self, limit: int | None = 100) -> list[Review]:
+        """The open reviews of all runs, oldest first, at most `limit` (None: all)."""
+        return (await self._open()).store.reviews(limit=limit)
 
     async def durable(self) -> None:
         """Wait until all that was recorded so far is durable."""
@@ -323,6 +343,7 @@ class Dagger(Registry):
                 self._kernel = kernel
                 self._takeover = Takeover(kernel, self.actions, self.require_actions)
                 kernel.on_due = self._takeover.wake
+                kernel.open_flow = lambda spec, inputs: Opening(spec, self, self.config, Given(inputs))
                 if self._recovers:
                     self._recovering = loop.create_task(self._keep_recovering(), name="dagger-recover")
         return self._kernel

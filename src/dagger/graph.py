@@ -11,7 +11,8 @@ from dagger.core.builder import GraphBuilder
 from dagger.core.config import OnFailure, RunConfig
 from dagger.core.errors import GraphError
 from dagger.core.graph import INPUT_TYPES, ITEM, Definition, NodeRef, RunInput, RunWhen, literal
-from dagger.spec.nodes import HINT, After, Called, action_name, new_node, require_types, texts
+from dagger.spec.fields import After, Called
+from dagger.spec.nodes import HINT, action_name, new_node, require_types, texts
 
 if TYPE_CHECKING:  # drawing and files are imported where they are used: `import dagger` has a budget
     from dagger.views.draw import Picture

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
 from dagger.core import codec, events
-from dagger.core.cache import Cache, CacheView
+from dagger.core.cache import Cache, CacheView, Write
 from dagger.core.config import RunConfig
 from dagger.core.errors import GraphError, InputInvalid, RunError
+from dagger.core.graph import INSTRUCTIONS, Definition
+from dagger.core.iterate import given_key
 from dagger.engine.ids import fresh_id
-from dagger.modes.static import WorkflowSpec
 from dagger.registry import Registry
 from dagger.spec.inputs import run_inputs
+from dagger.spec.workflow import WorkflowSpec
 
 Config: TypeAlias = RunConfig | Mapping[str, Any] | None
 Seed: TypeAlias = CacheView | Mapping[str, Mapping[str, Any]] | None
@@ -40,14 +42,37 @@ class Opening:
         if isinstance(spec, type) or not hasattr(spec, "opening"):
             message = f"{spec!r:.80} is nothing to execute: write Static(name), or load the file first"
             raise GraphError(message)
-        self._spec, definition = spec.opening(lambda name: registry.graph(name).definition)
-        self._plan = registry.plan(definition)
-        self._config = config.merged(definition.config).merged(given.config)
-        self._inputs = run_inputs(definition, given.inputs or {}, self._plan.wanted)
+        inputs = given.inputs or {}
+        begins = spec.opening(lambda name: registry.graph(name).definition, inputs)
+        definition = begins.graph
+        self.spec = begins.spec
+        self.plan = registry.plan(definition)
+        chosen = RunConfig.of(begins.config).merged(config).merged(definition.config)
+        self._config = chosen.merged(given.config)
+        self.inputs = run_inputs(definition, {**inputs, **begins.inputs} if begins.inputs else inputs, self.plan.wanted)
+        self.instructions = tuple(_text_of(each) for each in begins.instructions)
         self._seed = Cache.of(given.cache).writes()
+        self._seed += [
+            Write("set", INSTRUCTIONS, given_key(ordinal), text) for ordinal, text in enumerate(self.instructions)
+        ]
         self._tags = _tags(given.tags)
-        self.fingerprint = _fingerprint(self._spec, self._plan.digest, self._inputs)
-        """Of spec, graphs and inputs."""
+        self.fingerprint = _fingerprint(self.spec, self.plan.digest, self.inputs, self.instructions)
+        """Of spec, graphs, inputs and instructions."""
+
+    @property
+    def definition(self) -> Definition:
+        """The graph that it begins with."""
+        return self.plan.graph
+
+    @property
+    def graphs(self) -> Mapping[str, Definition]:
+        """Those that its nodes run, and theirs, by name."""
+        return self.plan.graphs
+
+    @property
+    def name(self) -> str:
+        """What a run knows the graph by, beside those that are registered under the same name."""
+        return self.definition.name if self.spec.mode == "static" else f"{self.spec.name}@{self.plan.digest[:8]}"
 
     def event(self, run_id: str | None, now: int, app: str) -> tuple[events.RunStarted, list[codec.Blob]]:
         """The first event, and the blobs beside it. `run_id` None: a new one; `app`: the application's address."""
@@ -55,11 +80,11 @@ class Opening:
         event = events.RunStarted(
             at=now,
             run_id=run_id if run_id is not None else fresh_id(),
-            spec=self._spec,
-            graph=self._plan.graph,
-            graphs=self._plan.graphs,
+            spec=self.spec,
+            graph=self.plan.graph,
+            graphs=self.plan.graphs,
             config=self._config.to_dict(all_fields=True),
-            inputs={name: codec.sealed(text, blobs) for name, text in self._inputs.items()},
+            inputs={name: codec.sealed(text, blobs) for name, text in self.inputs.items()},
             cache=[
                 msgspec.structs.replace(write, value=codec.sealed(bytes(write.value), blobs)) for write in self._seed
             ],
@@ -70,9 +95,21 @@ class Opening:
         return event, blobs
 
 
-def _fingerprint(spec: events.Spec, graphs: str, inputs: Mapping[str, bytes]) -> str:
+def _fingerprint(
+    spec: events.Spec, graphs: str, inputs: Mapping[str, bytes], instructions: Sequence[msgspec.Raw]
+) -> str:
     given = {name: codec.canonical(inputs[name]).decode() for name in sorted(inputs)}
-    return hashlib.blake2b(msgspec.json.encode([spec, graphs, given]), digest_size=16).hexdigest()
+    told = [codec.canonical(bytes(text)).decode() for text in instructions]
+    parts = [spec, graphs, given, *([told] if told else [])]
+    return hashlib.blake2b(msgspec.json.encode(parts), digest_size=16).hexdigest()
+
+
+def _text_of(instruction: object) -> msgspec.Raw:
+    try:
+        return msgspec.Raw(codec.encode(instruction))
+    except codec.NotJson as error:
+        message = f"instruction {instruction!r:.80}: {error}"
+        raise InputInvalid(message) from None
 
 
 def _tags(tags: Mapping[str, str] | None) -> dict[str, str]:

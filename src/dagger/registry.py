@@ -28,10 +28,17 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 class Registry:
     """Actions and graphs by name."""
 
-    def __init__(self) -> None:
+    def __init__(self, built_in: Iterable[Callable[..., Any]] = ()) -> None:
+        """`built_in`: actions that are always there, and are no tools."""
         self._actions: dict[str, Action] = {}
         self._graphs: dict[str, Graph] = {}
+        self._beside: dict[str, Graph] = {}
+        """Those that were found beside a file that runs them: each time anew, the files may have changed."""
         self._plans: dict[str, Plan] = {}
+        self._built_in: frozenset[str] = frozenset()
+        for each in built_in:
+            Registry.register_action(self, each)
+        self._built_in = frozenset(self._actions)
 
     @overload
     def action(self, function: Function, /) -> Function: ...
@@ -65,7 +72,8 @@ class Registry:
             found = Action(thing)
         known = self._actions.get(found.name)
         if known is not None and known is not found:
-            message = f"an action {found.name!r} is registered already; give this one another name"
+            there = "built in" if found.name in self._built_in else "registered already"
+            message = f"an action {found.name!r} is {there}; give this one another name"
             raise RegistryError(message)
         if found.pool:
             limits(found.pool, [*self._actions.values(), found])
@@ -87,7 +95,7 @@ class Registry:
 
     @property
     def actions(self) -> Mapping[str, Action]:
-        """The registered actions by name."""
+        """The registered actions by name, the built-in ones first."""
         return types.MappingProxyType(self._actions)
 
     def tool_schemas(self, format: ToolFormat = "dagger") -> list[dict[str, Any]]:
@@ -95,13 +103,36 @@ class Registry:
 
         Where an action's name is none that these take, see `dagger.spec.tools.tool_name`. Raises ConfigError.
         """
-        return tool_schemas(self._actions.values(), format)
+        return tool_schemas([each for name, each in self._actions.items() if name not in self._built_in], format)
 
     def load_yaml_file(self, path: str | Path) -> Graph:
         """Load and register the graph of a file. Raises GraphError that names every problem of it."""
         from dagger.spec import graph_file
 
         return self._registered(graph_file.read_file(path, self._actions))
+
+    def graph_to_run(self, target: str | Path) -> Graph:
+        """The graph of a file, loaded and registered, or else the registered one of this name.
+
+        Graphs that a file's nodes run, and that are not registered, are looked for in the files beside it. Raises
+        GraphError that names every problem of these files, and none of others.
+        """
+        from dagger.spec import beside, graph_file
+
+        path = Path(target)
+        if isinstance(target, str) and not path.is_file():
+            if target in self._graphs:
+                return self._graphs[target]
+            if not path.exists():
+                known = f"; registered: {', '.join(self._graphs) or 'none'}"
+                near = nearest(target, self._graphs, label="did you mean the graph") or known
+                message = f"there is no file {target!r}, and no registered graph of this name{near}"
+                raise GraphError(message)
+        known_graphs = {name for name, graph in self._graphs.items() if self._beside.get(name) is not graph}
+        found = graph_file.read_file(path, self._actions)
+        others = beside.graphs_beside(path, found, self._actions, known_graphs)
+        self._beside |= {each.name: self._registered(each) for each in others}
+        return self._registered(found)
 
     def load_yaml_dir(self, path: str | Path) -> list[Graph]:
         """Load and register the graphs of all `.yaml` and `.yml` files of a directory.
@@ -179,6 +210,13 @@ class Registry:
         used = ({node.action for node in nodes} | {node.failure for node in nodes}) - {""}
         if not used <= self._actions.keys():
             self._refuse_unregistered(nodes)
+        for node in nodes:
+            if node.iteration is not None and self._actions[node.action].context_name is None:
+                message = (
+                    f"supervisor {node.action!r} does not receive its context, by which it would add nodes or finish: "
+                    "annotate a parameter with Context"
+                )
+                raise GraphError(message)
         for name in sorted(used):
             found = self._actions[name]
             found.require_importable()
@@ -189,7 +227,7 @@ class Registry:
         for node in nodes:
             for word, action in (("action", node.action), ("failure action", node.failure)):
                 if action and action not in self._actions:
-                    known = ", ".join(self._actions) or "none"
+                    known = ", ".join(name for name in self._actions if name not in self._built_in) or "none"
                     near = nearest(action, self._actions) or f"; registered: {known}"
                     message = f"node {node.id!r}: {word} {action!r} is not registered{near}"
                     raise ActionNotRegistered(message)

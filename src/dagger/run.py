@@ -5,25 +5,36 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime
+import weakref
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, Unpack
 
-from dagger.core import codec, errors
+from dagger.core import codec
 from dagger.core.cache import CacheView
 from dagger.core.config import RunConfig
-from dagger.core.errors import GraphError, InvalidState, LeaseLost, RunError, RunLeased, RunNotFound
-from dagger.core.events import Event, OrderRefused, Recorded
-from dagger.core.graph import id_problem
+from dagger.core.errors import (
+    LeaseLost,
+    RunError,
+    RunNotFound,
+    StoreError,
+)
+from dagger.core.events import Event, Recorded
+from dagger.core.graph import literal
 from dagger.core.journal import RunRow, Store
-from dagger.core.orders import AddNode, AnyOrder, Cancel, Pause
+from dagger.core.orders import AddNode, Answer, Cancel, Instruct, Pause
+from dagger.core.reviews import Review, answer_text
 from dagger.core.state import TERMINAL, State
 from dagger.engine import orders
-from dagger.engine.ids import fresh_id
+from dagger.engine.growth import check_node
+from dagger.engine.ids import fresh_id, user_name
 from dagger.engine.kernel import Tenant
 from dagger.engine.replay import replay
-from dagger.spec.nodes import After, Called, NodeFields, action_name, new_node
+from dagger.inbox import LOOK_SECONDS, no_review, tell
+from dagger.spec.fields import After, Called, NodeFields
+from dagger.spec.nodes import action_name, new_node
 from dagger.takeover import Takeover
+from dagger.views.outcome import moment
 from dagger.views.report import Report
 
 if TYPE_CHECKING:  # drawing is rare, and `import dagger` has a budget
@@ -31,10 +42,8 @@ if TYPE_CHECKING:  # drawing is rare, and `import dagger` has a budget
 
 POLL_SECONDS = 0.1
 """How often a run is looked at that another process executes."""
-LOOK_SECONDS = 0.02
-"""How often a run is looked at that this one does, and an order that is waited for."""
 TOLD = 1_000
-"""What steps tell and nobody has looked at yet: the oldest is forgotten first."""
+"""Of what steps tell and nobody has looked at yet, so much is kept: the oldest is forgotten first."""
 
 
 OWNED = ("running", "waiting")
@@ -75,10 +84,18 @@ class Host(Protocol):
 class Run:
     """One run. It reads the journal: what it tells is durable, whichever process executes the run."""
 
-    def __init__(self, run_id: str, host: Host) -> None:
+    def __init__(self, run_id: str, host: Host, begun: Tenant | None = None) -> None:
+        """`begun`: the tenure to listen to from now on, for the first who asks for live events."""
         self.id = run_id
         """What `get_run` and the command find it by."""
         self._host = host
+        self._early: deque[Event] | None = None
+        """What steps have told before anybody asked."""
+        if begun is not None:
+            self._early = deque(maxlen=TOLD)
+            begun.listeners.add(self._early.append)
+            # nobody can ask a handle that is gone
+            weakref.finalize(self, begun.listeners.discard, self._early.append)
         self._known: State | None = None
         """As of the last look at the journal."""
 
@@ -116,12 +133,18 @@ class Run:
     @property
     def started_at(self) -> datetime.datetime:
         """When it started, in UTC."""
-        return datetime.datetime.fromtimestamp(self._row().started_at / 1000, datetime.UTC)
+        return moment(self._row().started_at)
 
     @property
     def updated_at(self) -> datetime.datetime:
         """When its status last changed, in UTC."""
-        return datetime.datetime.fromtimestamp(self._row().updated_at / 1000, datetime.UTC)
+        return moment(self._row().updated_at)
+
+    @property
+    def wake_at(self) -> datetime.datetime | None:
+        """When it goes on by itself, in UTC; None: it does not wait, or for nothing that time brings."""
+        at = self._row().wake_at
+        return None if at is None else moment(at)
 
     @property
     def cache(self) -> CacheView:
@@ -159,10 +182,14 @@ class Run:
         """The run's events with a seq of at least `from_seq`, in order.
 
         `live`: then those to come, until the run is paused or over; and, where the run is executed in this
-        application, what its steps tell by `ctx.progress` and `ctx.emit`, with the seq 0.
+        application, what its steps tell by `ctx.progress` and `ctx.emit`, with the seq 0. The handle that `start`
+        gives has listened from the beginning, and tells the first who asks; of what waits to be looked at, the
+        latest 1,000 are kept.
         """
         after = max(from_seq - 1, 0)
         told: deque[Event] = deque(maxlen=TOLD)
+        if live and self._early is not None:
+            told, self._early = self._early, None
         heard: Tenant | None = None
         try:
             while True:
@@ -179,8 +206,11 @@ class Run:
                     await asyncio.sleep(POLL_SECONDS)
                     self._host.require_open()
                     continue
-                heard = tenure
-                heard.listeners.add(told.append)
+                if tenure is not heard:  # the run was parked or paused meanwhile, and goes on under a new one
+                    if heard is not None:
+                        heard.listeners.discard(told.append)
+                    heard = tenure
+                    heard.listeners.add(told.append)
                 # it is executed here: look often, and at once when it is over
                 await asyncio.wait({tenure.done}, timeout=LOOK_SECONDS)
         finally:
@@ -200,11 +230,11 @@ class Run:
         """
         self._require_text(reason)
         if (status := self.status) in {"paused", *TERMINAL}:
-            raise InvalidState(f"run {self.id!r} is {status}: it cannot be paused")
+            raise orders.unfit(self.id, status, "paused")
         if (tenure := self._tenure()) is not None:
             orders.pause(tenure, reason)
         else:
-            await self._tell(Pause(id=fresh_id(), reason=reason))
+            await tell(self._host, self.id, Pause(id=fresh_id(), reason=reason))
         return await self.wait()
 
     async def cancel(self, reason: str = "") -> Report:
@@ -213,13 +243,12 @@ class Run:
         From any process, in effect within 0.5 s. Raises InvalidState if it is over.
         """
         self._require_text(reason)
-        if self.status in TERMINAL:
-            message = f"run {self.id!r} is over: it {self._ended_as()}"
-            raise InvalidState(message)
+        if (status := self.status) in TERMINAL:
+            raise orders.unfit(self.id, status, "cancelled")
         if (tenure := self._tenure()) is not None:
             orders.cancel(tenure, reason)
         else:
-            await self._tell(Cancel(id=fresh_id(), reason=reason))
+            await tell(self._host, self.id, Cancel(id=fresh_id(), reason=reason))
         return await self.wait()
 
     async def add_node(
@@ -240,47 +269,63 @@ class Run:
         order_id, name = fresh_id(), action_name(action)
         node_id = id if id is not None else f"{name}_{order_id[-12:]}"
         node = new_node(node_id, {"action": name}, dependencies, inputs or {}, **fields).hashed()
-        if problem := id_problem(node_id):
-            raise GraphError(problem)
         if (status := self.status) in TERMINAL:
-            raise InvalidState(f"run {self.id!r} is {status}: it cannot be given another node")
+            raise orders.unfit(self.id, status, "given another node")
         if (tenure := self._tenure()) is not None:
             orders.add_node(tenure, node)
             await self._host.durable()
             return node_id
         order = AddNode(id=order_id, node=node)
-        orders.check_node(self._state(), node)
+        check_node(self._state(), node)
         if status == "paused" or self._host.store.ownership(self.id) == "elsewhere":
-            await self._tell(order)
+            await tell(self._host, self.id, order)
         else:
             await self._host.store.send(self.id, order)
         return node_id
+
+    async def reviews(self) -> list[Review]:
+        """The run's open reviews: what it waits for people to answer, oldest first."""
+        return self._host.store.reviews(self.id, limit=None)
+
+    async def answer(self, review_id: str, value: object, who: str | None = None) -> None:
+        """Answer an open review of the run, from any process; it is in the journal when this returns.
+
+        A run that nobody executes goes on here, if its actions are registered here: else the answer waits for whoever
+        resumes it. `who`: by default the user of this process. Raises ReviewNotFound, ReviewAnswered, AnswerInvalid
+        for what is none of the review's options, and InvalidState if the run is over.
+        """
+        review = next((each for each in await self.reviews() if each.id == review_id), None)
+        if review is None:
+            raise no_review(self._host.store, self.id, self.status, review_id)
+        text = answer_text(value, review.options, review_id)
+        who = user_name() if who is None else who
+        order = Answer(id=fresh_id(), step=review.step, key=review.key, value=text, who=who)
+        if (tenure := self._tenure()) is not None and not tenure.state.halt:
+            orders.answer(tenure, order)
+            await self._host.durable()
+        else:
+            await tell(self._host, self.id, order, requires_actions=True)
+
+    async def instruct(self, action: Called, params: Mapping[str, Any] | None = None, priority: int = 0) -> None:
+        """Give the run's supervisor an instruction, from any process: an action, its inputs, and how urgent it is.
+
+        `supervisor_step` works the highest priority first, then the oldest. Raises InvalidState where the run is over
+        or has no supervisor that goes on, and GraphError for params that are no JSON.
+        """
+        given = {"action": action_name(action), "params": dict(params or {}), "priority": priority}
+        value = literal({**given, "timestamp": datetime.datetime.now(datetime.UTC).isoformat()}, "instruction")
+        if (status := self.status) in TERMINAL:
+            raise orders.unfit(self.id, status, "given an instruction")
+        if (tenure := self._tenure()) is not None:
+            orders.instruct(tenure, value)
+            await self._host.durable()
+        else:
+            await tell(self._host, self.id, Instruct(id=fresh_id(), value=value), requires_actions=True)
 
     def _tenure(self) -> Tenant | None:
         """The run's tenure, if steps of it may run here."""
         tenure = self._host.tenure(self.id)
         return None if tenure is None or tenure.is_settled else tenure
-
-    async def _tell(self, order: AnyOrder) -> None:
-        """Put an order into the run's inbox, and wait until it is obeyed: by its owner, else here.
-
-        Raises what it was refused for.
-        """
-        store = self._host.store
-        after = await store.send(self.id, order)
-        while True:
-            for recorded in store.read(self.id, after):
-                after, event = recorded.seq, recorded.event
-                if getattr(event, "order", "") != order.id:
-                    continue
-                if isinstance(event, OrderRefused):
-                    raise getattr(errors, event.error.type, RunError)(event.error.message)
-                return
-            if self._host.tenure(self.id) is None and store.ownership(self.id) != "elsewhere":
-                with contextlib.suppress(RunLeased, InvalidState):  # another process was faster, or another call
-                    await (await self._host.takeover()).go_on(self.id, requires_actions=False)
-            await asyncio.sleep(LOOK_SECONDS)
-            self._host.require_open()
 
     def _require_text(self, reason: object) -> None:
         if not codec.is_text(reason):
@@ -304,9 +349,11 @@ class Run:
         self._known = replay(self._host.store, self.id, known.seq if known else 0, known)
         return self._known
 
-    def _ended_as(self) -> str:
-        status = self._row().status
-        return f"was {status}" if status == "cancelled" else status
+    def _repr_html_(self) -> str | None:
+        try:
+            return self._host.report_of(self.id, self.status)._repr_html_()
+        except StoreError:  # the application is closed: nobody asked for more than the name
+            return None
 
     def __repr__(self) -> str:
         return f"<Run {self.id}>"

@@ -22,9 +22,11 @@ from dagger.core.errors import (
 from dagger.core.graph import Node
 from dagger.core.journal import Lease
 from dagger.core.orders import Pause
+from dagger.core.reviews import only_review
 from dagger.core.state import STANDS_STILL, TERMINAL, State
+from dagger.engine.ids import user_name
 from dagger.engine.kernel import Kernel
-from dagger.engine.orders import obey
+from dagger.engine.orders import obey, unfit
 from dagger.engine.replay import replay
 from dagger.engine.tenure import Tenure
 from dagger.spec.action import Action
@@ -53,15 +55,27 @@ class Takeover:
         self, run_id: str, config: Mapping[str, Any], text: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     ) -> None:
         """Continue a paused, waiting or interrupted run. For what is raised see Dagger.resume."""
-        tenure, was_parked = await self._take(run_id)
+
+        def require_answer(state: State) -> None:
+            if text is not msgspec.UNSET:
+                only_review(state, bytes(text))
+
+        tenure, was_parked = await self._take(run_id, check=require_answer)
         now = self._kernel.clock.now_ms()
+        review = None if text is msgspec.UNSET else only_review(tenure.state, bytes(text))
         if tenure.state.status == "paused" or config or text is not msgspec.UNSET:
             for order in [order for order in tenure.lease.orders if isinstance(order, Pause)]:
                 # it came before this, too late to be obeyed: it must not pause the run again
                 tenure.lease.orders.remove(order)
                 told = events.Error("InvalidState", "the run was resumed since")
                 tenure.note(events.OrderRefused(at=now, order=order.id, error=told))
-            tenure.note(events.RunResumed(at=now, config=dict(config), input=text))
+            if review is not None:
+                step, key, wait = review
+                who = user_name()
+                tenure.note(events.WaitAnswered(at=now, step=step, key=key, value=text, review=wait.review, who=who))
+                was_parked = False  # the answered step's code is to run
+            given = text if review is None else msgspec.UNSET
+            tenure.note(events.RunResumed(at=now, config=dict(config), input=given))
         await self._begin(tenure, was_parked=was_parked)
 
     async def go_on(self, run_id: str, *, requires_actions: bool) -> bool:
@@ -76,8 +90,11 @@ class Takeover:
             return True
         self._taking.add(run_id)
         try:
-            for order in tenure.lease.orders:
-                obey(tenure, order)
+            while tenure.lease.orders and tenure.state.status == "paused":
+                obey(tenure, tenure.lease.orders.pop(0))
+            if tenure.state.status == "running" and not tenure.state.halt:  # it was this answer that it was paused for
+                await self._begin(tenure, was_parked=False)
+                return True
             if not tenure.is_settled:
                 await kernel.durable()
                 kernel.tenures.pop(run_id, None)
@@ -121,8 +138,13 @@ class Takeover:
 
         self._kernel.keep(go_on())
 
-    async def _take(self, run_id: str, *, requires_actions: bool = True) -> tuple[Tenure, bool]:
-        """The tenure of a run that nobody executes, none of its steps begun yet; and whether it was parked."""
+    async def _take(
+        self, run_id: str, *, requires_actions: bool = True, check: Callable[[State], None] = lambda _: None
+    ) -> tuple[Tenure, bool]:
+        """The tenure of a run that nobody executes, none of its steps begun yet; and whether it was parked.
+
+        `check` may raise what else speaks against it.
+        """
         kernel = self._kernel
         store = kernel.store
         ending = kernel.tenures.get(run_id)
@@ -133,8 +155,7 @@ class Takeover:
             message = f"there is no run {run_id!r} in {store.url}"
             raise RunNotFound(message)
         if row.status in TERMINAL:
-            message = f"run {run_id!r} is over ({row.status}): a run that is over cannot be resumed"
-            raise InvalidState(message)
+            raise unfit(run_id, row.status, "resumed")
         if run_id in kernel.tenures or run_id in self._taking:
             message = f"run {run_id!r} goes on in this application: there is nothing to resume"
             raise InvalidState(message)
@@ -142,6 +163,7 @@ class Takeover:
         try:
             # what can refuse comes before the claim, if it can: a claimed run is this process's to finish
             state = replay(store, run_id)
+            check(state)
             if requires_actions:
                 self._require_actions(pending.node for pending in state.pending.values())
                 for graph in state.graphs.values():

@@ -89,14 +89,18 @@ OUTER = "name: outer\nnodes:\n  - {id: a, graph: sums, inputs: {x: {value: 1}, y
 
 
 def test_graphs_that_nodes_run_are_looked_for_among_the_files_and_in_the_application(shell, home):
-    """Without an application any others may come later."""
+    """And beside the files, as `dagger run` does. Without an application any others may come later."""
     (home / "outer.yaml").write_text(OUTER)
     (home / "slip.yaml").write_text(OUTER.replace("graph: sums", "graph: reddy").replace("outer", "slip"))
 
     assert shell("validate", "outer.yaml", "slip.yaml").code == 0
     assert shell("validate", "outer.yaml", "sums.yaml", "--app", "flows.py").code == 0
+    assert shell("validate", "outer.yaml", "--app", "flows.py").code == 0
+    (home / "misfit.yaml").write_text(OUTER.replace("y:", "why:").replace("outer", "misfit"))
+    assert "graph 'sums' has no input 'why'" in shell("validate", "misfit.yaml", "--app", "flows.py").err
     assert shell("validate", "slip.yaml", "--app", "flows.py").err == (
-        "slip.yaml:3: node 'a': there is no graph 'reddy'; did you mean 'ready'?\n"
+        "slip.yaml:3: node 'a': there is no graph 'reddy', neither registered nor in a sound file of this folder; "
+        "did you mean 'ready'?\n"
     )
 
 

@@ -24,6 +24,32 @@ for number in range(80):
 app.add_graph(graph)
 """
 
+NESTED = """\
+from dagger import Context, Dagger, Graph
+
+app = Dagger(config={"max_attempts": 1})
+
+@app.action
+async def number(n: int = 1) -> int:
+    return n
+
+@app.action
+async def broken() -> int:
+    raise ValueError("no")
+
+@app.action
+async def mend(ctx: Context) -> None:
+    ctx.recover({"output": 0})
+
+inner = Graph("inner")
+inner.add(number, id="deep", n=inner.add(broken, id="bad", failure=mend))
+outer = Graph("outer")
+first = outer.add(inner, id="first")
+outer.add(number, id="middle", after=[first])
+outer.add(inner, id="last", after=["middle"])
+app.add_graph(outer)
+"""
+
 
 @pytest.fixture
 def three(shell):
@@ -148,6 +174,18 @@ def test_of_many_steps_the_telling_ones_are_shown(shell, home):
     assert [line.split()[0] for line in typed.out.splitlines()[-2:]] == ["step", "n70"]
     assert typed.err == "… and 79 more steps: --all shows them\n"
     assert len(shell("show", "m", "--all").out.splitlines()) == len(typed.out.splitlines()) + 79
+
+
+def test_the_steps_of_a_child_flow_stand_under_the_step_that_began_it(shell, home):
+    """And a failure action's under the step whose failure it handled: in the order of the tree, not of time."""
+    (home / "nested.py").write_text(NESTED)
+    shell("run", "outer", "--app", "nested.py", "--run-id", "n")
+
+    steps = [line.split()[0] for line in shell("show", "n").out.partition("\n\n")[2].splitlines()]
+
+    below = ["bad", "bad:failure", "deep"]
+    expected = ["first", *(f"first/{step}" for step in below), "middle", "last", *(f"last/{step}" for step in below)]
+    assert steps[-len(expected) :] == expected
 
 
 def test_the_journal_is_printed_line_by_line(three):

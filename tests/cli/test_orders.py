@@ -54,7 +54,7 @@ def test_a_paused_run_is_cancelled_by_nobodys_process(shell):
     ("order", "run", "said"),
     [
         ("pause", "done", "error: run 'done' is "),
-        ("cancel", "done", "error: run 'done' is over: it succeeded"),
+        ("cancel", "done", "error: run 'done' is over (succeeded): it cannot be cancelled"),
         ("pause", "dne", "error: there is no run 'dne' in dagger.db; did you mean 'done'?"),
         ("cancel", "dne", "error: there is no run 'dne' in dagger.db; did you mean 'done'?"),
         ("pause", "two", "error: run 'two' is paused"),

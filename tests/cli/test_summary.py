@@ -6,7 +6,7 @@ import pytest
 from tests.views.journals import T, failed, journal, node, succeeded
 
 from dagger.cli import summary
-from dagger.core.events import LimitReached, RunEnded, RunPaused, RunWaiting, TokensSpent
+from dagger.core.events import LimitReached, RunEnded, RunPaused, RunWaiting, RunWoken, TokensSpent
 from dagger.views.report import Report
 
 STORE = "/runs/it's mine.db"
@@ -27,6 +27,15 @@ def test_a_success_is_told_in_one_line():
 
     assert summary.headline(report) == "run run-1 succeeded after 1.3 s: 1 step"
     assert list(summary.trouble(report, "", STORE)) == []
+
+
+def test_the_time_is_that_of_a_clock_on_the_wall():
+    """With the active time where the run waited for long."""
+    waits = RunWaiting(at=T + 20, reason="waits for 1 sleep", wake_at=T + 60_000)
+    woken = [waits, RunWoken(at=T + 60_000), succeeded("a", 60_005), RunEnded(at=T + 60_010, status="succeeded")]
+    report, _ = report_of([node("a")], *woken)
+
+    assert summary.headline(report) == "run run-1 succeeded after 1 min 0 s (30 ms of it active): 1 step"
 
 
 def test_other_endings_are_counted():

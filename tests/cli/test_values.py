@@ -98,6 +98,20 @@ def test_an_input_that_begins_like_json_and_is_none_is_refused(text):
     assert inputs_of([f"k={text}"], ["k"]) == {"k": text}
 
 
+@pytest.mark.parametrize(
+    ("text", "word"), [("[NaN]", "NaN"), ('{"a": [1, -Infinity]}', "-Infinity"), ("[Infinity, NaN]", "Infinity")]
+)
+def test_what_is_no_number_in_json_is_named(tmp_path, text, word):
+    """As programs write it that know no better; with what to give instead, typed and in files."""
+    (tmp_path / "in.json").write_text(text)
+    flaw = f'{word} is not JSON, which has neither NaN nor infinities; give null instead, or a text: "{word}"'
+
+    for given, where in ((f"x={text}", f"-i x={text}"), (f"x=@{tmp_path}/in.json", f"-i x=@{tmp_path}/in.json")):
+        with pytest.raises(UsageError) as caught:
+            inputs_of([given])
+        assert str(caught.value) == f"{where}: {flaw}"
+
+
 def test_one_input_may_come_from_a_file(tmp_path):
     """Any JSON value; a file that is not there or no JSON is named."""
     (tmp_path / "list.json").write_text("[1, 2]")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from dagger.core import events
 from dagger.core.cache import Write
 from dagger.core.events import decode_event, encode_event
-from dagger.core.graph import Condition, Definition, Input, Map, Node, Output, Reuse
+from dagger.core.graph import Condition, Definition, Input, Iteration, Map, Node, Output, Reuse
 
 RAW = msgspec.Raw(b'{"a":[1,2.5,"\\u00fc"]}')
 NODE = Node(
@@ -22,6 +22,8 @@ NODE = Node(
     dependencies=("m",),
     inputs=(Input("x", "m.y"), Input("z", value=RAW)),
     outputs=(Output("o"),),
+    answers="child:1",
+    iteration=Iteration(3, keep_alive=True, is_idle=True),
 )
 ERROR = events.Error("ValueError", "no", "Traceback …")
 EVENTS = [
@@ -62,7 +64,12 @@ EVENTS = [
     events.StepSkipped(at=12, step="s", reason="'a' failed"),
     events.StepCancelled(at=13, step="s", attempt=1, reason="x", duration_ms=1),
     events.WaitOpened(at=14, step="s", key="sleep:1", kind="sleep", detail=RAW, wake_at=5),
-    events.WaitAnswered(at=15, step="s", key="sleep:1", value=RAW, error=ERROR),
+    events.WaitAnswered(at=15, step="s", key="sleep:1", value=RAW, error=ERROR, review="r", who="me", order="o"),
+    events.Instructed(at=16, key="k", value=RAW, order="o"),
+    events.ChildOpened(
+        at=17, step="s", key="child:1", graph="g", graphs={"g": Definition(name="g")}, inputs={"x": RAW},
+        instructions=(RAW,),
+    ),
 ]  # fmt: skip
 
 

@@ -1,10 +1,12 @@
 """What a listing says of a run: a projection of its events. The Store's promises are in tests/store/contract.py."""
 
+import msgspec
 import pytest
 
 from dagger.core import events
 from dagger.core.graph import Definition
-from dagger.core.journal import ORDERED, PROJECTED, RELEASING, Lease, RunRow, projected
+from dagger.core.journal import ORDERED, PROJECTED, RELEASING, REVIEWED, Lease, RunRow, projected, review_of
+from dagger.core.reviews import Review
 
 STARTED = events.RunStarted(
     at=5,
@@ -69,6 +71,38 @@ def test_what_gives_up_a_lease_can_change_the_row():
 def test_every_event_that_an_order_becomes_names_it():
     """ORDERED lists the events that have an `order`."""
     assert {kind for kind in events.AnyEvent.__args__ if "order" in kind.__struct_fields__} == ORDERED
+
+
+def test_what_can_open_or_close_reviews_is_known_by_its_class():
+    """A pause and a limit only refer to one."""
+    naming = {kind for kind in events.AnyEvent.__args__ if "review" in kind.__struct_fields__}
+    assert naming - {events.PauseRequested, events.LimitReached} == REVIEWED - {events.RunEnded}
+
+
+def test_a_review_says_who_asks_what_and_until_when():
+    """All that a person needs who has never seen the run."""
+    event = events.WaitOpened(
+        at=5, step="each/7/a", key="review:1", kind="review", wake_at=60_005, review="0a1b2c3d4e5f",
+        detail=msgspec.Raw(b'{"question":"Go on?","options":["yes",{"a":[1]},null]}'),
+    )  # fmt: skip
+    assert review_of("r", event) == Review(
+        id="0a1b2c3d4e5f",
+        run_id="r",
+        step="each/7/a",
+        key="review:1",
+        question="Go on?",
+        options=["yes", {"a": [1]}, None],
+        opened_ms=5,
+        due_ms=60_005,
+    )
+
+
+def test_a_review_may_take_any_answer_and_wait_for_ever():
+    """Without options and a deadline it says None, and not an empty list or 0."""
+    detail = msgspec.Raw(b'{"question":"Why?"}')
+    event = events.WaitOpened(at=5, step="s", key="k", kind="review", detail=detail, review="0a1b2c3d4e5f")
+    review = review_of("r", event)
+    assert (review.options, review.due_ms, review.due_at) == (None, None, None)
 
 
 def test_a_lease_begins_with_nothing_appended():

@@ -4,12 +4,17 @@ import msgspec
 import pytest
 
 from dagger.core.graph import Node
-from dagger.core.orders import AddNode, AnyOrder, Cancel, Order, Pause, decode_order, encode_order
+from dagger.core.orders import AddNode, Answer, AnyOrder, Cancel, Instruct, Order, Pause, decode_order, encode_order
 
 EVERY_KIND = [
     (Pause(id="1", reason="wait"), b'{"type":"Pause","id":"1","reason":"wait"}'),
     (Cancel(id="2"), b'{"type":"Cancel","id":"2"}'),
     (AddNode(id="3", node=Node(id="n", action="a")), b'{"type":"AddNode","id":"3","node":{"id":"n","action":"a"}}'),
+    (
+        Answer(id="4", step="s", key="review:1", value=msgspec.Raw(b'"yes"'), who="me"),
+        b'{"type":"Answer","id":"4","step":"s","key":"review:1","value":"yes","who":"me"}',
+    ),
+    (Instruct(id="5", value=msgspec.Raw(b"{}")), b'{"type":"Instruct","id":"5","value":{}}'),
 ]
 
 

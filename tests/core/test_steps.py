@@ -150,7 +150,8 @@ def test_a_flow_that_failed_for_good_is_forgotten():
     assert (state.scopes, list(state.unsuccessful), state.sections) == ({}, ["s"], {})
 
 
-def test_a_reopened_flow_waits_for_its_dependencies_and_for_its_steps():
+@pytest.mark.parametrize("again", [succeeded("s/first"), failed("s/first", "continue")], ids=["mended", "not mended"])
+def test_a_reopened_flow_waits_for_its_dependencies_and_then_goes_on_with_its_steps(again):
     """A flow in a flow, which runs whatever became of what it depends on: both failed, both are tried again."""
     outer = Definition(name="outer", nodes=(node("first"), node("then", "first", run_when="finished")))
     state, _ = begun(
@@ -167,8 +168,8 @@ def test_a_reopened_flow_waits_for_its_dependencies_and_for_its_steps():
         events.RunPaused(at=3, reason="x"),
     ):
         apply(state, event)
-    assert apply(state, events.RunResumed(at=4)) == ["s/first", "s/then/b"]
-    assert apply(state, succeeded("s/first")) == []
+    assert apply(state, events.RunResumed(at=4)) == state.ready() == ["s/first"]
+    assert apply(state, again) == state.ready() == ["s/then/b"]
     assert apply(state, succeeded("s/then/b")) == ["s/then"]
     assert apply(state, succeeded("s/then")) == ["s"]
 

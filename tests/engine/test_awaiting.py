@@ -89,6 +89,27 @@ def test_a_wait_that_is_answered_is_no_rest():
     assert asyncio.run(main()) == (True, False)
 
 
+class Counted(asyncio.Future):
+    """Something to await that counts how often it was looked at."""
+
+    looks = 0
+
+    def done(self):
+        self.looks += 1
+        return super().done()
+
+
+def test_a_look_ends_at_the_first_that_works():
+    """Of many that are gathered the others are not looked at: code may be asked often."""
+
+    async def main():
+        work, counted = asyncio.get_running_loop().create_future(), Counted()
+        gathered = asyncio.gather(work, counted)
+        return is_at_rest({}, gathered), counted.looks
+
+    assert asyncio.run(main()) == (False, 0)
+
+
 def test_a_time_limit_is_seen_while_it_runs():
     """Of the tasks that are asked about, and no others; over or called off, it is none."""
 

@@ -32,6 +32,12 @@ def both():
     return seen
 
 
+def test_only_a_spawned_process_loads_it():
+    """Nobody else pays for it."""
+    code = "import sys, dagger; assert 'dagger.engine.child' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
 def test_the_context_shows_the_same_as_in_a_thread(both):
     """Run, node, inputs, key, deadline, outcomes, the cache with its own writes over it, errors, memos."""
     (process, process_cache), (thread, thread_cache) = both

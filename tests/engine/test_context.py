@@ -6,7 +6,7 @@ import logging
 import msgspec
 import pytest
 
-from dagger import AttemptOver, Context, Dagger, Graph, OutputInvalid, Static
+from dagger import AttemptOver, Context, Dagger, Graph, OutputInvalid, Static, StepError
 from dagger.core.cache import Appended
 from dagger.engine.context import AttemptCache
 from dagger.testing import VirtualClock
@@ -141,16 +141,13 @@ def test_ten_thousand_writes_cost_ten_thousand_steps():
     ("call", "told"),
     [
         (lambda ctx: ctx.finish(float("nan")), "node 'n': result: at $: nan"),
-        (lambda ctx: ctx.spend_tokens(-1), "node 'n': tokens are a whole number of at least 0, not -1"),
-        (lambda ctx: ctx.spend_tokens(True), "node 'n': tokens are a whole number of at least 0, not True"),
-        (lambda ctx: ctx.spend_tokens(1.5), "node 'n': tokens are a whole number of at least 0, not 1.5"),
         (lambda ctx: ctx.cache.set("s", "k", object()), "cache s.k: at $: an object is not a JSON value"),
         (lambda ctx: ctx.cache.set("\ud800", "k", 1), "a cache section is a string, not"),
         (lambda ctx: ctx.cache.append("n", "k", {1: 2}), "cache n.k: at $: the key 1"),
     ],
-    ids=range(7),
+    ids=range(4),
 )
-def test_a_call_that_cannot_be_is_refused_where_it_is_made(call, told):
+def test_what_is_not_json_is_refused_where_it_is_handed_over(call, told):
     """OutputInvalid, never retried; user code may catch it."""
 
     async def act(ctx: Context):
@@ -162,6 +159,28 @@ def test_a_call_that_cannot_be_is_refused_where_it_is_made(call, told):
     report, cache = execute(act)
     assert (report.node_outcomes["n"].attempts, list(cache)) == (1, [])
     assert report.node_outcomes["n"].final_error.startswith("Failed after 1 attempt. Last error: OutputInvalid")
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        (lambda ctx: ctx.spend_tokens(-1), "node 'n': tokens are a whole number of at least 0, not -1"),
+        (lambda ctx: ctx.spend_tokens(True), "node 'n': tokens are a whole number of at least 0, not True"),
+        (lambda ctx: ctx.spend_tokens(1.5), "node 'n': tokens are a whole number of at least 0, not 1.5"),
+        (lambda ctx: ctx.progress(1.5), "node 'n': progress is a fraction from 0 to 1, not 1.5"),
+        (lambda ctx: ctx.sleep(-1), "node 'n': sleep takes seconds from 0 to 3,162,240,000, not -1"),
+    ],
+    ids=range(5),
+)
+def test_an_argument_that_cannot_be_is_refused_where_the_call_is_made(call, told):
+    """A plain StepError, as nothing is wrong with inputs or outputs; user code may catch it."""
+
+    async def act(ctx: Context):
+        with pytest.raises(StepError) as caught:
+            call(ctx)
+        return [type(caught.value).__name__, str(caught.value)]
+
+    assert execute(act)[0].outputs["n"]["output"] == ["StepError", told]
 
 
 def test_the_first_result_stands():

@@ -430,16 +430,17 @@ def test_a_node_that_failed_after_its_flow_is_tried_again_at_a_resume(flow):
 
 
 def test_a_failed_dependency_and_a_failed_flow_after_it_are_both_taken_up(flow):
-    """What runs whatever became of its dependency waits for that one again, and for its own steps."""
-    inner = Graph("inner")
+    """What runs whatever became of its dependency waits for that one again, then for its own steps."""
+    inner = Graph("inner", config={"on_failure": "continue"})
     first = inner.add("work", id="first", x=90)
     inner.add(pair(), id="then", x=91, after=[first], run_when="finished")
     flow.graph.add(inner, id="flow", on_failure="pause")
     flow.bad = {90, 91}
     report = flow.execute()
-    assert report.status == "paused"
+    assert (report.status, list(flow.calls)) == ("paused", ["flow/first", "flow/then/first"])
     flow.bad = set()
     assert flow.resume(report.run_id).outputs["flow"] == {"output": 93}
+    assert flow.clock.passed_seconds == (10 + 9) + (10 + 9 + 8)  # none of them beside another
 
 
 def test_retries_and_timeouts_hold_in_child_flows(flow):

@@ -162,11 +162,11 @@ def test_an_order_to_a_run_that_is_over_is_refused(world):
         run = await here.start(Static("g"), run_id="c")
         await run.cancel()
         for app in (here, there):
-            with pytest.raises(InvalidState, match="run 'r' is succeeded: it cannot be paused"):
+            with pytest.raises(InvalidState, match=r"run 'r' is over \(succeeded\): it cannot be paused"):
                 await (await app.get_run("r")).pause()
-            with pytest.raises(InvalidState, match="run 'r' is over: it succeeded"):
+            with pytest.raises(InvalidState, match=r"run 'r' is over \(succeeded\): it cannot be cancelled"):
                 await (await app.get_run("r")).cancel()
-            with pytest.raises(InvalidState, match="run 'c' is over: it was cancelled"):
+            with pytest.raises(InvalidState, match="run 'c' was cancelled already"):
                 await (await app.get_run("c")).cancel()
             with pytest.raises(InvalidState, match=r"run 'r' is over \(succeeded\): it takes no orders"):
                 await app.store.send("r", Pause(id="1"))
@@ -181,7 +181,7 @@ def test_a_paused_run_cannot_be_paused(world):
         run = await here.start(Static("g"), run_id="r")
         await run.pause()
         for app in (here, there):
-            with pytest.raises(InvalidState, match="run 'r' is paused: it cannot be paused"):
+            with pytest.raises(InvalidState, match="run 'r' is paused already"):
                 await (await app.get_run("r")).pause()
         return (await (await there.get_run("r")).cancel("enough")).status
 
@@ -205,7 +205,7 @@ def test_a_run_that_is_about_to_pause_can_only_be_cancelled(tmp_path):
         pausing = asyncio.create_task(run.pause())
         await asyncio.sleep(1)
         for app in (here, there):
-            with pytest.raises(InvalidState, match="run 'r' is about to pause: it cannot be paused"):
+            with pytest.raises(InvalidState, match="run 'r' is being paused already"):
                 await (await app.get_run("r")).pause()
         cancelling = asyncio.create_task((await there.get_run("r")).cancel("enough"))
         await asyncio.sleep(1)
@@ -213,7 +213,7 @@ def test_a_run_that_is_about_to_pause_can_only_be_cancelled(tmp_path):
             with pytest.raises(InvalidState, match="run 'r' is being cancelled already"):
                 await (await app.get_run("r")).cancel()
         refused = [event.error.message for event in await events_of(here) if event.type == "OrderRefused"]
-        assert refused == ["run 'r' is about to pause: it cannot be paused", "run 'r' is being cancelled already"]
+        assert refused == ["run 'r' is being paused already", "run 'r' is being cancelled already"]
         return [(await task).status for task in (pausing, cancelling)]
 
     assert beside(world, main, stubborn) == ["cancelled", "cancelled"]
@@ -332,7 +332,7 @@ def test_a_late_pause_of_a_run_with_a_failed_step_is_refused(world):
         return run.status, run.reason, str(refused.error)
 
     reason = "'n0' failed; mend the cause and resume the run"
-    assert world.run(main, fails) == ("paused", reason, "InvalidState: run 'r' is paused: it cannot be paused")
+    assert world.run(main, fails) == ("paused", reason, "InvalidState: run 'r' is paused already")
 
 
 def test_two_orders_at_once_to_a_run_that_nobody_executes_are_both_heard(world):
@@ -416,7 +416,7 @@ def test_a_node_that_does_not_fit_is_refused(world):
         tenure = app.tenure("r")
         with pytest.raises(NodeAlreadyExists, match="node 'n0' is in run 'r' already; give it another id"):
             orders.add_node(tenure, Node(id="n0", action="nap"))
-        told = "node 'x': dependency 'nap0' is not a node of the run; did you mean 'n0'?"
+        told = "node 'x': dependency 'nap0' is not a node of run 'r'; did you mean 'n0'?"
         with pytest.raises(DependencyNotFound, match=told):
             orders.add_node(tenure, Node(id="x", action="nap", dependencies=("nap0",)))
         await app.store.send("r", AddNode(id="1", node=Node(id="n0", action="nap")))

@@ -13,6 +13,7 @@ from tests.engine import process_actions as actions
 from tests.engine.process_actions import execute, is_gone, outcome, wait_until
 
 from dagger import Dagger, Graph, Static
+from dagger.core.errors import ProcessDied
 from dagger.core.graph import Input, Node
 from dagger.engine import frames
 from dagger.engine.processes import Processes
@@ -189,15 +190,19 @@ def test_a_process_that_died_while_idle_is_not_given_an_attempt():
     assert first != second
 
 
-def test_a_process_that_was_killed_as_its_attempt_ended_is_waited_for():
-    """Its result came first, so that no thread speaks with it any more: a zombie would stay, and the line to it."""
+def what_it_is_given():
+    """An attempt that gives the id of its process."""
     node = Node(id="n", action="pid", inputs=(Input(name="after", value=msgspec.Raw(b"null")),))
-    given = frames.AttemptInput(
+    return frames.AttemptInput(
         "tests.engine.process_actions:pid", "r", "g", "n", node, 1, 0, {}, {}, {}, 0, list(sys.path), [], {}
     )
+
+
+def test_a_process_that_was_killed_as_its_attempt_ended_is_waited_for():
+    """Its result came first, so that no thread speaks with it any more: a zombie would stay, and the line to it."""
     processes = Processes()
     process = processes.take()
-    result = process.attempt(given, lambda _: frames.Answer(msgspec.Raw(b"0")))
+    result = process.attempt(what_it_is_given(), lambda _: frames.Answer(msgspec.Raw(b"0")))
     pid = int(bytes(result.success.outputs["output"]))
 
     process.kill()
@@ -205,6 +210,15 @@ def test_a_process_that_was_killed_as_its_attempt_ended_is_waited_for():
 
     with pytest.raises(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
+
+
+def test_a_process_that_was_killed_before_it_was_there_does_not_outlive_its_start():
+    """Its attempt was cut off while a thread was about to start it: none of the code runs."""
+    process = Processes().take()
+    process.kill()
+
+    with pytest.raises(ProcessDied, match="was killed by signal 9"):
+        process.attempt(what_it_is_given(), lambda _: frames.Answer(msgspec.Raw(b"0")))
 
 
 def test_an_interrupt_is_the_parents_to_deal_with():
@@ -289,11 +303,14 @@ def test_a_module_that_starts_a_run_is_told_to_have_one_too(tmp_path):
 
 
 def test_no_process_outlives_its_parent(tmp_path):
-    """A kill of the parent ends it in the middle of an endless loop: then nobody holds its output any more."""
-    parent = start(tmp_path, GUARDED, -1)
-    assert parent.stdout.readline() == "began\n"
+    """A kill of the parent ends it in the middle of an endless loop, with what it has started."""
+    starts = 'import subprocess; child = subprocess.Popen(["sleep", "600"]); print(child.pid, flush=True)'
+    parent = start(tmp_path, GUARDED.replace('print("began", flush=True)', starts), -1)
+    child = parent.stdout.readline().strip()
     parent.kill()
-    out, _ = parent.communicate(timeout=60)
+
+    wait_until(lambda: is_gone(child))
+    out, _ = parent.communicate(timeout=60)  # nobody holds its output any more
     assert out == ""
 
 

@@ -22,15 +22,28 @@ async def types_of(run):
 # -- waiting -------------------------------------------------------------------------------------------------
 
 
-def test_a_short_wait_is_not_worth_telling(world):
-    """Less than a second: two events more would say nothing."""
+def test_a_short_delay_is_not_worth_telling(world):
+    """Less than a second to the next attempt, or no time at all: two events more would say nothing."""
 
     async def blinks(ctx: Context):
-        for _ in range(3):
-            await ctx.sleep(0.9)
+        await ctx.sleep(0)
+        if ctx.attempt < 3:
+            raise ValueError("no")
 
-    assert world.execute(blinks).status == "succeeded"
+    config = {"retry_strategy": {"linear": {"delay_secs": 0.9}}}
+    assert world.execute(blinks, config=config).status == "succeeded"
     assert "RunWaiting" not in world.types
+
+
+def test_short_sleeps_are_no_active_time(world):
+    """A hundred times half a second, in a run that may be active for two."""
+
+    async def polls(ctx: Context):
+        for _ in range(100):
+            await ctx.sleep(0.5)
+
+    report = world.execute(polls, config={"timeout_seconds": 2, "on_failure": "stop"})
+    assert (report.error, report.duration, world.clock.passed_seconds) == (None, 0, 50)
 
 
 def test_a_waiting_run_says_what_for_and_until_when(world):

@@ -54,7 +54,8 @@ def test_any_exception_can_be_told(error, text):
     ("error", "may"),
     [
         *((kind("no"), False) for kind in (NonRetryable, InputInvalid, OutputInvalid, WaitMismatch, ScopeFailed)),
-        *((kind("no"), True) for kind in (ValueError, AttemptTimedOut, ProcessDied, ActionNotRegistered, SystemExit)),
+        (ActionNotRegistered("no"), False),
+        *((kind("no"), True) for kind in (ValueError, AttemptTimedOut, ProcessDied, SystemExit)),
         (RegistryError("no"), False),
         (FailedThere(Error("Odd", ""), is_retryable=False), False),
         (FailedThere(Error("Odd", ""), is_retryable=True), True),

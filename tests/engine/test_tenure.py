@@ -298,7 +298,7 @@ def test_cancel_ends_the_run_and_what_runs_in_it(store, tmp_path):
         await asyncio.sleep(1.5)
         report = await run.cancel("enough")
         assert run.status == "cancelled"
-        with pytest.raises(InvalidState, match=r"is over: it was cancelled"):
+        with pytest.raises(InvalidState, match=r"was cancelled already"):
             await run.cancel()
         return report
 

@@ -4,7 +4,7 @@ import subprocess
 import sys
 import threading
 
-from dagger.engine.threads import Threads
+from dagger.engine.threads import TURN_SECONDS, Threads
 
 
 def test_calls_run_side_by_side_and_threads_are_kept():
@@ -31,6 +31,21 @@ def test_calls_run_side_by_side_and_threads_are_kept():
             pass
     assert len(names) == 2
     threads.close()
+
+
+def test_threads_take_shorter_turns_while_a_call_is_under_way():
+    """Of whichever application in the process; the last one restores what was set before."""
+    usual, go = sys.getswitchinterval(), [threading.Event(), threading.Event()]
+    applications = Threads(), Threads()
+    for threads, event in zip(applications, go, strict=True):
+        threads.submit(lambda event=event: event.wait(10))
+    for threads, event in zip(applications, go, strict=True):
+        assert sys.getswitchinterval() <= TURN_SECONDS
+        event.set()
+        while threads.is_busy:
+            pass
+        threads.close()
+    assert sys.getswitchinterval() >= usual
 
 
 def test_idle_threads_end_when_closed():

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from tests.engine.test_awaiting import Counted
 from tests.worlds import HOUR, World
 
 from dagger import Context, Dagger, Graph, NonRetryable, Static, action
@@ -147,11 +148,11 @@ def test_sleeps_in_a_row_have_keys_of_their_own(world):
 @pytest.mark.parametrize(
     ("seconds", "key", "error"),
     [
-        (-1, None, "OutputInvalid: node 'n0': sleep takes seconds from 0 to 3,162,240,000, not -1"),
-        (float("nan"), None, "OutputInvalid: node 'n0': sleep takes seconds from 0 to 3,162,240,000, not nan"),
-        (1e20, None, "OutputInvalid: node 'n0': sleep takes seconds from 0 to 3,162,240,000, not 1e+20"),
-        (True, None, "OutputInvalid: node 'n0': sleep takes seconds from 0 to 3,162,240,000, not True"),
-        ("5", None, "OutputInvalid: node 'n0': sleep takes seconds from 0 to 3,162,240,000, not '5'"),
+        (-1, None, "StepError: node 'n0': sleep takes seconds from 0 to 3,162,240,000, not -1"),
+        (float("nan"), None, "StepError: node 'n0': sleep takes seconds from 0 to 3,162,240,000, not nan"),
+        (1e20, None, "StepError: node 'n0': sleep takes seconds from 0 to 3,162,240,000, not 1e+20"),
+        (True, None, "StepError: node 'n0': sleep takes seconds from 0 to 3,162,240,000, not True"),
+        ("5", None, "StepError: node 'n0': sleep takes seconds from 0 to 3,162,240,000, not '5'"),
         (1, "", "StepError: node 'n0': sleep: a key is a text that is not empty, not ''"),
         (1, 5, "StepError: node 'n0': sleep: a key is a text that is not empty, not 5"),
         (1, "\ud800", r"StepError: node 'n0': sleep: a key is a text that is not empty, not '\ud800'"),
@@ -261,6 +262,20 @@ def test_work_beside_an_open_wait_is_not_parked_away(world, together):
     assert 60 <= report.duration < 190  # 60 s of work before each of three wakings, looked at once a second
 
 
+@pytest.mark.parametrize("count", [2, 200])
+def test_code_is_looked_at_once_however_many_waits_it_opens(world, count):
+    """Two hundred sleeps that open and end together are as much to look through as two: once each."""
+
+    async def many(ctx: Context):
+        work = Counted()
+        asyncio.get_running_loop().call_later(0.5, work.set_result, None)
+        sleeps = [ctx.sleep(0.2, key=str(index)) for index in range(count)]
+        await asyncio.gather(work, *sleeps)
+        return work.looks
+
+    assert world.execute(many).outputs["n0"]["output"] <= 3
+
+
 # -- waits that are given up ---------------------------------------------------------------------------------
 
 
@@ -283,13 +298,14 @@ def test_code_that_gives_up_a_sleep_goes_on(world):
     assert world.told == [("given up", 1), ("worked", 51), ("worked", 150), ("worked", 251 + 50)]
 
 
-def test_a_sleep_that_was_given_up_does_not_keep_the_run_from_resting(world):
+@pytest.mark.parametrize("seconds", [0.9, 1.9])
+def test_a_sleep_that_was_given_up_does_not_keep_the_run_from_resting(world, seconds):
     """When it is due in vain, the run says what it waits for now, and until when."""
 
     async def impatient(ctx: Context):
         try:
             async with asyncio.timeout(0.1):
-                await ctx.sleep(0.9)
+                await ctx.sleep(seconds)
         except TimeoutError:
             await ctx.sleep(HOUR)
 

@@ -4,6 +4,7 @@ import pytest
 
 from dagger import Dagger, Graph, GraphError, Static
 from dagger.core.events import Spec
+from dagger.spec.workflow import Beginning
 
 
 def test_it_opens_with_the_registered_graph():
@@ -16,7 +17,7 @@ def test_it_opens_with_the_registered_graph():
         found.append(name)
         return graph.definition
 
-    assert Static("g").opening(find) == (Spec("static", "g"), graph.definition)
+    assert Static("g").opening(find, {}) == Beginning(Spec("static", "g"), graph.definition)
     assert found == ["g"]
 
 

@@ -80,7 +80,7 @@ def test_two_actions_that_disagree_are_both_named(first, second, told):
     with pytest.raises(RegistryError) as refused:
         app.action(name="b", **second)(lambda: 1)
     assert str(refused.value) == f"action 'b': pool {second['pool']!r} has {told}; give it once, or name another pool"
-    assert list(app.actions) == ["a", "between"]
+    assert list(app.actions)[-2:] == ["a", "between"]
 
 
 def test_a_pool_that_no_action_sized_is_told_with_its_actions():

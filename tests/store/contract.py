@@ -23,7 +23,8 @@ from dagger.core.errors import (
 )
 from dagger.core.graph import Definition, Node
 from dagger.core.journal import ORDERED, RELEASING, RunRow, Store, projected
-from dagger.core.orders import AddNode, Cancel, Pause
+from dagger.core.orders import AddNode, Answer, Cancel, Instruct, Pause
+from dagger.core.reviews import REVIEW, Question, Review
 
 JSON = msgspec.Raw(b'{"x":[1.0,-0.0,1e5,12345678901234567890123],"y":"\\u0000 \\" \xc3\xa9 \xf0\x9f\x98\x80"}')
 
@@ -77,6 +78,8 @@ class Told:
 
 PAUSE, CANCEL = Pause(id="p", reason="wait, \u00e9"), Cancel(id="c")
 ADD = AddNode(id="a", node=Node(id="b", action="act", dependencies=("a",)))
+ANSWER = Answer(id="w", step="each/7/a", key="review:1", value=JSON, who="m\u00e4\U0001f600")
+INSTRUCT = Instruct(id="i", value=JSON)
 
 
 def started(run_id="run-1", *, mode="static", graph="g", at=1_000, **fields):
@@ -89,6 +92,18 @@ def succeeded(number, value=msgspec.UNSET, **fields):
     return events.StepSucceeded(at=2_000 + number, step=f"node-{number}", outputs=outputs, **fields)
 
 
+def asked(key, at=7, *, question="Go on?", options=None, due=None):
+    """A step's code asks a person."""
+    detail = msgspec.Raw(msgspec.json.encode(Question(question, options)))
+    return events.WaitOpened(
+        at=at, step="each/7/a", key=key, kind=REVIEW, detail=detail, wake_at=due, review=f"id of {key}"
+    )
+
+
+def answered(key, at=8, **fields):
+    return events.WaitAnswered(at=at, step="each/7/a", key=key, review=f"id of {key}", **fields)
+
+
 def came_from(order):
     """The event that an order becomes."""
     match order:
@@ -98,6 +113,12 @@ def came_from(order):
             return events.CancelRequested(at=50, reason=order.reason, order=order.id)
         case AddNode():
             return events.NodeAdded(at=50, node=order.node, order=order.id)
+        case Answer():
+            return events.WaitAnswered(
+                at=50, step=order.step, key=order.key, value=order.value, who=order.who, order=order.id
+            )
+        case Instruct():
+            return events.Instructed(at=50, key="k", value=order.value, order=order.id)
 
 
 ERROR = events.Error(type="ValueError", message="böse ' \" \\ \n\t\x00 \u2028", traceback="Traceback …\n")
@@ -122,7 +143,17 @@ EVERY_KIND = [
     events.ScopeOpened(at=2, step="each", inputs={"a": JSON}, items=JSON, count=3),
     events.PauseRequested(at=2, reason="asked", order="1"),
     events.NodeAdded(at=2, node=Node(id="b", action="act"), order="2"),
-    events.OrderRefused(at=2, order="3", error=ERROR),
+    events.Instructed(at=2, key="k", value=JSON, order="3"),
+    events.OrderRefused(at=2, order="4", error=ERROR),
+    events.ChildOpened(
+        at=2,
+        step="a",
+        key="child:1",
+        graph="g",
+        graphs={"g": Definition(name="g")},
+        inputs={"a": JSON},
+        instructions=(JSON, JSON),
+    ),
     events.RunWaiting(at=2, reason="sleep", wake_at=10**12, is_active=True),
     events.RunWoken(at=2),
     events.TokensSpent(at=2, step="a", count=7),
@@ -130,8 +161,8 @@ EVERY_KIND = [
     events.StepFailed(at=4, step="a", attempt=2, error=ERROR, policy="pause"),
     events.StepSkipped(at=5, step="b", reason="'a' failed"),
     events.StepCancelled(at=6, step="c", attempt=1, reason="the run ends"),
-    events.WaitOpened(at=7, step="c", key="sleep:1", kind="sleep", wake_at=10**12),
-    events.WaitAnswered(at=8, step="c", key="sleep:1", value=JSON, error=ERROR),
+    asked("review:1", options=[JSON, None], due=10**12),
+    answered("review:1", value=JSON, error=ERROR, who="\u00e4", order="5"),
     events.LimitReached(at=9, limit="max_tokens", value=1e5, policy="pause"),
     events.RunRecovered(at=10),
     events.RunResumed(at=11, config={"max_parallel": 3}, input=JSON),
@@ -264,9 +295,9 @@ class StoreContract:
         async def story():
             async with self.one(tmp_path) as (store, _):
                 assert store.row("absent") is None
-                for ask in (lambda: list(store.read("absent")), lambda: store.ownership("absent")):
-                    with pytest.raises(RunNotFound, match="'absent'"):
-                        ask()
+                for ask in (store.read, store.ownership, store.last_seq, store.reviews):
+                    with pytest.raises(RunNotFound, match="there is no run 'absent' in "):
+                        list(ask("absent"))
                 with pytest.raises(RunNotFound, match="'absent'"):
                     await store.claim("absent")
 
@@ -557,12 +588,14 @@ class StoreContract:
                     await told.news()
                 await here.send("run-1", ADD)
                 assert told.orders == [(lease, PAUSE), (lease, ADD)]
-                await there.send("run-1", CANCEL)
-                while len(told.orders) < 3:
+                for order in (CANCEL, ANSWER, INSTRUCT):
+                    await there.send("run-1", order)
+                while len(told.orders) < 5:
                     await told.news()
                 here.append(lease, succeeded(1))
                 await told.settled(here)
-                assert told.orders == [(lease, PAUSE), (lease, ADD), (lease, CANCEL)]
+                assert [order for _, order in told.orders] == [PAUSE, ADD, CANCEL, ANSWER, INSTRUCT]
+                assert {owner for owner, _ in told.orders} == {lease}
                 assert told_there.orders == []
 
         asyncio.run(story())
@@ -605,15 +638,15 @@ class StoreContract:
                 other = here.create(started("run-2"))
                 here.append(first, events.RunPaused(at=2, reason="asked"))
                 await told.settled(here)
-                await there.send("run-1", PAUSE)
-                await there.send("run-1", ADD)
+                for order in (PAUSE, ANSWER, ADD, INSTRUCT):
+                    await there.send("run-1", order)
                 second = await here.claim("run-1")
-                assert (first.orders, second.orders) == ([], [PAUSE, ADD])
+                assert (first.orders, second.orders) == ([], [PAUSE, ANSWER, ADD, INSTRUCT])
                 await here.send("run-1", CANCEL)
                 await here.send("run-2", PAUSE)
                 assert told.orders == [(second, CANCEL), (other, PAUSE)]
                 third = await here.claim("run-1")
-                assert third.orders == [PAUSE, ADD, CANCEL]
+                assert third.orders == [PAUSE, ANSWER, ADD, INSTRUCT, CANCEL]
 
         asyncio.run(story())
 
@@ -632,7 +665,7 @@ class StoreContract:
 
         asyncio.run(story())
 
-    @pytest.mark.parametrize("order", [PAUSE, CANCEL, ADD], ids=lambda order: type(order).__name__)
+    @pytest.mark.parametrize("order", [PAUSE, CANCEL, ADD, ANSWER, INSTRUCT], ids=lambda order: type(order).__name__)
     @pytest.mark.parametrize("is_refused", [False, True])
     def test_the_event_that_an_order_becomes_takes_it_out_of_the_inbox(self, tmp_path, order, is_refused):
         """That event and no other one; the two cannot be apart, as they are of one transaction."""
@@ -748,6 +781,164 @@ class StoreContract:
                 assert told.errors == []
                 assert store.ownership("run-1") == "none"
                 assert store.wakeable(0) == ["run-1"]
+
+        asyncio.run(story())
+
+    # -- reviews -----------------------------------------------------------------------------------------
+
+    def test_an_open_review_is_listed_by_everybody_with_all_that_it_says(self, tmp_path):
+        """Without a flush, and nothing of it is normalised. Other waits are nobody's business."""
+
+        async def story():
+            async with self.two(tmp_path) as (here, told, there, _):
+                lease = here.create(started())
+                options = ['ja, \u00e4 \0 " \U0001f600', {"b": [1.0, None], "a": 2**63}, True]
+                here.append(lease, asked("1", 5, question="Wohin? \0\n' \U0001f600", options=options, due=10**13))
+                here.append(lease, asked("2", 6))
+                here.append(lease, events.WaitOpened(at=7, step="each/7/a", key="sleep:1", kind="sleep"))
+                while here.is_busy:
+                    await told.news()
+                where = {"run_id": "run-1", "step": "each/7/a"}
+                assert here.reviews() == there.reviews() == there.reviews("run-1") == [
+                    Review(
+                        id="id of 1", key="1", question="Wohin? \0\n' \U0001f600", options=options, opened_ms=5,
+                        due_ms=10**13, **where,
+                    ),
+                    Review(id="id of 2", key="2", question="Go on?", opened_ms=6, **where),
+                ]  # fmt: skip
+
+        asyncio.run(story())
+
+    def test_reviews_are_listed_oldest_first_up_to_the_limit(self, tmp_path):
+        """Of all runs or of one; those of one moment as they were asked."""
+
+        async def story():
+            async with self.one(tmp_path) as (store, told):
+                for run_id, times in (("run-1", (30, 10, 50)), ("run-2", (40, 20, 20, 20)), ("run-3", ())):
+                    lease = store.create(started(run_id))
+                    for number, at in enumerate(times):
+                        store.append(lease, asked(f"{at}-{number}", at))
+                    await told.settled(store)
+
+                def listed(*conditions):
+                    return [review.key for review in store.reviews(*conditions)]
+
+                assert listed() == listed(None, None) == ["10-1", "20-1", "20-2", "20-3", "30-0", "40-0", "50-2"]
+                assert listed(None, 2) == ["10-1", "20-1"]
+                assert listed("run-1") == listed("run-1", None) == ["10-1", "30-0", "50-2"]
+                assert listed("run-2", 3) == ["20-1", "20-2", "20-3"]
+                assert listed("run-3") == listed(None, 0) == []
+
+        asyncio.run(story())
+
+    def test_by_default_at_most_100_reviews_are_listed(self, tmp_path):
+        """As for rows."""
+
+        async def story():
+            async with self.one(tmp_path) as (store, told):
+                lease = store.create(started())
+                for number in range(101):
+                    store.append(lease, asked(str(number), number))
+                await told.settled(store)
+                assert (len(store.reviews()), len(store.reviews("run-1")), len(store.reviews(limit=None))) == (
+                    100, 100, 101,
+                )  # fmt: skip
+
+        asyncio.run(story())
+
+    @pytest.mark.parametrize("are_apart", [False, True])
+    def test_an_answered_review_is_listed_no_more(self, tmp_path, are_apart):
+        """Whether it opened in an earlier batch or in the same; the same question of another run stays."""
+
+        async def story():
+            async with self.one(tmp_path) as (store, told):
+                lease, other = store.create(started()), store.create(started("run-2"))
+                for one in (lease, other):
+                    store.append(one, asked("1"))
+                    store.append(one, asked("2"))
+                if are_apart:
+                    await told.settled(store)
+                store.append(lease, answered("1", value=JSON, who="me"))
+                await told.settled(store)
+                assert [review.key for review in store.reviews("run-1")] == ["2"]
+                assert [review.key for review in store.reviews("run-2")] == ["1", "2"]
+
+        asyncio.run(story())
+
+    def test_a_review_outlives_everything_but_its_run(self, tmp_path):
+        """Pausing, parking, another owner; what has ended waits for nobody."""
+
+        async def story():
+            async with self.two(tmp_path) as (here, told_here, there, told_there):
+                lease = here.create(started())
+                here.append(lease, asked("1"))
+                for event in (events.RunPaused(at=9, reason="r"), events.RunParked(at=9, reason="r")):
+                    here.append(lease, event)
+                    await told_here.settled(here)
+                    assert [review.key for review in there.reviews("run-1")] == ["1"]
+                    lease = await here.claim("run-1")
+                await here.close()
+                lease = await there.claim("run-1")
+                there.append(lease, asked("2"))
+                await told_there.settled(there)
+                assert [review.key for review in there.reviews()] == ["1", "2"]
+                there.append(lease, asked("3"))
+                there.append(lease, events.RunEnded(at=9, status="failed"))
+                await told_there.settled(there)
+                assert there.reviews() == there.reviews("run-1") == []
+
+        asyncio.run(story())
+
+    def test_an_end_that_is_refused_closes_no_review(self, tmp_path):
+        """What came before it is written: the answer is an order that is yet to be read."""
+
+        async def story():
+            async with self.one(tmp_path) as (store, told):
+                lease = store.create(started())
+                store.append(lease, asked("1"))
+                store.append(lease, asked("2"))
+                await store.send("run-1", ANSWER)
+                store.append(lease, answered("2"))
+                store.append(lease, events.RunEnded(at=5, status="succeeded"))
+                await told.settled(store)
+                assert [type(error) for error in told.errors] == [OrdersUnread]
+                assert [review.key for review in store.reviews()] == ["1"]
+
+        asyncio.run(story())
+
+    def test_a_former_owner_neither_asks_nor_answers(self, tmp_path):
+        """What is refused changes no listing (I7)."""
+
+        async def story():
+            async with self.one(tmp_path) as (store, told):
+                old = store.create(started())
+                store.append(old, asked("1"))
+                await store.claim("run-1")
+                store.append(old, asked("2"))
+                store.append(old, answered("1"))
+                store.append(old, events.RunEnded(at=9, status="cancelled"))
+                await told.settled(store)
+                assert {type(error) for error in told.errors} == {LeaseLost}
+                assert [review.key for review in store.reviews()] == ["1"]
+
+        asyncio.run(story())
+
+    @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.differing_executors])
+    @given(data=st.lists(st.none() | st.integers(0, 3), max_size=20))
+    def test_reviews_are_always_the_open_ones_of_the_journal(self, tmp_path_factory, data):
+        """However it is cut into batches: a number asks, or answers what it asked. None: a commit."""
+
+        async def story():
+            async with self.one(tmp_path_factory.mktemp("store")) as (store, told):
+                lease = store.create(started())
+                is_open = dict.fromkeys(range(4), False)
+                for at, number in enumerate([*data, None], 1_001):
+                    if number is not None:
+                        store.append(lease, (answered if is_open[number] else asked)(str(number), at))
+                        is_open[number] = not is_open[number]
+                        continue
+                    await told.settled(store)
+                    assert {int(review.key) for review in store.reviews()} == {key for key in range(4) if is_open[key]}
 
         asyncio.run(story())
 

@@ -117,19 +117,20 @@ def test_a_store_of_a_newer_version_is_refused(tmp_path):
     with contextlib.closing(connect(path)) as connection:
         connection.pragma("user_version", file.VERSION + 1)
     assert refusal(path, StoreVersionMismatch) == (
-        f"{path} has store version 3, and this Dagger knows versions up to 2: upgrade it (pip install -U dagger-flow), "
+        f"{path} has store version 4, and this Dagger knows versions up to 3: upgrade it (pip install -U dagger-flow), "
         f"or name another file"
     )
 
 
-def test_a_store_of_an_older_version_is_migrated(tmp_path):
+@pytest.mark.parametrize("version", range(1, file.VERSION))
+def test_a_store_of_an_older_version_is_migrated(tmp_path, version):
     """To the same tables and indexes as a new one has; what is in it stays."""
     path = tmp_path / "old.db"
     with contextlib.closing(sqlite3.connect(path)) as connection:
-        connection.executescript((Path(__file__).parent / "schema_1.sql").read_text())
+        connection.executescript((Path(__file__).parent / f"schema_{version}.sql").read_text())
         connection.execute("INSERT INTO events VALUES (1, 1, '{}')")
         connection.execute(f"PRAGMA application_id = {file.APPLICATION_ID}")
-        connection.execute("PRAGMA user_version = 1")
+        connection.execute(f"PRAGMA user_version = {version}")
         connection.commit()
     with contextlib.closing(connect(path)) as old, contextlib.closing(connect(tmp_path / "new.db")) as new:
         assert old.pragma("user_version") == file.VERSION

@@ -4,7 +4,7 @@ import asyncio
 import itertools
 
 import pytest
-from tests.store.contract import Told, started, succeeded
+from tests.store.contract import Told, asked, started, succeeded
 
 from dagger.core import codec, events
 from dagger.core.errors import StoreCorrupt
@@ -64,6 +64,48 @@ def test_a_reader_writes_nothing(tmp_path):
     with pytest.raises(Exception, match="readonly"):
         whole._connection.execute("DELETE FROM events")
     whole.close()
+
+
+def test_a_damaged_review_is_named(tmp_path):
+    """StoreCorrupt, not a listing without it."""
+
+    async def ask():
+        store = SqliteStore(tmp_path / "dagger.db")
+        await store.open(Told())
+        store.append(store.create(started()), asked("1"))
+        await store.close()
+
+    asyncio.run(ask())
+    connection = connect(str(tmp_path / "dagger.db"), monotonic=lambda: 0.0)
+    connection.execute("UPDATE reviews SET content = substr(content, 1, 20)")
+    broken = reader.Reader(connection, "the file")
+    with pytest.raises(StoreCorrupt, match=r"^the file: an open review cannot be read: .* a newer Dagger wrote it$"):
+        broken.reviews(None, None)
+    broken.close()
+
+
+@pytest.mark.parametrize("run_count", [10, 1_000])
+def test_listing_reviews_looks_at_no_others(tmp_path, run_count):
+    """By indexes: the oldest of ten thousand, and those of one run, cost as much as a few."""
+
+    async def ask():
+        store = SqliteStore(tmp_path / "dagger.db")
+        await store.open(Told())
+        for number in range(run_count):
+            lease = store.create(started(f"run-{number}"))
+            store.append(lease, asked("1", run_count - number))
+            store.append(lease, events.RunParked(at=1, reason="1 review"))
+        await store.close()
+
+    asyncio.run(ask())
+    connection = connect(str(tmp_path / "dagger.db"), monotonic=lambda: 0.0)
+    one = reader.Reader(connection, "the file")
+    instructions = itertools.count()
+    connection.set_progress_handler(lambda: next(instructions) < 0, 1)
+    assert [review.opened_ms for review in one.reviews(None, 3)] == [1, 2, 3]
+    assert [review.run_id for review in one.reviews("run-7", None)] == ["run-7"]
+    assert next(instructions) < 200
+    one.close()
 
 
 @pytest.mark.parametrize("run_count", [10, 1_000])

@@ -20,7 +20,8 @@ from dagger.core import codec, events
 from dagger.core.errors import LeaseLost, RunLeased, RunNotFound, StoreCorrupt, StoreError, StoreFull
 from dagger.core.journal import HUNG_AFTER_SECONDS
 from dagger.core.orders import Pause
-from dagger.store import backlog, sqlite, writer
+from dagger.store import backlog, writer
+from dagger.store.lease import EVENTS_NOW
 from dagger.store.sqlite import SqliteStore
 
 
@@ -260,7 +261,7 @@ def test_the_loop_commits_a_small_batch_itself_where_nobody_has_to_be_waited_for
             await commit((one, []))
             await commit((one, []), (other, []))
             await commit((one, [codec.Blob("a", b"a")]))
-            await commit(*[(one, [])] * (sqlite.EVENTS_NOW + 1))
+            await commit(*[(one, [])] * (EVENTS_NOW + 1))
             await commit((one, []), seconds_before=writer.QUICK_SECONDS * 2)
             gate = threading.Event()
             store._writer.post(gate.wait)
@@ -270,7 +271,7 @@ def test_the_loop_commits_a_small_batch_itself_where_nobody_has_to_be_waited_for
             await commit()
             await commit((one, []))
             assert is_ours == [True, False, False, False, False, False, True]
-            assert [one.seq for one in store.read("run-1")] == list(range(1, 1 + 1 + 6 + sqlite.EVENTS_NOW + 1))
+            assert [one.seq for one in store.read("run-1")] == list(range(1, 1 + 1 + 6 + EVENTS_NOW + 1))
 
     asyncio.run(story())
 

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.store.contract import started, succeeded
+from tests.store.contract import answered, asked, started, succeeded
 
 from dagger.core import codec, events
 from dagger.core.errors import LeaseLost, OrdersUnread, RunExists
@@ -181,6 +181,21 @@ def test_a_refused_part_touches_neither_orders_nor_keys(connection, written):
     assert isinstance(written(part(old, succeeded(1))._replace(read=["o"], keys=[("k", 1, 5)])), LeaseLost)
     assert connection.execute("SELECT id FROM inbox").fetchall() == [("o",)]
     assert connection.execute("SELECT key FROM reuse").fetchall() == []
+
+
+def test_many_reviews_are_opened_and_closed_in_one_part(connection, written):
+    """In as many statements as one."""
+    new = lease()
+    for number in range(300):
+        new.note(asked(str(number), number))
+    written(part(new, *map(succeeded, range(300)))._replace(reviews=new.take().reviews))
+    assert connection.execute("SELECT count(*), max(opened_at) FROM reviews").fetchone() == (300, 299)
+    for number in range(1, 300):
+        new.note(answered(str(number)))
+    new.note(asked("0", 1_000))
+    written(part(new, succeeded(1))._replace(reviews=new.take().reviews))
+    rows = connection.execute("SELECT run, id, opened_at, content ->> 'question' FROM reviews").fetchall()
+    assert rows == [(new.key, "id of 0", 1_000, "Go on?")]
 
 
 def test_a_refused_end_leaves_the_row_as_the_events_before_it_make_it(connection, written):

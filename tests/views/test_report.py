@@ -168,7 +168,7 @@ def test_the_head_costs_no_reading():
     assert (report.status, report.error, repr(report)) == (
         "succeeded",
         None,
-        "<Report of run 'run-1': succeeded after 0.002 s>",
+        "<Report of run 'run-1': succeeded after 2 ms>",
     )
     assert read.reads == 0
     assert (report.node_outcomes["a"].success, report.outputs, report.to_dict()["status"]) == (
@@ -293,9 +293,20 @@ def test_the_report_is_json_ready():
         "messages",
         "iterations",
         "duration",
+        "lasted",
         "abandoned",
     ]
-    assert repr(report) == "<Report of run 'run-1': failed after 0.02 s: a: ValueError: boom>"
+    assert repr(report) == "<Report of run 'run-1': failed after 20 ms: a: ValueError: boom>"
+
+
+def test_how_long_a_run_lasted_is_what_a_clock_on_the_wall_says():
+    """Waits and pauses count, which its active time leaves out; where they were long, both are told."""
+    waits = RunWaiting(at=T + 100, reason="waits for 1 sleep", wake_at=T + 7_200_000)
+    report = report_of([node("a")], waits, RunWoken(at=T + 7_200_000), succeeded("a", 7_200_010), ended(7_200_020))
+
+    assert (report.lasted, report.duration) == (7200.02, 0.12)
+    assert repr(report) == "<Report of run 'run-1': succeeded after 2 h 0 min (120 ms of it active)>"
+    assert "succeeded · 2 h 0 min (120 ms of it active)" in report._repr_html_()
 
 
 def test_a_report_of_later_says_again_why_it_cannot_be_read():

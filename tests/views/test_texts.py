@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dagger.core import codec
-from dagger.views.texts import cut, duration_text, size_text, value_text, visible
+from dagger.views.texts import cut, duration_text, lasted_text, size_text, value_text, visible
 
 FAMILY = "👩‍👩‍👧‍👦"
 
@@ -97,3 +97,18 @@ def test_sizes_have_decimal_units(size, text):
 def test_durations_are_as_exact_as_people_need_them(milliseconds, text):
     """Milliseconds, seconds, minutes or hours."""
     assert duration_text(milliseconds) == text
+
+
+@pytest.mark.parametrize(
+    ("lasted", "active", "text"),
+    [
+        (35, 16, "35 ms"),
+        (1500, 600, "1.5 s"),
+        (60_000, 58_000, "1 min 0 s"),
+        (60_000, 50_000, "1 min 0 s (50.0 s of it active)"),
+        (1500, 16, "1.5 s (16 ms of it active)"),
+    ],
+)
+def test_a_run_that_was_idle_for_long_says_how_long_it_was_active(lasted, active, text):
+    """More than a second, and a tenth of its time."""
+    assert lasted_text(lasted, active) == text

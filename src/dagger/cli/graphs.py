@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -11,16 +10,16 @@ from typing import Annotated, Any, Literal
 import msgspec
 import typer
 
-from dagger.app import Dagger
 from dagger.cli import options, output
 from dagger.cli.exits import REFUSED, SUCCESS, UsageError
 from dagger.cli.loading import find_run, is_graph_file, load_app, open_store
 from dagger.core.errors import GraphError, Problem, nearest
-from dagger.core.graph import ITEM, Definition, Node
+from dagger.core.graph import ITEM, Definition
 from dagger.core.steps import is_item
 from dagger.graph import Graph
 from dagger.spec import graph_file
 from dagger.spec.action import Action
+from dagger.spec.beside import graphs_beside, problem_of
 from dagger.spec.nesting import nesting_findings
 from dagger.views.tree import ExecutionTree
 
@@ -47,8 +46,15 @@ def validate(
             found += _read(file, actions)
         except GraphError as error:
             problems += error.problems
-    # a graph that is missing may be that of a bad file
-    nesting = list(_nesting(found, application, is_complete=application is not None and not problems))
+    known = {} if application is None else {graph.name: graph.definition for graph in application.graphs()}
+    if application is not None and not problems:  # a graph that is missing may be that of a bad file
+        names = [*known, *(definition.name for _, definition in found)]
+        for path, definition in found:
+            try:
+                known |= {each.name: each for each in graphs_beside(path, definition, actions, names)}
+            except GraphError as error:
+                problems += error.problems
+    nesting = list(_nesting(found, known))
     for path, definition in found:
         misfits = [*_misfits(path, definition, actions or {}), *(each for each in nesting if each.file == path)]
         problems += misfits
@@ -135,16 +141,13 @@ def _read(file: str, actions: Mapping[str, Action] | None) -> list[tuple[str, De
     return [(files.get(definition.name, file), definition) for definition in found]
 
 
-def _nesting(
-    found: Sequence[tuple[str, Definition]], application: Dagger | None, *, is_complete: bool
-) -> Iterator[Problem]:
-    """What is wrong between the graphs that nodes run: those of the files, and those of the application."""
+def _nesting(found: Sequence[tuple[str, Definition]], known: Mapping[str, Definition]) -> Iterator[Problem]:
+    """What is wrong between the graphs of the files and those that their nodes run."""
     graphs = {definition.name: definition for _, definition in found}
     files = {definition.name: path for path, definition in found}
-    known = {} if application is None else {graph.name: graph.definition for graph in application.graphs()}
-    for name, finding in nesting_findings(graphs, known, is_complete=is_complete):
+    for name, finding in nesting_findings(graphs, known, is_complete=False):
         node = graphs[name].nodes[int(finding.place[1])]
-        yield _problem(files[name], node, finding.message, finding.kind)
+        yield problem_of(files[name], node, finding.message, finding.kind)
 
 
 def _misfits(file: str, definition: Definition, actions: Mapping[str, Action]) -> Iterator[Problem]:
@@ -162,18 +165,11 @@ def _misfits(file: str, definition: Definition, actions: Mapping[str, Action]) -
             if not action.is_open and name not in action.decoders:
                 near = nearest(name, action.decoders) or f"; it takes: {takes}"
                 message = f"action {node.action!r} has no parameter {name!r}{near}"
-                yield _problem(file, node, f"node {node.id!r}: {message}")
+                yield problem_of(file, node, f"node {node.id!r}: {message}")
         for name in action.required:
             if name not in given:
                 message = f"action {node.action!r} needs {name!r}; the node gives: {', '.join(given) or 'nothing'}"
-                yield _problem(file, node, f"node {node.id!r}: {message}")
-
-
-def _problem(file: str, node: Node, message: str, kind: str = "GraphError") -> Problem:
-    written = re.compile(rf"""\bid["']?\s*:\s*["']?{re.escape(node.id)}(?![\w-])""")
-    lines = Path(file).read_text("utf-8").splitlines()
-    line = next((number for number, text in enumerate(lines, 1) if written.search(text)), None)
-    return Problem(message, kind, file, line)
+                yield problem_of(file, node, f"node {node.id!r}: {message}")
 
 
 def _format_of(out: str | None, format: Format | None) -> Format:

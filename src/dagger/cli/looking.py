@@ -17,11 +17,12 @@ from dagger.cli import options, output
 from dagger.cli.exits import SUCCESS
 from dagger.cli.loading import find_run, open_store
 from dagger.cli.values import tags_of
+from dagger.core.events import scope_of
+from dagger.core.steps import HANDLER
 from dagger.run import Run
-from dagger.views.outcome import moment
 from dagger.views.report import Report
-from dagger.views.texts import cut, duration_text
-from dagger.views.tree import ExecutionTree
+from dagger.views.texts import cut, duration_text, lasted_text
+from dagger.views.tree import ExecutionTree, NodeDetail, NodeSnapshot
 
 T = TypeVar("T")
 Status = Literal["running", "waiting", "paused", "succeeded", "failed", "cancelled", "interrupted"]
@@ -52,7 +53,7 @@ def runs(
 
     async def look(app: Dagger) -> list[dict[str, Any]]:
         found = await app.runs(status=status, graph=graph, tags=tags, limit=limit + 1)
-        return [_described(app, run) for run in found]
+        return [_described(run) for run in found]
 
     rows = _reading(store, look)
     if json:
@@ -91,7 +92,7 @@ def show(
             output.write_json({**report.to_dict(), "status": found.status})
             return
         tree = await found.tree()
-        for line in _head(_described(app, found), report, tree):
+        for line in _head(_described(found), report, tree):
             output.write(line)
         output.write("")
         _write_steps(tree, all_steps=all_steps)
@@ -133,15 +134,15 @@ def _reading(store: str | None, look: Callable[[Dagger], Awaitable[T]]) -> T:
     return asyncio.run(main())
 
 
-def _described(app: Dagger, run: Run) -> dict[str, Any]:
-    status, row = run.status, app.store.row(run.id)
+def _described(run: Run) -> dict[str, Any]:
+    status = run.status
     until = time.time() if status in {"running", "waiting"} else run.updated_at.timestamp()
     return {
         "run_id": run.id,
         "graph": run.graph,
         "status": status,
         "reason": run.reason,
-        "wake_at": None if row is None or row.wake_at is None else moment(row.wake_at),
+        "wake_at": run.wake_at,
         "tags": run.tags,
         "app": run.app,
         "started_at": run.started_at,
@@ -154,8 +155,8 @@ def _head(row: dict[str, Any], report: Report, tree: ExecutionTree) -> Iterator[
     yield f"run      {row['run_id']}"
     yield f"graph    {row['graph']}"
     yield f"status   {row['status']}"
-    lasted, active = duration_text(row["lasted_ms"]), duration_text(round(report.duration * 1000))
-    yield f"started  {output.local_time(row['started_at'])}, lasted {lasted}, active {active}"
+    lasted = lasted_text(row["lasted_ms"], round(report.duration * 1000))
+    yield f"started  {output.local_time(row['started_at'])}, lasted {lasted}"
     if row["tags"]:
         yield f"tags     {_tags(row)}"
     if report.tokens:
@@ -194,8 +195,22 @@ _OPTIONAL = frozenset(("why", "tags"))
 """Columns that are left out where no run has anything in them."""
 
 
+def _in_tree_order(tree: ExecutionTree) -> list[tuple[NodeSnapshot, NodeDetail]]:
+    """The steps, those of a child flow right after the step that began it, and a failure action after what failed."""
+    below: dict[str, list[tuple[NodeSnapshot, NodeDetail]]] = {}
+    for node, detail in zip(tree.nodes, tree.details, strict=True):
+        step = node.node_id
+        parent = step.removesuffix(HANDLER) if step.endswith(HANDLER) else scope_of(step)
+        below.setdefault(parent, []).append((node, detail))
+    ordered, rest = [], below.pop("", [])[::-1]
+    while rest:
+        ordered.append(rest.pop())
+        rest += below.pop(ordered[-1][0].node_id, [])[::-1]
+    return ordered
+
+
 def _write_steps(tree: ExecutionTree, *, all_steps: bool) -> None:
-    steps = list(zip(tree.nodes, tree.details, strict=True))
+    steps = _in_tree_order(tree)
     shown = steps
     if not all_steps and len(steps) > STEPS_SHOWN:
         telling = [step for step in steps if step[0].outcome.status not in _CALM]

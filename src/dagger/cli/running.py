@@ -73,6 +73,8 @@ def run(
 ) -> int:
     """Run a graph until it is over, or paused.
 
+    Graphs that a FILE's nodes run, and that the application does not have, are looked for in the files beside it.
+
     Ctrl-C cancels the run. A second Ctrl-C leaves at once, without waiting for what runs; `dagger resume` then ends
     the run as cancelled, or goes on with it if the first Ctrl-C had not been recorded.
     """
@@ -84,11 +86,12 @@ def run(
         return load_app(app, store)
 
     async def begin(application: Dagger) -> tuple[Run, Progress]:
-        name = _name_of(application, target)
-        spec = Static(name)
-        given = inputs_of(inputs or (), _texts(application.graph(name).definition))
+        graph = application.graph_to_run(target)
+        given = inputs_of(inputs or (), _texts(graph.definition))
         try:
-            started = await application.start(spec, inputs=given, config=settings, run_id=run_id, tags=tags)
+            started = await application.start(
+                Static(graph.name), inputs=given, config=settings, run_id=run_id, tags=tags
+            )
         except InputInvalid as error:
             raise UsageError(f"{error}\n  inputs are given with -i key=value, or -i @file.json") from None
         return started, Progress()
@@ -154,11 +157,6 @@ def _lacks_app(target: str) -> str:
     word, names = ("actions", actions) if actions else ("graphs", dict.fromkeys(node.graph for node in nodes))
     named = ", ".join(list(names)[:NAMED]) + (" …" if len(names) > NAMED else "")
     return f"--app is missing: where are the {word} {named}? --app module:name or path/file.py:name"
-
-
-def _name_of(application: Dagger, target: str) -> str:
-    graph = application.load_yaml_file(target) if is_graph_file(target) else application.graph(target)
-    return str(graph.name)
 
 
 def _texts(graph: Definition) -> list[str]:

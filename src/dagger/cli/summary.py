@@ -11,7 +11,7 @@ from dagger.cli.output import count, short
 from dagger.core.config import RunConfig
 from dagger.core.graph import Definition
 from dagger.views.report import Report
-from dagger.views.texts import cut, duration_text
+from dagger.views.texts import cut, lasted_text
 
 OUTPUTS_SHOWN = 20
 ERRORS_SHOWN = 3
@@ -27,7 +27,7 @@ def headline(report: Report) -> str:
         steps = count(counts["succeeded"], "step")
     tokens = f", {report.tokens:,} tokens" if report.tokens else ""
     verb = {"paused": "is paused", "cancelled": "was cancelled", "waiting": "waits"}.get(report.status, report.status)
-    took = duration_text(round(report.duration * 1000))
+    took = lasted_text(round(report.lasted * 1000), round(report.duration * 1000))
     return f"run {report.run_id} {verb} after {took}: {steps}{tokens}"
 
 

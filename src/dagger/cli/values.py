@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import shlex
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
@@ -71,6 +73,8 @@ def _input_of(key: str, text: str) -> Any:
         try:
             return msgspec.json.decode(text.encode())
         except (msgspec.DecodeError, UnicodeEncodeError) as error:
+            if flaw := _no_number_in(text):
+                raise UsageError(f"-i {key}={text}: {flaw}") from None
             as_text = shlex.quote(f"{key}={msgspec.json.encode(text).decode()}") if text.isprintable() else f"{key}=…"
             raise UsageError(
                 f"-i {key}={text}: begins like JSON and is none: {error}\n"
@@ -79,13 +83,23 @@ def _input_of(key: str, text: str) -> Any:
     return value_of(text)
 
 
+def _no_number_in(text: str | bytes) -> str:
+    """What is wrong with a JSON text in which NaN or an infinity stands, as other programs write them; else nothing."""
+    found: list[str] = []
+    with contextlib.suppress(ValueError, RecursionError):  # what else is wrong is told by who could not read it
+        json.loads(text, parse_constant=found.append)
+    if not found:
+        return ""
+    return f'{found[0]} is not JSON, which has neither NaN nor infinities; give null instead, or a text: "{found[0]}"'
+
+
 def _json_in(path: Path, where: str) -> Any:
     try:
         return msgspec.json.decode(path.read_bytes())
     except OSError as error:
         raise UsageError(f"{where}: {error.strerror or error}") from None
     except msgspec.DecodeError as error:
-        raise UsageError(f"{where}: not JSON: {error}") from None
+        raise UsageError(f"{where}: {_no_number_in(path.read_bytes()) or f'not JSON: {error}'}") from None
 
 
 def _object_in(path: Path) -> Mapping[str, Any]:

@@ -36,7 +36,7 @@ def after_failure(
     """
     pending = state.pending[step]
     attempt = pending.failures + 1
-    config = _config_of(state, step)
+    config = config_of(state, step)
     if retryable and attempt < (pending.node.try_count or config.max_attempts):
         delay_seconds = config.retry_strategy.delay_seconds(attempt, chance)
         return events.AttemptFailed(
@@ -87,7 +87,7 @@ def _policy_of(state: State, step: str) -> str:
     return policy or state.config.on_failure
 
 
-def _config_of(state: State, step: str) -> RunConfig:
+def config_of(state: State, step: str) -> RunConfig:
     """The config that a step's attempts are counted by: the run's, under what its child flows' graphs set."""
     config, scope, settings = state.config, events.scope_of(step), []
     while scope:
@@ -114,20 +114,24 @@ def skip(state: State, now: int) -> events.StepSkipped | None:
     return None
 
 
-def limit(state: State, now: int) -> events.LimitReached | None:
-    """The limit that the run has used up, or None."""
+def limit(state: State, now: int, *, held: int = 0) -> events.LimitReached | None:
+    """The limit that the run has used up, or None. `held`: tokens that are about to be spent."""
     if state.halt:
         return None
     config, found = state.config, ""
     remaining = state.remaining_ms(now)
     if remaining is not None and remaining <= 0:
         found = "timeout_seconds"
-    elif config.max_tokens is not None and state.tokens > config.max_tokens:
+    elif config.max_tokens is not None and state.tokens + held > config.max_tokens:
         found = "max_tokens"
     if not found:
         return None
-    value = getattr(config, found)
-    return events.LimitReached(at=now, limit=found, value=value, policy=_LIMIT_POLICY[config.on_failure])
+    return events.LimitReached(at=now, limit=found, value=getattr(config, found), policy=limit_policy(config))
+
+
+def limit_policy(config: RunConfig) -> str:
+    """What follows when the run has used up a limit: `pause` or `stop`."""
+    return _LIMIT_POLICY[config.on_failure]
 
 
 def settle(state: State, now: int) -> events.RunPaused | events.RunEnded:
@@ -161,5 +165,9 @@ def _error(state: State) -> str:
     return "\n".join(lines)
 
 
-_LIMIT_ERRORS = {"timeout_seconds": "RunTimedOut", "max_tokens": "TokenLimitReached"}
+_LIMIT_ERRORS = {
+    "timeout_seconds": "RunTimedOut",
+    "max_tokens": "TokenLimitReached",
+    "max_iterations": "IterationLimitReached",
+}
 """The error that a limit stands for in `report.error`."""

@@ -16,7 +16,8 @@ DaggerError
 │   ├── InvalidState           the order does not fit the run's status
 │   ├── RunCancelled           the run was cancelled
 │   ├── RunTimedOut            the run used up its `timeout_seconds`
-│   └── TokenLimitReached      the run spent its `max_tokens`
+│   ├── TokenLimitReached      the run spent its `max_tokens`
+│   └── IterationLimitReached  its supervisors had their `max_iterations` turns
 ├── StepError
 │   ├── InputInvalid           an input is missing or of the wrong type: never retried
 │   ├── OutputInvalid          a result that is not JSON, or not what the node declares: never retried
@@ -25,6 +26,10 @@ DaggerError
 │   ├── WaitMismatch           a wait is another than the journal's: the code has changed; never retried
 │   ├── ScopeFailed            steps of a child flow failed
 │   └── ProcessDied            the process that ran an action is gone
+├── ReviewError
+│   ├── ReviewNotFound         there is no such review
+│   ├── ReviewAnswered         it was answered before, or nobody waits for it any more
+│   └── AnswerInvalid          the answer is none of its options, or no JSON
 ├── DrawingFailed              no Graphviz to draw an SVG with, or it failed
 ├── NonRetryable               raised by users' actions: fail the step now
 └── StoreError                 the disk or the file
@@ -145,6 +150,10 @@ class TokenLimitReached(RunError):
     """The run spent its `max_tokens`."""
 
 
+class IterationLimitReached(RunError):
+    """The run's supervisors had their `max_iterations` turns."""
+
+
 class StepError(DaggerError):
     """A step cannot do what was asked."""
 
@@ -175,6 +184,22 @@ class ScopeFailed(StepError):
 
 class ProcessDied(StepError):
     """The process that ran an action exited, crashed or was killed: that attempt failed."""
+
+
+class ReviewError(DaggerError):
+    """A review cannot be answered so."""
+
+
+class ReviewNotFound(ReviewError):
+    """There is no review of this id."""
+
+
+class ReviewAnswered(ReviewError):
+    """The review was answered before, or nobody waits for its answer any more."""
+
+
+class AnswerInvalid(ReviewError):
+    """The answer is none of the review's options, or no JSON value."""
 
 
 class NonRetryable(DaggerError):

@@ -55,7 +55,7 @@ class Spec(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a run executes: the mode's name and its own words."""
 
     mode: str
-    """`static`; later `agent` and `events`."""
+    """`static` or `agent`; later `events`."""
     name: str
     """The graph's name."""
 
@@ -137,12 +137,22 @@ class PauseRequested(Event, frozen=True, kw_only=True, tag=True):
     reason: str = ""
     order: str = ""
     """The id of the order that asked for it; empty: asked of the owner directly."""
+    review: str = ""
+    """The review that nobody answered in time: its answer lets the run go on."""
 
 
 class NodeAdded(Event, frozen=True, kw_only=True, tag=True):
     """Somebody added a node to the run."""
 
     node: Node
+    order: str = ""
+
+
+class Instructed(Event, frozen=True, kw_only=True, tag=True):
+    """Somebody gave the run's supervisor an instruction: it waits in the cache, in the section `instructions`."""
+
+    key: str
+    value: msgspec.Raw
     order: str = ""
 
 
@@ -155,6 +165,8 @@ class LimitReached(Event, frozen=True, kw_only=True, tag=True):
     """The limit, not what was used."""
     policy: str
     """What follows: `pause`, or `stop`."""
+    review: str = ""
+    """The review that asks whether to go on: its answer lets the run go on."""
 
 
 class CancelRequested(Event, frozen=True, kw_only=True, tag=True):
@@ -214,6 +226,19 @@ class ScopeOpened(Event, frozen=True, kw_only=True, tag=True):
     """The list of a map."""
     count: int = 0
     """Its length."""
+
+
+class ChildOpened(Event, frozen=True, kw_only=True, tag=True):
+    """A step's code began a child flow and waits for it: the wait, and the step `step:key` whose scope it is."""
+
+    step: str
+    key: str
+    graph: str
+    graphs: dict[str, Definition] = {}
+    """Definitions that the run has not had so far, by name."""
+    inputs: dict[str, msgspec.Raw] = {}
+    instructions: tuple[msgspec.Raw, ...] = ()
+    """What waits for its supervisor, first things first."""
 
 
 class TokensSpent(Event, frozen=True, kw_only=True, tag=True):
@@ -276,11 +301,13 @@ class WaitOpened(Event, frozen=True, kw_only=True, tag=True):
     key: str
     """By default the kind and its ordinal in the step: `sleep:1`."""
     kind: str
-    """`memo`, `sleep`, `review`, `request` or `child`."""
+    """`memo`, `sleep`, `review`, `instruction`, `request` or `child`."""
     detail: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     """What is waited for: compared on replay."""
     wake_at: int | None = None
     """When it answers itself; None: never."""
+    review: str = ""
+    """Of a review: its id."""
 
 
 class WaitAnswered(Event, frozen=True, kw_only=True, tag=True):
@@ -290,6 +317,11 @@ class WaitAnswered(Event, frozen=True, kw_only=True, tag=True):
     key: str
     value: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     error: Error | None = None
+    review: str = ""
+    """Of a review: its id."""
+    who: str = ""
+    """Of a review: who answered it; empty: nobody."""
+    order: str = ""
 
 
 AnyEvent: TypeAlias = (
@@ -303,12 +335,14 @@ AnyEvent: TypeAlias = (
     | OrderRefused
     | PauseRequested
     | NodeAdded
+    | Instructed
     | LimitReached
     | CancelRequested
     | RunEnded
     | StepStarted
     | StepSucceeded
     | ScopeOpened
+    | ChildOpened
     | TokensSpent
     | AttemptFailed
     | StepFailed

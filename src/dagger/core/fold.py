@@ -11,8 +11,11 @@ from typing import Any, TypeAlias
 import msgspec
 
 from dagger.core import cache, events
+from dagger.core.children import drop_scope, open_child
 from dagger.core.config import RunConfig
 from dagger.core.errors import IllegalEvent
+from dagger.core.graph import INSTRUCTIONS, Node
+from dagger.core.iterate import CONTINUE, LIMIT_REVIEW, forgive
 from dagger.core.state import STANDS_STILL, TERMINAL, Ended, Pending, Scope, State, Wait
 from dagger.core.steps import (
     ERRORS_KEPT,
@@ -29,6 +32,7 @@ from dagger.core.steps import (
     retry,
 )
 
+_CONTINUE = msgspec.json.encode(CONTINUE)
 CONDITION = "condition"
 """The reason of a step that its own condition skipped."""
 
@@ -102,6 +106,13 @@ def _run_woken(state: State, event: events.RunWoken) -> list[str]:
     return _passed(state, event)
 
 
+def _instructed(state: State, event: events.Instructed) -> list[str]:
+    if state.status in TERMINAL or not state.seq:
+        raise _illegal(state, event)
+    cache.apply(state.sections, cache.Write("set", INSTRUCTIONS, event.key, event.value))
+    return _passed(state, event)
+
+
 def _order_refused(state: State, event: events.OrderRefused) -> list[str]:
     return _passed(state, event)
 
@@ -110,7 +121,7 @@ def _pause_requested(state: State, event: events.PauseRequested) -> list[str]:
     _require_running(state, event)
     if state.halt:
         raise _illegal(state, event)
-    state.halt, state.halt_reason = "pause", event.reason
+    state.halt, state.halt_reason, state.review = "pause", event.reason, event.review
     return _passed(state, event)
 
 
@@ -124,7 +135,7 @@ def _run_resumed(state: State, event: events.RunResumed) -> list[str]:
     if state.status in TERMINAL or not state.seq:
         raise _illegal(state, event)
     _go_on(state, event)
-    state.recoveries = 0
+    state.recoveries, state.resumed_at, state.review = 0, event.at, ""
     if state.halt == "pause":  # a run that was cancelled or stopped stays so
         state.halt = state.halt_reason = state.limit = ""
     if event.config:
@@ -141,7 +152,7 @@ def _run_resumed(state: State, event: events.RunResumed) -> list[str]:
 def _limit_reached(state: State, event: events.LimitReached) -> list[str]:
     _require_running(state, event)
     state.halt, state.halt_reason = event.policy, f"{event.limit} of {event.value:g} used up"
-    state.limit = event.limit
+    state.limit, state.review = event.limit, event.review
     return _passed(state, event)
 
 
@@ -184,7 +195,7 @@ def _step_succeeded(state: State, event: events.StepSucceeded) -> list[str]:
         state.recoveries = 0
     ready = ended_well(state, step) if step in state.dependents else []
     if event.cache or event.nodes or event.result is not msgspec.UNSET:
-        ready += _more_effects(state, event)
+        ready += _more_effects(state, event, ended.node)
     if state.scopes or state.handled:
         close_scope(state, step)
         if event.recovers is not msgspec.UNSET and ended.node.handles:
@@ -193,15 +204,21 @@ def _step_succeeded(state: State, event: events.StepSucceeded) -> list[str]:
     return ready
 
 
-def _more_effects(state: State, event: events.StepSucceeded) -> list[str]:
+def _more_effects(state: State, event: events.StepSucceeded, node: Node) -> list[str]:
     for write in event.cache:
         cache.apply(state.sections, write)
-    if event.result is not msgspec.UNSET:
-        name = flow_of(state, event.step)
-        flow = state.scopes[name] if name else state
-        if flow.result is None:
-            flow.result = bytes(event.result)
-    return add_nodes(state, events.scope_of(event.step), event.nodes) if event.nodes else []
+    if node.iteration is not None:
+        state.iterations += 1
+        forgive(state, event.step, node)
+    name = flow_of(state, event.step)
+    flow = state.scopes[name] if name else state
+    if event.result is not msgspec.UNSET and flow.result is None:
+        flow.result = bytes(event.result)
+    if not event.nodes:
+        return []
+    if isinstance(flow, Scope):
+        flow.added.update({added.id: added for added in event.nodes})
+    return add_nodes(state, name, event.nodes)
 
 
 def _tokens_spent(state: State, event: events.TokensSpent) -> list[str]:
@@ -227,7 +244,7 @@ def _step_failed(state: State, event: events.StepFailed) -> list[str]:
         pending.failures = event.attempt
         state.stuck += 1
         return _passed(state, event, lend_places(state, step))
-    if not pending.node.handles:  # else the step that it handles fails in its stead
+    if not (pending.node.handles or pending.node.answers):  # else the step that it is for is told
         # what stops the run is the run's error: the child flow will not end
         flow = state.scopes[name] if name and event.policy != "stop" else state
         flow.failures += 1
@@ -258,6 +275,7 @@ def _step_cancelled(state: State, event: events.StepCancelled) -> list[str]:
     # a cancelled step ends with its run: nothing follows from it, so nothing is skipped for it
     state.unsuccessful[event.step] = Ended("cancelled", event.reason)
     del state.pending[event.step]
+    drop_scope(state, event.step)  # of a child flow that nobody waits for any more
     return _passed(state, event)
 
 
@@ -268,12 +286,19 @@ def _scope_opened(state: State, event: events.ScopeOpened) -> list[str]:
     return _passed(state, event, open_scope(state, event))
 
 
+def _child_opened(state: State, event: events.ChildOpened) -> list[str]:
+    _require_pending(state, event, event.step)
+    if event.key in state.waits.get(event.step, {}) or event.graph not in {**event.graphs, **state.graphs}:
+        raise _illegal(state, event)
+    return _passed(state, event, open_child(state, event))
+
+
 def _wait_opened(state: State, event: events.WaitOpened) -> list[str]:
     _require_pending(state, event, event.step)
     waits = state.waits.setdefault(event.step, {})
     if event.key in waits:
         raise _illegal(state, event)
-    waits[event.key] = Wait(event.kind, _bytes(event.detail), event.wake_at)
+    waits[event.key] = Wait(event.kind, _bytes(event.detail), event.wake_at, review=event.review)
     return _passed(state, event)
 
 
@@ -282,6 +307,8 @@ def _wait_answered(state: State, event: events.WaitAnswered) -> list[str]:
     if wait is None or not wait.is_open:
         raise _illegal(state, event)
     wait.is_open, wait.value, wait.error = False, _bytes(event.value), event.error
+    if event.key == LIMIT_REVIEW and wait.value == _CONTINUE:
+        state.granted += state.config.max_iterations or 0
     return _passed(state, event)
 
 
@@ -337,12 +364,14 @@ _APPLY: dict[type[events.Event], _Apply] = {
     events.OrderRefused: _order_refused,
     events.PauseRequested: _pause_requested,
     events.NodeAdded: _node_added,
+    events.Instructed: _instructed,
     events.LimitReached: _limit_reached,
     events.CancelRequested: _cancel_requested,
     events.RunEnded: _run_ended,
     events.StepStarted: _step_started,
     events.StepSucceeded: _step_succeeded,
     events.ScopeOpened: _scope_opened,
+    events.ChildOpened: _child_opened,
     events.TokensSpent: _tokens_spent,
     events.AttemptFailed: _attempt_failed,
     events.StepFailed: _step_failed,

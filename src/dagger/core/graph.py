@@ -17,6 +17,8 @@ MAX_ID_LENGTH = 200
 """Characters: an id stands in every event and message about its node."""
 RESERVED_IDS = frozenset(("inputs", "global"))
 """Sections of the cache that are no node's."""
+INSTRUCTIONS = "global:instructions"
+"""The section of the cache where instructions wait for a supervisor."""
 ITEM = "item"
 """What the inputs of a node with `map` call the item: `item`, `item.title`."""
 DEFAULT_TIMEOUT_SECONDS = 3600.0
@@ -119,6 +121,17 @@ class Reuse(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """How old such outputs may be; None: any age."""
 
 
+class Iteration(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """One turn of a supervisor: when it has succeeded, the next one is among its effects."""
+
+    number: int
+    """Starts at 1."""
+    keep_alive: bool = False
+    """Where there is nothing more to do, the next one waits for an instruction."""
+    is_idle: bool = False
+    """It begins when there is an instruction."""
+
+
 class Node(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """One unit of work: which action, or which graph, on what, after which nodes."""
 
@@ -142,6 +155,10 @@ class Node(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=Fal
     """The action to run when this node has finally failed; empty: none."""
     handles: str = ""
     """The node whose final failure this one handles: no person writes it."""
+    answers: str = ""
+    """Of a child flow that a step's code executes: the key of the step's wait for it. No person writes it."""
+    iteration: Iteration | None = None
+    """Of a supervisor: which of its iterations this is. No person writes it."""
     on_failure: str = ""
     """`stop`, `continue` or `pause`; empty: as the run's config says."""
     description: str = ""
@@ -171,7 +188,7 @@ class Node(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=Fal
 _WORK = [
     (field.name, field.default)
     for field in msgspec.structs.fields(Node)
-    if field.name not in {"hash", "description", "instructions", "handles"}
+    if field.name not in {"hash", "description", "instructions", "handles", "answers", "iteration"}
 ]
 """The fields that say what work it is, with their defaults: a new field leaves the hashes of nodes without it."""
 

@@ -16,6 +16,7 @@ import msgspec
 from dagger.core import events
 from dagger.core.codec import Blob
 from dagger.core.orders import AnyOrder
+from dagger.core.reviews import Question, Review
 
 Ownership: TypeAlias = Literal["none", "here", "elsewhere", "dead"]
 """Whether a process owns a run: nobody, this store object, another living one, one that died or hangs."""
@@ -65,8 +66,20 @@ PROJECTED = frozenset(
 RELEASING = frozenset((events.RunPaused, events.RunParked, events.RunEnded))
 """The events that give up the lease: paused, parked and finished runs have no owner."""
 
-ORDERED = frozenset((events.PauseRequested, events.CancelRequested, events.NodeAdded, events.OrderRefused))
+ORDERED = frozenset(
+    (
+        events.PauseRequested,
+        events.CancelRequested,
+        events.NodeAdded,
+        events.WaitAnswered,
+        events.Instructed,
+        events.OrderRefused,
+    )
+)
 """The events that an order becomes: appending one takes the order out of the inbox."""
+
+REVIEWED = frozenset((events.WaitOpened, events.WaitAnswered, events.RunEnded))
+"""The events that can open or close reviews."""
 
 
 def projected(row: RunRow | None, event: events.Event) -> RunRow | None:
@@ -101,6 +114,22 @@ def projected(row: RunRow | None, event: events.Event) -> RunRow | None:
         case _:
             return row
     return msgspec.structs.replace(row, status=change[0], reason=change[1], wake_at=wake_at, updated_at=event.at)
+
+
+def review_of(run_id: str, event: events.WaitOpened) -> Review:
+    """The review that a wait for a person is, as listings have it."""
+    assert event.detail is not msgspec.UNSET
+    asked = msgspec.json.decode(event.detail, type=Question)
+    return Review(
+        id=event.review,
+        run_id=run_id,
+        step=event.step,
+        key=event.key,
+        question=asked.question,
+        options=asked.options,
+        opened_ms=event.at,
+        due_ms=event.wake_at,
+    )
 
 
 class Lease:
@@ -235,6 +264,9 @@ class Store(Protocol):
 
     def row(self, run_id: str) -> RunRow | None:
         """What is known of the run; None: no such run."""
+
+    def reviews(self, run_id: str | None = None, limit: int | None = 100) -> list[Review]:
+        """The durable open reviews, of one run or all, oldest first, at most `limit` (None: all)."""
 
     def rows(
         self,

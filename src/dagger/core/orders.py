@@ -39,7 +39,24 @@ class AddNode(Order, frozen=True, kw_only=True, tag=True):
     node: Node
 
 
-AnyOrder: TypeAlias = Pause | Cancel | AddNode
+class Answer(Order, frozen=True, kw_only=True, tag=True):
+    """Answer an open review."""
+
+    step: str
+    key: str
+    """Of the step's wait."""
+    value: msgspec.Raw
+    who: str = ""
+
+
+class Instruct(Order, frozen=True, kw_only=True, tag=True):
+    """Give the run's supervisor one more instruction."""
+
+    value: msgspec.Raw
+    """`{action, params, priority}` as JSON text."""
+
+
+AnyOrder: TypeAlias = Pause | Cancel | AddNode | Answer | Instruct
 """Every order there is."""
 
 _decoder: msgspec.json.Decoder[AnyOrder] = msgspec.json.Decoder(AnyOrder)

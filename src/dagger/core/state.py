@@ -52,6 +52,8 @@ class Wait(msgspec.Struct):
     is_open: bool = True
     value: bytes = b""
     error: events.Error | None = None
+    review: str = ""
+    """Of a review: its id."""
 
 
 class Scope(msgspec.Struct):
@@ -80,6 +82,8 @@ class Scope(msgspec.Struct):
     """The first final errors."""
     result: bytes | None = None
     """The first that was given to `ctx.finish` in it."""
+    added: dict[str, Node] = {}
+    """Of a graph: the nodes that steps in it added."""
 
 
 class State(msgspec.Struct):
@@ -129,6 +133,14 @@ class State(msgspec.Struct):
     result: bytes | None = None
     """The first that was given to `ctx.finish`."""
     tokens: int = 0
+    iterations: int = 0
+    """Of supervisors, so far."""
+    granted: int = 0
+    """Iterations that people allowed beyond `max_iterations`."""
+    review: str = ""
+    """The review whose answer lets the paused run go on; empty: only resuming does."""
+    resumed_at: int = 0
+    """When somebody last resumed it."""
     started_at: int = 0
     last_at: int = 0
     """When the last event happened."""

@@ -5,12 +5,13 @@ A part of the fold (see `core/fold`): pure changes of a state.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from dagger.core import events
-from dagger.core.graph import ITEM, Input, Node
+from dagger.core.graph import INSTRUCTIONS, ITEM, Input, Node
 from dagger.core.state import Ended, Pending, Scope, State
 
 ITEMS_AT_ONCE = 10_000
@@ -62,7 +63,7 @@ def ended_well(state: State, step: str) -> list[str]:
         waiting.unmet -= 1
         if not waiting.unmet:
             ready.append(dependent)
-    return ready
+    return go_on(state, ready) if state.scopes else ready
 
 
 def end_badly(state: State, step: str, ended: Ended, reason: str) -> list[str]:
@@ -82,7 +83,7 @@ def end_badly(state: State, step: str, ended: Ended, reason: str) -> list[str]:
                 ready.append(dependent)
         else:
             state.doomed.setdefault(dependent, reason)
-    return ready[::-1] + leave(state, step, node)
+    return go_on(state, ready[::-1]) + leave(state, step, node)
 
 
 def leave(state: State, step: str, node: Node) -> list[str]:
@@ -92,7 +93,7 @@ def leave(state: State, step: str, node: Node) -> list[str]:
         state.pending[handled].unmet = 0
         return [handled]
     name = events.scope_of(step)
-    if not name:
+    if not name or node.answers:  # a step that waits for a child flow is told by an event of its own
         return []
     owner = state.pending[name]
     owner.unmet -= 1
@@ -193,8 +194,8 @@ def begin_items(state: State, name: str, freed: int = 0) -> list[str]:
             continue  # the list is gone over anew, for what failed
         state.pending[step] = Pending(scope.item, 0)
         scope.at_work += 1
-        ready += reopen_scope(state, step) if step in state.scopes else [step]
-    return ready
+        ready.append(step)
+    return go_on(state, ready)
 
 
 def lend_places(state: State, step: str) -> list[str]:
@@ -224,7 +225,12 @@ def members(state: State, name: str) -> Iterable[str]:
     scope = state.scopes[name]
     if scope.item is not None:
         return (f"{name}/{index}" for index in range(scope.count))
-    return (f"{name}/{node.id}" for node in state.graphs[scope.graph].nodes)
+    return (f"{name}/{node.id}" for node in nodes_of(state, scope))
+
+
+def nodes_of(state: State, scope: Scope) -> Iterable[Node]:
+    """The nodes of a graph that was begun, those that steps in it added included."""
+    return itertools.chain(state.graphs[scope.graph].nodes, scope.added.values())
 
 
 def close_scope(state: State, name: str) -> None:
@@ -237,7 +243,8 @@ def close_scope(state: State, name: str) -> None:
         if state.unsuccessful.pop(step, None) is not None:
             close_scope(state, step)
     del state.scopes[name]
-    state.sections.pop(f"{name}/inputs", None)
+    for section in ("inputs", INSTRUCTIONS):
+        state.sections.pop(f"{name}/{section}", None)
 
 
 def retry(state: State, stuck: Iterable[str]) -> list[str]:
@@ -253,11 +260,17 @@ def retry(state: State, stuck: Iterable[str]) -> list[str]:
             continue
         pending = state.pending[step]
         pending.is_stuck, pending.failures, pending.retry_at, pending.error = False, 0, 0, None
-        ready += reopen_scope(state, step) if step in state.scopes else [step]
+        ready.append(step)
+    ready = go_on(state, ready)
     for name, scope in maps.items():
         scope.begun = 0
         ready += begin_items(state, name)
     return ready
+
+
+def go_on(state: State, ready: list[str]) -> list[str]:
+    """Those of the steps that have begun no child flow; where one has, what it takes to take that up again."""
+    return [begun for step in ready for begun in (reopen_scope(state, step) if step in state.scopes else (step,))]
 
 
 def reopen_scope(state: State, name: str) -> list[str]:
@@ -272,12 +285,8 @@ def reopen_scope(state: State, name: str) -> list[str]:
         owner.unmet = len(again)
         ready = begin_items(state, name)
     else:
-        nodes = {f"{name}/{node.id}": node for node in state.graphs[scope.graph].nodes}
-        begun = add_nodes(state, name, [nodes[step] for step in again])
-        ready = [step for step in begun if step not in state.scopes]
-        for step in again:
-            if step in state.scopes:
-                ready += reopen_scope(state, step)
+        nodes = {f"{name}/{node.id}": node for node in nodes_of(state, scope)}
+        ready = go_on(state, add_nodes(state, name, [nodes[step] for step in again]))
     return ready if owner.unmet else [name]
 
 

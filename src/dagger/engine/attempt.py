@@ -5,25 +5,27 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import functools
-import types
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
 
 from dagger.core import codec, events
-from dagger.core.errors import AttemptTimedOut
+from dagger.core.decide import config_of
+from dagger.core.errors import AttemptTimedOut, GraphError
 from dagger.core.graph import Node
+from dagger.core.reviews import REVIEW
 from dagger.core.state import Wait
-from dagger.engine.binding import Source, bind
+from dagger.engine.binding import Source
 from dagger.engine.context import Answer, AttemptContext
 from dagger.engine.elsewhere import attempt_input, in_process, in_thread
 from dagger.engine.processes import Process, Processes
 from dagger.engine.result import is_retryable, success, told
 from dagger.engine.threads import Threads
 from dagger.engine.timers import Timer, Timers
-from dagger.engine.trampoline import call, go_on, returned
-from dagger.spec.action import Action, outputs
+from dagger.engine.trampoline import go_on
+from dagger.spec.action import Action
+from dagger.spec.context import FlowReport
 
 GRACE_SECONDS = 5.0
 """How long a cancelled coroutine may take to clean up before it is given up, as a thread is at once."""
@@ -73,6 +75,9 @@ class Waits(Protocol):
         value: bytes = b"",
         error: events.Error | None = None,
         blobs: list[codec.Blob] | None = None,
+        *,
+        who: str = "",
+        order: str = "",
     ) -> None: ...
 
 
@@ -103,57 +108,9 @@ class OwnedRun(Source, Protocol):
     def abandoned(self, attempt: Attempt) -> None: ...
     def released(self, attempt: Attempt) -> None: ...
     def spent(self, attempt: Attempt, count: int) -> None: ...
-
-
-def begin(run: OwnedRun, step: str, node: Node, number: int, task: asyncio.Task[None]) -> Attempt | None:
-    """Start a step's action in a worker's task. Gives the attempt if its code is suspended: `proceed` is to be awaited.
-
-    Most code ends at once, and no Attempt is made for it: that would cost as much as to call and record a no-op.
-    """
-    started_ms = run.kernel.now_ms
-    context = run.context.copy()
-    attempt: Attempt | None = None
-    try:
-        action = run.action(node)
-        if not action.is_simple:
-            attempt = Attempt(run, step, node, number, started_ms, context)
-            if action.context_name is not None:
-                attempt.ctx = AttemptContext(attempt, run, is_async=action.is_async)
-            if action.runs_in != "loop":
-                attempt.begin_elsewhere(action)
-                return None
-        keywords = bind(run, step, node, action)
-        if attempt is not None and action.context_name is not None:
-            keywords[action.context_name] = attempt.ctx
-        coroutine = action.function(**keywords) if action.is_async else call(action.function, keywords)
-        if type(coroutine) is not types.CoroutineType:
-            coroutine = returned(coroutine)
-        try:
-            yielded = context.run(coroutine.send, None)  # until the code first suspends it costs no task
-        except StopIteration as stop:  # the coroutine's own: it has returned
-            result = stop.value
-        else:
-            attempt = attempt or Attempt(run, step, node, number, started_ms, context)
-            attempt.suspend(coroutine, yielded, task)
-            return attempt
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # noqa: BLE001 - user code raises anything
-        (attempt or Attempt(run, step, node, number, started_ms, context)).fail(error)
-        return None
-    if attempt is not None:
-        attempt.succeed(result)
-        return None
-    blobs: list[codec.Blob] = []
-    try:
-        made = outputs(node, result, blobs)
-    except Exception as error:  # noqa: BLE001 - a user's type may raise anything while it is encoded
-        Attempt(run, step, node, number, started_ms, context).fail(error)
-        return None
-    now = run.kernel.tick()
-    event = events.StepSucceeded(at=now, step=step, attempt=number, duration_ms=now - started_ms, outputs=made)
-    run.ended(step, node, event, blobs)
-    return None
+    def reserve(self, attempt: Attempt, count: int) -> bool: ...
+    def grown(self, attempt: Attempt, event: events.StepSucceeded) -> tuple[Node, ...]: ...
+    def open_child(self, attempt: Attempt, key: str, spec: object, inputs: Mapping[str, Any]) -> None: ...
 
 
 class Attempt:
@@ -321,7 +278,14 @@ class Attempt:
 
     def _record(self, event: events.StepSucceeded, blobs: list[codec.Blob]) -> None:
         now = self.over()
-        event = msgspec.structs.replace(event, at=now, duration_ms=now - self.started_ms)
+        nodes = event.nodes
+        if nodes or self.node.iteration is not None:
+            try:
+                nodes = self.tenure.grown(self, event)
+            except GraphError as error:  # another step was faster, with a node of the same id
+                self.fail(error)
+                return
+        event = msgspec.structs.replace(event, at=now, duration_ms=now - self.started_ms, nodes=nodes)
         self.tenure.ended(self.step, self.node, event, blobs, self)
 
     def fail(self, error: BaseException) -> None:
@@ -353,6 +317,29 @@ class Attempt:
         waits = self.tenure.waits
         waits.open(self, kind, key, wake_at=self.tenure.kernel.tick() + round(seconds * 1000))
         await waits.answer_of(self, key)
+
+    async def review(self, key: str, question: bytes, minutes: float | msgspec.UnsetType | None) -> bytes:
+        """The answer to a question, as JSON text; `minutes` unset: as the config says. Raises WaitMismatch."""
+        tenure = self.tenure
+        if minutes is msgspec.UNSET:
+            minutes = config_of(tenure.state, self.step).human_wait_minutes
+        wake_at = None if minutes is None else tenure.kernel.tick() + round(minutes * 60_000)
+        tenure.waits.open(self, REVIEW, key, question, wake_at)
+        wait = await tenure.waits.answer_of(self, key)
+        return codec.resolve(wait.value, tenure.load) if wait.value else b"null"
+
+    async def execute(self, key: str, spec: object, inputs: Mapping[str, Any]) -> FlowReport:
+        """What becomes of a child flow. Raises WaitMismatch, and what starting a run of it would raise."""
+        tenure = self.tenure
+        tenure.open_child(self, key, spec, inputs)
+        wait = await tenure.waits.answer_of(self, key)
+        return msgspec.json.decode(codec.resolve(wait.value, tenure.load), type=FlowReport)
+
+    async def reserve(self, count: int) -> None:
+        """Hold tokens until they are spent, or the attempt is over."""
+        if self.tenure.reserve(self, count):
+            return
+        await asyncio.get_running_loop().create_future()  # the limit is reached: the attempt is being cut off
 
     async def recall(self, key: str) -> bytes | None:
         """The result that the journal has of a memo; None: its function has not succeeded yet. Raises WaitMismatch."""

@@ -19,8 +19,13 @@ def is_at_rest(awaits: Awaits, awaited: Any) -> bool:
         return is_at_rest(awaits, getattr(awaited, "_fut_waiter", None))
     if awaited in awaits:
         return not awaited.done()
-    children = [child for child in _gathered(awaits, awaited) if not child.done()]
-    return bool(children) and all(is_at_rest(awaits, child) for child in children)
+    is_one_open = False
+    for child in _gathered(awaits, awaited):
+        if not child.done():
+            is_one_open = True
+            if not is_at_rest(awaits, child):
+                return False  # the others need no look: there may be thousands, and this is asked often
+    return is_one_open
 
 
 def _gathered(awaits: Awaits, awaited: Any) -> Iterable[asyncio.Future[Any]]:

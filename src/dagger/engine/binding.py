@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -29,6 +29,9 @@ class Source(Protocol):
 
     def items(self, scope: str) -> Sequence[msgspec.Raw]:
         """The JSON texts of the items of a map that was begun."""
+
+    def require_node(self, step: str, node: Node, added: Container[str]) -> None:
+        """Raise GraphError or InputInvalid where a step cannot add a node, after those of the ids `added`."""
 
 
 _NO_SECTIONS: Sections = {}

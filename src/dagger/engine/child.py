@@ -17,27 +17,19 @@ import threading
 import msgspec
 
 from dagger.core import codec
-from dagger.core.errors import DaggerError, RegistryError
+from dagger.core.errors import RegistryError
 from dagger.core.steps import flow_of
 from dagger.engine import frames
 from dagger.engine.binding import bind
 from dagger.engine.child_run import Run, Tried
-from dagger.engine.context import LOGGER, AttemptCache, AttemptContext
+from dagger.engine.context import LOGGER, AttemptContext
+from dagger.engine.overlay import AttemptCache
 from dagger.engine.parent import Parent
+from dagger.engine.processes import importing
 from dagger.engine.result import is_retryable, success, told
 from dagger.engine.trampoline import returned
 from dagger.spec.action import Action, action_of
 from dagger.spec.importable import found_at
-
-_importing = threading.Event()
-"""Set while the module of an action is imported."""
-
-
-def require_guard() -> None:
-    """Raise DaggerError while a module is imported: what it runs then would run once more in each process."""
-    if _importing.is_set():
-        message = 'it starts a run when it is imported; put what it runs under `if __name__ == "__main__":`'
-        raise DaggerError(message)
 
 
 def main(descriptor: int) -> None:
@@ -95,7 +87,7 @@ def _load(given: frames.AttemptInput) -> Action:
     sys.argv[:] = given.sys_argv
     module = given.address.partition(":")[0]
     where = f"node {given.node.id!r}: its process"
-    _importing.set()
+    importing.set()
     try:
         if given.main:
             spawn.prepare(given.main)  # the parent's script, under the name that multiprocessing gives it
@@ -106,7 +98,7 @@ def _load(given: frames.AttemptInput) -> Action:
         message = f"{where} cannot import {' '.join(given.main.values()) or module}: {cause}"
         raise RegistryError(message) from error
     finally:
-        _importing.clear()
+        importing.clear()
     found = found_at(given.address)
     action = action_of(found)
     if action is None:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Container, Coroutine, Iterator, Mapping
 from typing import Any, cast
 
 import msgspec
 
 from dagger.core import cache, events
-from dagger.core.errors import StepError
-from dagger.core.graph import Node
+from dagger.core.errors import GraphError, NodeAlreadyExists, StepError
+from dagger.core.graph import Node, id_problem
 from dagger.core.state import State
 from dagger.engine import frames
 from dagger.engine.context import Answer
 from dagger.engine.parent import Parent
 from dagger.spec.action import Action
+from dagger.spec.context import FlowReport
 
 _MAYBE: Any = frames.Found | None
 
@@ -53,8 +54,22 @@ class Tried:
 
     async def wait(self, kind: str, key: str, seconds: float) -> None:
         """Nobody could hold a process's place while it waits."""
-        message = f"node {self.node.id!r}: {kind}: what runs in a process can only use memo"
-        raise StepError(message)
+        raise StepError(self._only_memo(kind))
+
+    async def review(self, key: str, question: bytes, minutes: object) -> bytes:
+        """As `wait`."""
+        raise StepError(self._only_memo("review"))
+
+    async def execute(self, key: str, spec: object, inputs: object) -> FlowReport:
+        """As `wait`."""
+        raise StepError(self._only_memo("execute"))
+
+    async def reserve(self, count: int) -> None:
+        """As `wait`."""
+        raise StepError(self._only_memo("reserve_tokens"))
+
+    def _only_memo(self, call: str) -> str:
+        return f"node {self.node.id!r}: {call}: what runs in a process can only use memo"
 
     async def recall(self, key: str) -> bytes | None:
         """The result that the journal has of a memo. Raises WaitMismatch."""
@@ -99,6 +114,14 @@ class Run:
     def items(self, scope: str) -> list[msgspec.Raw]:
         """Of a map's items the attempt has its own, as an input."""
         raise KeyError(scope)
+
+    def require_node(self, step: str, node: Node, added: Container[str]) -> None:
+        """What can be told here; the rest is checked when the attempt has succeeded."""
+        if problem := id_problem(node.id):
+            raise GraphError(problem)
+        if node.id in added:
+            message = f"node {node.id!r} was added already; give it another id"
+            raise NodeAlreadyExists(message)
 
 
 class _Sections(Mapping[str, Mapping[str, cache.Stored]]):

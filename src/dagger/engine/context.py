@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import hashlib
 import inspect
 import logging
+import re
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator, Mapping, MutableMapping
-from typing import Any, NamedTuple, Protocol, TypeVar
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from typing import Any, Protocol, TypeVar, Unpack
 
 import msgspec
 
-from dagger.core import cache, codec, events
+from dagger.core import codec, events, reviews
 from dagger.core.errors import AttemptOver, OutputInvalid, StepError
 from dagger.core.events import scope_of, step_name
-from dagger.core.graph import Node
+from dagger.core.graph import Iteration, Node
 from dagger.core.steps import HANDLER, flow_of
 from dagger.engine.binding import Source, input_values
-from dagger.spec.context import Context, Outcome
+from dagger.engine.overlay import AttemptCache, AttemptLog
+from dagger.spec.context import Context, FlowReport, Outcome
+from dagger.spec.fields import After, Called, NodeFields
+from dagger.spec.nodes import action_name, new_node
+from dagger.spec.workflow import WorkflowSpec
 
 LOGGER = logging.getLogger("dagger")
 Answer = TypeVar("Answer")
@@ -57,6 +63,15 @@ class Tried(Protocol):
     async def wait(self, kind: str, key: str, seconds: float) -> None:
         """Wait until that many seconds have passed since the step first came to this wait."""
 
+    async def review(self, key: str, question: bytes, minutes: float | msgspec.UnsetType | None) -> bytes:
+        """The answer to a question, as JSON text; `minutes` unset: as the config says."""
+
+    async def execute(self, key: str, spec: object, inputs: Mapping[str, Any]) -> FlowReport:
+        """What becomes of a child flow."""
+
+    async def reserve(self, count: int) -> None:
+        """Hold tokens until they are spent, or the attempt is over."""
+
     async def recall(self, key: str) -> bytes | None:
         """The result that the journal has of a memo."""
 
@@ -91,7 +106,17 @@ class AttemptContext(Context):
         self.cache: AttemptCache = AttemptCache(state.sections, run.load, self, flow_of(state, attempt.step))
         self.result: bytes | None = None
         self.recovered: dict[str, msgspec.Raw] | None = None
+        self.nodes: dict[str, Node] = {}
+        """Those that it adds, by id."""
         self._is_over = False
+        if self.node.iteration is not None:
+            self._keep(self.node.iteration)
+
+    def _keep(self, iteration: Iteration) -> None:
+        """What is kept of each iteration: it sees this itself, and it takes effect with its success."""
+        self.cache.set("global", "iteration", iteration.number)
+        now = datetime.datetime.fromtimestamp(self._attempt.now_ms() / 1000, datetime.UTC)
+        self.cache.set("global", "timestamp", now.isoformat())
 
     @property
     def inputs(self) -> dict[str, Any]:  # type: ignore[override]  # made when asked for: most code never asks
@@ -136,11 +161,37 @@ class AttemptContext(Context):
     def spend_tokens(self, count: int) -> None:
         """See Context."""
         self.require_open()
-        if isinstance(count, bool) or not isinstance(count, int) or count < 0:
-            message = f"node {self.node.id!r}: tokens are a whole number of at least 0, not {count!r}"
-            raise OutputInvalid(message)
+        self._require_tokens(count)
         if count:
             self._attempt.spend(count)
+
+    def add_node(
+        self,
+        action: Called,
+        *,
+        id: str | None = None,
+        dependencies: After = (),
+        inputs: Mapping[str, Any] | None = None,
+        **fields: Unpack[NodeFields],
+    ) -> str:
+        """See Context."""
+        self.require_open()
+        name = action_name(action)
+        node_id = self._made_id(name) if id is None else id
+        node = new_node(node_id, {"action": name}, dependencies, inputs or {}, **fields)
+        if self.node.iteration is not None and not node.on_failure:
+            node = msgspec.structs.replace(node, on_failure="continue")  # the next iteration sees what became of it
+        self._run.require_node(self._attempt.step, node, self.nodes)
+        self.nodes[node_id] = node.hashed()
+        return node_id
+
+    def _made_id(self, action: str) -> str:
+        """An id for a node: the same in every attempt of this step, and of bounded length at any depth."""
+        name, ordinal = re.sub(r"[^A-Za-z0-9_-]", "_", action), len(self.nodes) + 1
+        if self.node.iteration is not None:
+            return f"{name}_{self.node.iteration.number}_{ordinal}"
+        digest = hashlib.blake2b(f"{self._attempt.step}/{ordinal}".encode(), digest_size=6).hexdigest()
+        return f"{name}_{digest}"
 
     def recover(self, outputs: Mapping[str, object]) -> None:
         """See Context."""
@@ -167,7 +218,7 @@ class AttemptContext(Context):
         self.require_open()
         if isinstance(fraction, bool) or not isinstance(fraction, (int, float)) or not 0 <= fraction <= 1:
             message = f"node {self.node.id!r}: progress is a fraction from 0 to 1, not {fraction!r}"
-            raise OutputInvalid(message)
+            raise StepError(message)
         at = self._attempt.now_ms()
         self._attempt.tell(events.Progressed(at=at, step=self._attempt.step, fraction=fraction, note=str(note)))
 
@@ -182,16 +233,66 @@ class AttemptContext(Context):
         is_number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
         if not (is_number and 0 <= seconds <= LONGEST_SLEEP_SECONDS):
             message = f"node {self.node.id!r}: sleep takes seconds from 0 to {LONGEST_SLEEP_SECONDS:,}, not {seconds!r}"
-            raise OutputInvalid(message)
-        if not self._is_async:  # told at once: such code cannot await what it is given
-            where = f"node {self.node.id!r}: sleep"
-            message = f"{where} is for async functions: what runs in a thread or process can only use memo"
             raise StepError(message)
+        self._require_async("sleep")
         return self._sleep(seconds, key)
 
     async def _sleep(self, seconds: float, key: str | None) -> None:
         with self._waiting("sleep", key) as chosen:
             await self._attempt.wait("sleep", chosen, seconds)
+
+    def review(
+        self,
+        question: str,
+        *,
+        options: Sequence[Any] | None = None,
+        wait_minutes: float | msgspec.UnsetType | None = msgspec.UNSET,
+        key: str | None = None,
+    ) -> Coroutine[Any, Any, Any]:
+        """See Context."""
+        where = f"node {self.node.id!r}: review"
+        problem = reviews.problem(question, options, wait_minutes)
+        if problem:
+            message = f"{where}: {problem}"
+            raise StepError(message)
+        asked: dict[str, Any] = {"question": question}
+        if options is not None:
+            asked["options"] = list(options)
+        text = bytes(self._json(asked, "review"))
+        self._require_async("review")
+        return self._review(text, wait_minutes, key)
+
+    async def _review(self, question: bytes, minutes: float | msgspec.UnsetType | None, key: str | None) -> Any:
+        with self._waiting("review", key) as chosen:
+            return codec.decode(await self._attempt.review(chosen, question, minutes))
+
+    def execute(
+        self, spec: WorkflowSpec, *, inputs: Mapping[str, Any] | None = None, key: str | None = None
+    ) -> Coroutine[Any, Any, FlowReport]:
+        """See Context."""
+        self._require_async("execute")
+        return self._execute(spec, inputs or {}, key)
+
+    async def _execute(self, spec: object, inputs: Mapping[str, Any], key: str | None) -> FlowReport:
+        with self._waiting("child", key) as chosen:
+            return await self._attempt.execute(chosen, spec, inputs)
+
+    async def reserve_tokens(self, count: int) -> None:
+        """See Context."""
+        self.require_open()
+        self._require_tokens(count)
+        await self._attempt.reserve(count)
+
+    def _require_tokens(self, count: int) -> None:
+        if isinstance(count, bool) or not isinstance(count, int) or count < 0:
+            message = f"node {self.node.id!r}: tokens are a whole number of at least 0, not {count!r}"
+            raise StepError(message)
+
+    def _require_async(self, call: str) -> None:
+        if not self._is_async:  # told at once: such code cannot await what it is given
+            where = f"node {self.node.id!r}: {call}"
+            message = f"{where} is for async functions: what runs in a thread or process can only use memo"
+            raise StepError(message)
 
     def memo(self, key: str, function: Callable[..., Any], *args: Any) -> Any:
         """See Context."""
@@ -257,6 +358,7 @@ class AttemptContext(Context):
                 for write in self.cache.collected
             ),
             result=msgspec.UNSET if self.result is None else codec.sealed(self.result, blobs),
+            nodes=tuple(self.nodes.values()),
             recovers=msgspec.UNSET
             if self.recovered is None
             else {name: codec.sealed(bytes(text), blobs) for name, text in self.recovered.items()},
@@ -274,82 +376,3 @@ class AttemptContext(Context):
                 f"or has returned), so this call would have no effect"
             )
             raise AttemptOver(message)
-
-
-class AttemptCache(cache.Cache):
-    """The run's cache as one attempt sees it: the applied state, overlaid with its own writes."""
-
-    def __init__(
-        self, sections: cache.Sections, load: Callable[[str], bytes], context: AttemptContext, scope: str = ""
-    ) -> None:
-        super().__init__(sections, load)
-        self._context = context
-        self._scope = scope
-        self.collected: list[cache.Write] = []
-        self._own: dict[str, dict[str, list[cache.Write]]] = {}
-        """The same by section and key."""
-        self._overlaid: dict[tuple[str, str], _Overlaid] = {}
-
-    def _apply(self, op: str, section: str, key: str, value: object) -> None:
-        self._context.require_open()
-        if section == "inputs":
-            message = f"node {self._context.node.id!r}: the section 'inputs' of the cache is the run's: it is read-only"
-            raise OutputInvalid(message)
-        write = cache.collect(op, section, key, value, self._stored(section, key), self._load)
-        self.collected.append(msgspec.structs.replace(write, section=self._here(section)))
-        self._own.setdefault(section, {}).setdefault(key, []).append(write)
-
-    def keys(self, section: str) -> list[str]:
-        """See Cache."""
-        names = dict.fromkeys([*list(self._sections.get(self._here(section), ())), *self._own.get(section, ())])
-        return [name for name in names if self._stored(section, name) is not None]
-
-    def _stored(self, section: str, key: str) -> cache.Stored | None:
-        applied = self._sections.get(self._here(section), {}).get(key)
-        own = self._own.get(section, {}).get(key)
-        if own is None:
-            return applied
-        size = len(applied.items) if isinstance(applied, cache.Appended) else 0
-        known = self._overlaid.get((section, key))
-        if known is None or known.applied is not applied or known.size != size:
-            copy = applied
-            if isinstance(applied, cache.Appended):
-                copy = cache.Appended(applied.head, applied.items[:size])
-            known = _Overlaid(applied, size, 0, copy)
-        overlay: cache.Sections = {section: {} if known.stored is None else {key: known.stored}}
-        for write in own[known.writes :]:  # only those since the last look: a thousand appends cost a thousand steps
-            cache.apply(overlay, write)
-        stored = overlay.get(section, {}).get(key)
-        self._overlaid[section, key] = _Overlaid(applied, size, len(own), stored)
-        return stored
-
-    def _here(self, section: str) -> str:
-        """A section as the attempt's child flow knows it: its own nodes and inputs come before the run's."""
-        if not self._scope:
-            return section
-        own = step_name(self._scope, section)
-        return own if own in self._sections else section
-
-    def __iter__(self) -> Iterator[str]:
-        names = dict.fromkeys([*list(self._sections), *self._own])
-        return iter([name for name in names if self.keys(name)])
-
-
-class _Overlaid(NamedTuple):
-    """A key as an attempt sees it, and of what it was made."""
-
-    applied: cache.Stored | None
-    size: int
-    """Items of an applied list, which grows in place."""
-    writes: int
-    """Own writes that are in it."""
-    stored: cache.Stored | None
-
-
-class AttemptLog(logging.LoggerAdapter[logging.Logger]):
-    """Adds run, node and attempt to a line, and keeps what the call itself adds."""
-
-    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
-        """See logging.LoggerAdapter: before Python 3.13 it drops the call's own `extra`."""
-        kwargs["extra"] = {**(self.extra or {}), **(kwargs.get("extra") or {})}
-        return msg, kwargs

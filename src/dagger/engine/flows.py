@@ -27,7 +27,7 @@ ERRORS_TOLD = 3
 class Instead(NamedTuple):
     """An event that follows without an attempt, with the blobs that it refers to."""
 
-    event: events.StepSkipped | events.StepSucceeded | events.StepFailed | events.ScopeOpened
+    event: events.StepSkipped | events.StepSucceeded | events.StepFailed | events.ScopeOpened | events.LimitReached
     blobs: Sequence[codec.Blob] = ()
 
 
@@ -42,7 +42,7 @@ class Run(Source, Protocol):
 
 def is_special(node: Node) -> bool:
     """Whether a step of this node may do anything but begin its action."""
-    return bool(node.when or node.map or node.graph or node.cache or node.failure)
+    return bool(node.when or node.map or node.graph or node.cache or node.failure or node.iteration)
 
 
 def instead(run: Run, step: str, pending: Pending, now: int) -> Instead | None:
@@ -146,9 +146,7 @@ def _end(run: Run, step: str, node: Node, now: int) -> Instead:
     state = run.state
     scope = state.scopes[step]
     if scope.failures:
-        told = "; ".join(scope.errors[:ERRORS_TOLD])
-        more = f"; and {scope.failures - ERRORS_TOLD} more" if scope.failures > ERRORS_TOLD else ""
-        message = f"node {node.id!r}: {scope.failures} of its steps failed: {told}{more}"
+        message = f"node {node.id!r}: {scope.failures} of its steps failed: {errors_of(scope)}"
         raise ScopeFailed(message)
     blobs: list[codec.Blob] = []
     if scope.result is not None:
@@ -160,6 +158,12 @@ def _end(run: Run, step: str, node: Node, now: int) -> Instead:
         events.StepSucceeded(at=now, step=step, duration_ms=now - scope.began_at, outputs=made),
         blobs,
     )
+
+
+def errors_of(scope: Scope) -> str:
+    """The first final errors in a child flow."""
+    told = "; ".join(scope.errors[:ERRORS_TOLD])
+    return told + (f"; and {scope.failures - ERRORS_TOLD} more" if scope.failures > ERRORS_TOLD else "")
 
 
 def _columns(run: Run, step: str, node: Node, scope: Scope) -> Iterator[tuple[str, bytes]]:
@@ -204,7 +208,7 @@ def key_of(run: Run, success: events.StepSucceeded) -> str:
 
 def reuse_key(run: Run, step: str, node: Node) -> str:
     """What the work of a step is known by; empty: it is not to be reused. Raises InputInvalid."""
-    if node.graph or node.handles:
+    if node.graph or node.handles or node.iteration is not None:
         return ""
     action = run.action(node)
     reuse = node.cache or action.cache

@@ -1,4 +1,4 @@
-"""Fresh ids: of runs and orders."""
+"""Who and what: fresh ids of runs and orders, and who sits at this machine."""
 
 from __future__ import annotations
 
@@ -8,3 +8,13 @@ def fresh_id() -> str:
     import uuid_utils
 
     return str(uuid_utils.uuid7())
+
+
+def user_name() -> str:
+    """Who runs this process, as the system knows them; empty: it does not."""
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # before Python 3.13 whatever the password database raises
+        return ""

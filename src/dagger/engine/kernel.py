@@ -18,7 +18,7 @@ from dagger.core import events
 from dagger.core.errors import DaggerError, OrdersUnread
 from dagger.core.journal import Lease, Store
 from dagger.core.orders import AnyOrder
-from dagger.core.state import State
+from dagger.core.state import State, Wait
 from dagger.engine.attempt import GRACE_SECONDS, Attempt, OwnedRun
 from dagger.engine.context import LOGGER, Answer
 from dagger.engine.orders import Ordered, obey
@@ -81,6 +81,8 @@ class Kernel:
         self.tenures: dict[str, Tenant] = {}
         self.on_due: Callable[[str], None] = lambda _: None
         """Told when a run is due that was parked here."""
+        self.open_flow: Callable[[Any, Mapping[str, Any]], Any]
+        """Gives a child flow, of a spec and inputs, as engine/children wants it; the application sets it."""
         self._alarms: dict[str, Timer] = {}
         """When runs that were parked here are due."""
         self._reopening: set[Tenant] = set()
@@ -355,6 +357,13 @@ class Kernel:
             )  # fmt: skip
         if LOGGER.isEnabledFor(logging.DEBUG):
             LOGGER.debug("%s", event.error.traceback, extra=where)
+
+    def log_review(self, run_id: str, step: str, wait: Wait) -> None:
+        """Say at once that a person is asked, and how to answer."""
+        LOGGER.warning(
+            "step %s asks: %s; answer with `dagger answer %s VALUE`",
+            step, wait.detail.decode(), wait.review, extra={"run": run_id, "node": step},
+        )  # fmt: skip
 
     def log_abandoned(self, run_id: str, attempt: Attempt) -> None:
         """Say that code runs on which nobody waits for."""

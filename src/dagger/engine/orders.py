@@ -5,14 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from dagger.core import events
-from dagger.core.errors import DaggerError, DependencyNotFound, InvalidState, NodeAlreadyExists, nearest
+import msgspec
+
+from dagger.core import codec, events, iterate
+from dagger.core.errors import DaggerError, InvalidState, ReviewAnswered
 from dagger.core.graph import Node
-from dagger.core.orders import AddNode, AnyOrder, Cancel, Pause
+from dagger.core.orders import AddNode, Answer, AnyOrder, Cancel, Instruct, Pause
+from dagger.core.reviews import REVIEW, Question, answer_text, review_id
 from dagger.core.state import TERMINAL, State
+from dagger.engine.attempt import Waits
+from dagger.engine.growth import check_node
 
 GOING_ON = frozenset(("running", "waiting"))
 """Statuses in which steps run, or will."""
+_BECOMES = {"pause": "paused", "stop": "stopped", "cancel": "cancelled"}
+"""What a run that halts is about to be."""
 
 
 class Ordered(Protocol):
@@ -21,6 +28,8 @@ class Ordered(Protocol):
     state: State
     now_ms: Callable[[], int]
 
+    @property
+    def waits(self) -> Waits: ...
     @property
     def is_settled(self) -> bool: ...
     def look_at(self, node: Node) -> None: ...
@@ -33,7 +42,7 @@ class Ordered(Protocol):
 
 def obey(run: Ordered, order: AnyOrder) -> None:
     """Do what somebody outside ordered."""
-    if run.is_settled:
+    if run.is_settled or (isinstance(order, Answer) and run.state.halt):
         return  # it stays in the inbox, for whoever goes on with the run
     try:
         match order:
@@ -43,6 +52,10 @@ def obey(run: Ordered, order: AnyOrder) -> None:
                 cancel(run, order.reason, order.id)
             case AddNode():
                 add_node(run, order.node, order.id)
+            case Answer():
+                answer(run, order)
+            case Instruct():
+                instruct(run, order.value, order.id)
     except DaggerError as error:
         refuse(run, order, error)
 
@@ -53,10 +66,10 @@ def refuse(run: Ordered, order: AnyOrder, error: DaggerError) -> None:
     run.record(events.OrderRefused(at=run.now_ms(), order=order.id, error=told))
 
 
-def pause(run: Ordered, reason: str, order: str = "") -> None:
+def pause(run: Ordered, reason: str, order: str = "", review: str = "") -> None:
     """Start nothing new, cut off what runs without counting it as a try, then pause. Raises InvalidState."""
     _require_going_on(run, "paused")
-    run.record(events.PauseRequested(at=run.now_ms(), reason=reason, order=order))
+    run.record(events.PauseRequested(at=run.now_ms(), reason=reason, order=order, review=review))
     run.halt()
     run.step_over()
 
@@ -65,9 +78,9 @@ def cancel(run: Ordered, reason: str, order: str = "") -> None:
     """Start nothing new, cancel what runs, then end. Raises InvalidState."""
     state = run.state
     if run.is_settled and state.status in TERMINAL:
-        raise InvalidState(f"run {state.run_id!r} is over ({state.status}): it cannot be cancelled")
+        raise unfit(state.run_id, state.status, "cancelled")
     if state.halt == "cancel":
-        raise InvalidState(f"run {state.run_id!r} is being cancelled already")
+        raise _unfit_halting(state, "cancelled")
     run.record(events.CancelRequested(at=run.now_ms(), reason=reason, order=order))
     run.halt()
     run.step_over()
@@ -84,28 +97,76 @@ def add_node(run: Ordered, node: Node, order: str = "") -> None:
         check_node(run.state, node)
         run.note(event)
         return
-    if run.is_settled or run.state.halt != "pause":  # a run that is about to pause keeps it for later
-        _require_going_on(run, "given another node")
+    _require_going_on(run, "given another node", keeps_for_later=True)
     check_node(run.state, node)
     run.look_at(node)
     run.record(event)
     run.step_over()
 
 
-def check_node(state: State, node: Node) -> None:
-    """Raise NodeAlreadyExists or DependencyNotFound where a node does not fit into a run."""
-    known = (state.pending, state.succeeded, state.unsuccessful)
-    if any(node.id in steps for steps in known):
-        raise NodeAlreadyExists(f"node {node.id!r} is in run {state.run_id!r} already; give it another id")
-    for dependency in node.dependencies:
-        if not any(dependency in steps for steps in known):
-            near = nearest(dependency, [*state.pending, *state.succeeded])
-            raise DependencyNotFound(f"node {node.id!r}: dependency {dependency!r} is not a node of the run{near}")
+def answer(run: Ordered, given: Answer) -> None:
+    """Answer an open review. A run that was paused for want of this answer goes on with it.
+
+    Raises ReviewAnswered or AnswerInvalid.
+    """
+    state = run.state
+    wait = state.waits.get(given.step, {}).get(given.key)
+    if wait is None or not wait.is_open or wait.kind != REVIEW:
+        raise ReviewAnswered(
+            f"review {review_id(state.run_id, given.step, given.key)} of run {state.run_id!r} "
+            "was answered already, or its step waits no longer"
+        )
+    options = msgspec.json.decode(wait.detail, type=Question).options
+    value = answer_text(codec.decode(bytes(given.value)), options, wait.review)
+    if state.status != "paused":
+        run.waits.answer(given.step, given.key, bytes(value), who=given.who, order=given.id)
+        return
+    # it was taken over to be told
+    at = run.now_ms()
+    run.note(
+        events.WaitAnswered(
+            at=at, step=given.step, key=given.key, value=value, review=wait.review, who=given.who, order=given.id
+        )
+    )
+    if state.review == wait.review:
+        run.note(events.RunResumed(at=at))
 
 
-def _require_going_on(run: Ordered, what: str) -> None:
+def instruct(run: Ordered, value: msgspec.Raw, order: str = "") -> None:
+    """Give the run's supervisor one more instruction. Raises InvalidState where it has none that goes on."""
+    state = run.state
+    if state.status != "paused":
+        _require_going_on(run, "given an instruction", keeps_for_later=True)
+    if not iterate.has_supervisor(state):
+        message = f"run {state.run_id!r} has no supervisor that goes on: nobody would follow an instruction"
+        raise InvalidState(message)
+    event = events.Instructed(at=run.now_ms(), key=f"instruction_{state.seq + 1}", value=value, order=order)
+    if state.status == "paused":
+        run.note(event)
+        return
+    run.record(event)
+    for step in iterate.idle(state):
+        run.waits.answer(step, iterate.INSTRUCTION)
+
+
+def _require_going_on(run: Ordered, what: str, *, keeps_for_later: bool = False) -> None:
+    """`keeps_for_later`: a run that is about to pause does, too."""
     state = run.state
     if run.is_settled or state.status not in GOING_ON:
-        raise InvalidState(f"run {state.run_id!r} is {state.status}: it cannot be {what}")
-    if state.halt:
-        raise InvalidState(f"run {state.run_id!r} is about to {state.halt}: it cannot be {what}")
+        raise unfit(state.run_id, state.status, what)
+    if state.halt and not (keeps_for_later and state.halt == "pause"):
+        raise _unfit_halting(state, what)
+
+
+def unfit(run_id: str, status: str, what: str) -> InvalidState:
+    """The error for a run that cannot be `paused`, `cancelled`, `resumed` …, because of its status."""
+    is_over = status in TERMINAL
+    if status == what:
+        return InvalidState(f"run {run_id!r} {'was' if is_over else 'is'} {what} already")
+    return InvalidState(f"run {run_id!r} is {f'over ({status})' if is_over else status}: it cannot be {what}")
+
+
+def _unfit_halting(state: State, what: str) -> InvalidState:
+    becomes = _BECOMES[state.halt]
+    why = " already" if becomes == what else f": it cannot be {what}"
+    return InvalidState(f"run {state.run_id!r} is being {becomes}{why}")

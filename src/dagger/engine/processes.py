@@ -10,18 +10,22 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from typing import TypeAlias
 
 from dagger.core.errors import DaggerError, ProcessDied
 from dagger.engine import frames
-from dagger.engine.child import require_guard
 
 END_SECONDS = 5.0
 """How long an idle process may take to end in an orderly way before it is killed."""
 
 Reply: TypeAlias = Callable[[frames.Question | frames.Told], frames.Answer | None]
 """What is said to a frame; None: nothing."""
+
+
+importing = threading.Event()
+"""Set in a spawned process while it imports the module of an action."""
 
 
 class Process:
@@ -110,7 +114,9 @@ class Processes:
     """The processes of one kernel. How many there may be is a pool's to say. For the loop's thread alone."""
 
     def __init__(self) -> None:
-        require_guard()
+        if importing.is_set():  # what the module runs would run once more in each process
+            message = 'it starts a run when it is imported; put what it runs under `if __name__ == "__main__":`'
+            raise DaggerError(message)
         self._all: set[Process] = set()
         self._idle: list[Process] = []
 

@@ -12,7 +12,8 @@ from dagger.engine.underway import Underway
 from dagger.engine.waits import Waits
 
 WORTH_TELLING_MS = 1_000
-"""A run that goes on sooner than that is not said to wait: two events for each short delay would say nothing."""
+"""A run with a delayed attempt that is due sooner is not said to wait: two events for each short delay would say
+nothing. Where only waits are open they say that the run's clock stands still, however shortly."""
 PARK_AFTER_SECONDS = 5.0
 """So long a run with only waits open keeps its tasks and its owner: a short wait need not begin anew."""
 
@@ -38,20 +39,24 @@ class Rest:
     def __init__(self, run: Resting) -> None:
         self._run = run
         self._timer: Timer | None = None
+        self._wake_at: int | None = None
+        """Until when the run was last said to wait."""
 
     def quiet(self) -> None:
         """Nothing of the run is ready or running any more: say so, if that will last."""
         run = self._run
-        if run.is_halting or run.state.status == "waiting" or self._timer is not None:
-            return
         delayed, due = run.underway.next_attempt(), run.waits.next_due()
         wake_at = min((at for at in (delayed, due) if at is not None), default=None)
-        now = run.kernel.tick()
-        if wake_at is not None and wake_at - now < WORTH_TELLING_MS:
+        is_said = run.state.status == "waiting" and wake_at == self._wake_at  # else a wait was due that was given up
+        if run.is_halting or is_said:
             return
+        now = run.kernel.tick()
         is_active = delayed is not None
+        if wake_at is not None and wake_at - now < (WORTH_TELLING_MS if is_active else 1):
+            return
+        self._wake_at = wake_at
         run.record(events.RunWaiting(at=now, reason=self._reason(now), wake_at=wake_at, is_active=is_active))
-        if not (is_active or run.underway.held()):
+        if not (is_active or run.underway.held() or self._timer):
             self._park_later()
 
     def over(self) -> bool:

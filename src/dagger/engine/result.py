@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from dagger.core import codec, events
 from dagger.core.errors import (
+    GraphError,
     InputInvalid,
     NonRetryable,
     OutputInvalid,
@@ -17,7 +18,7 @@ from dagger.core.errors import (
 from dagger.engine.context import AttemptContext, Tried
 from dagger.spec.action import outputs
 
-_NEVER_RETRIED = (NonRetryable, InputInvalid, OutputInvalid, RegistryError, ScopeFailed, WaitMismatch)
+_NEVER_RETRIED = (NonRetryable, GraphError, InputInvalid, OutputInvalid, RegistryError, ScopeFailed, WaitMismatch)
 
 
 class Success(NamedTuple):

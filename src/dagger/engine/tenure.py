@@ -5,27 +5,26 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
 from dagger.core import decide, events
 from dagger.core.codec import Blob
-from dagger.core.errors import (
-    ActionNotRegistered,
-    StoreError,
-    nearest,
-)
+from dagger.core.errors import StoreError
 from dagger.core.fold import apply
 from dagger.core.graph import Node
-from dagger.core.journal import Lease, Reusable
-from dagger.core.state import STANDS_STILL, State
-from dagger.engine import flows
-from dagger.engine.attempt import Attempt, begin
+from dagger.core.journal import Lease
+from dagger.core.state import State
+from dagger.engine import children, flows, iterations
+from dagger.engine.attempt import Attempt
+from dagger.engine.begin import begin
 from dagger.engine.kernel import Kernel
+from dagger.engine.limits import Limits
 from dagger.engine.maps import Maps
 from dagger.engine.orders import obey
 from dagger.engine.rest import Rest
-from dagger.engine.timers import Timer
+from dagger.engine.sources import Sources
 from dagger.engine.underway import Underway
 from dagger.engine.waits import Waits
 from dagger.spec.action import Action
@@ -34,7 +33,7 @@ SKIPS_AT_ONCE = 250
 """About a millisecond: so long others wait at most while a failure's many dependents are skipped."""
 
 
-class Tenure:
+class Tenure(Sources):
     """One run's bookkeeping: its state, its lease, and how many of its steps are on their way."""
 
     def __init__(self, kernel: Kernel, lease: Lease, state: State, actions: Mapping[str, Action]) -> None:
@@ -50,15 +49,16 @@ class Tenure:
         self.waits = Waits(self)
         self.listeners: set[Callable[[events.Event], None]] = set()
         """Whoever is shown what attempts tell and the journal does not keep."""
-        self._actions = actions
+        self.known_actions = actions
         self.maps = Maps(self)
         self.keys: dict[str, str] = {}
         """Of steps at work that may be reused: what their work is known by."""
         self.underway = Underway(self, actions)
         self._rest = Rest(self)
+        self.limits = Limits(self)
+        self.spent, self.reserve = self.limits.spent, self.limits.hold
         self._running: set[Attempt] = set()
         """Attempts whose code is suspended, or elsewhere."""
-        self._deadline: Timer | None = None
         self._is_settled = False
         self._is_gated = False
 
@@ -83,25 +83,13 @@ class Tenure:
             self.halt()
         # from here on, what is ready waits for the disk only if the run's durability says so
         self._is_gated = self._is_gated and self.state.config.durability == "sync"
-        self.watch_deadline(0)
+        self.limits.watch()
         underway.open -= 1
         self.step_over()
 
     def look_at(self, node: Node) -> None:
         """Note what a new node asks of the loop."""
         self.underway.look_over([node])
-
-    def watch_deadline(self, least_ms: int) -> None:
-        """Set the timer of the run's own deadline, unless its clock stands still."""
-        remaining = self.state.remaining_ms(self.now_ms())
-        if self._deadline is not None:
-            self._deadline.cancel()
-        if remaining is not None and self.state.active_since != STANDS_STILL and not self.is_halting:
-            self._deadline = self.kernel.timers.after(max(remaining, least_ms) / 1000, self._deadline_due)
-
-    def _deadline_due(self) -> None:
-        self._check_limits()
-        self.watch_deadline(1)  # the timer and the clock may differ by a millisecond, or the clock was set
 
     def record(self, event: events.Event, blobs: Sequence[Blob] = ()) -> None:
         """Apply and append the next event, and start what it made ready."""
@@ -129,22 +117,26 @@ class Tenure:
     def rouse(self) -> None:
         """Something of the run is ready again: it does not wait any more."""
         if self._rest.over():
-            self.watch_deadline(0)
+            self.limits.watch()
 
     def start(self, step: str, task: asyncio.Task[None]) -> Attempt | None:
         """Begin a step's next attempt, unless the run halts. Gives it if its code is suspended: see attempt.begin."""
-        waiting = self.state.pending[step]
-        if self.state.halt or self._is_settled:
-            self._leave(step, waiting.node)
+        waiting = self.state.pending.get(step)
+        if waiting is None or self.state.halt or self._is_settled:
+            self._leave(step, self.underway.dropped.pop(step) if waiting is None else waiting.node)
             return None
         return begin(self, step, waiting.node, waiting.failures + 1, task)
 
     def look(self, step: str, task: asyncio.Task[None]) -> None:
         """Do what a step does instead of an attempt; if it does nothing, it waits for its slots."""
-        pending = self.state.pending[step]
-        if not self.is_halting:
+        pending = self.state.pending.get(step)
+        if pending is not None and not self.is_halting:
+            now, node = self.kernel.now_ms, pending.node
             try:
-                found = flows.instead(self, step, pending, self.kernel.now_ms)
+                if node.answers:
+                    found: flows.Instead | None = children.end_child(self, step, node, now)
+                else:
+                    found = flows.instead(self, step, pending, now) or iterations.instead(self, step, node, now)
             except Exception as error:  # noqa: BLE001 - a condition or a list that is none fails the step
                 self.maps.end(step)
                 attempt = Attempt(self, step, pending.node, pending.failures + 1, self.kernel.now_ms, self.context)
@@ -152,7 +144,11 @@ class Tenure:
                 attempt.fail(error)
                 return
             if found is None:
-                self.underway.wait_for_slots(step)
+                if iterations.is_held_up(self, step, node, now):
+                    self.underway.fall_asleep(step)
+                    self.step_over()
+                else:
+                    self.underway.wait_for_slots(step)
                 return
             if isinstance(found.event, events.ScopeOpened):
                 self.underway.begin_scope(step)
@@ -163,29 +159,6 @@ class Tenure:
                 self.halt()
         self.underway.open -= 1
         self.step_over()
-
-    def items(self, scope: str) -> list[msgspec.Raw]:
-        """The JSON texts of the items of a map that was begun."""
-        return self.maps.items(scope)
-
-    def reusable(self, key: str) -> Reusable | None:
-        """An earlier success of the same work."""
-        return self.kernel.store.reusable(key)
-
-    def action(self, node: Node) -> Action:
-        """The registered action of a node. Raises ActionNotRegistered."""
-        try:
-            return self._actions[node.action]
-        except KeyError:
-            near = nearest(node.action, self._actions)
-            message = f"node {node.id!r}: action {node.action!r} is not registered{near}"
-            raise ActionNotRegistered(message) from None
-
-    def require_actions(self, node: Node) -> None:
-        """Raise ActionNotRegistered for a node whose action, or failure action, is not here."""
-        self.action(node)
-        if node.failure:
-            self.action(msgspec.structs.replace(node, action=node.failure))
 
     def suspended(self, attempt: Attempt) -> None:
         """The attempt's code did not return at once: it is journalled, and its deadline watched."""
@@ -223,6 +196,14 @@ class Tenure:
             self._leave(step, node, attempt)
         else:
             underway.open -= 1  # nothing can follow but what `record` has sent on its way
+
+    def open_child(self, attempt: Attempt, key: str, spec: object, inputs: Mapping[str, Any]) -> None:
+        """Begin a child flow for the attempt's code: see engine/children."""
+        children.open_child(self, attempt, key, spec, inputs)
+
+    def drop_child(self, child: str) -> None:
+        """Give up a child flow that nobody waits for any more: see engine/children."""
+        children.drop_child(self, child, self._running)
 
     def failed(self, attempt: Attempt, error: events.Error, *, retryable: bool, now: int, duration_ms: int) -> None:
         """An attempt failed: another one follows, or the step has failed."""
@@ -283,12 +264,6 @@ class Tenure:
     def released(self, attempt: Attempt) -> None:
         """Abandoned code has ended."""
         self.kernel.abandoned.pop((self.state.run_id, attempt.step), None)
-
-    def spent(self, attempt: Attempt, count: int) -> None:
-        """An attempt's code spent tokens: they count whatever becomes of it."""
-        if not self._is_settled:
-            self.record(events.TokensSpent(at=self.now_ms(), step=attempt.step, count=count))
-            self._check_limits()
 
     def tell(self, event: events.Event) -> None:
         """Show listeners something that is not journalled."""
@@ -374,15 +349,6 @@ class Tenure:
         else:
             self._settle()
 
-    def _check_limits(self) -> None:
-        if self._is_settled:
-            return
-        reached = decide.limit(self.state, self.now_ms())
-        if reached is not None:
-            self.record(reached)
-            self.halt()
-            self.step_over()
-
     def _settle(self) -> None:
         self._is_settled = True
         self._forget_timers()
@@ -390,7 +356,6 @@ class Tenure:
         self.kernel.finished(self)
 
     def _forget_timers(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
+        self.limits.close()
         self.waits.close()
         self._rest.close()

@@ -61,6 +61,8 @@ class Underway:
         """Steps with an open wait whose code need not run before it is answered."""
         self._held: dict[str, str] = {}
         """Steps whose action is not registered here, with its name."""
+        self.dropped: dict[str, Node] = {}
+        """Steps that were given up; those among them that are queued are still on their way."""
 
     def begin(self, asleep: set[str]) -> None:
         """Note what the run's nodes ask for, and which of its steps are asleep."""
@@ -97,6 +99,10 @@ class Underway:
         if self._run.maps.is_limited:
             self.is_pooled, self._is_plain = True, False
 
+    def expect_scopes(self) -> None:
+        """Steps of child flows will be looked at when they are ready again."""
+        self.has_special, self._is_plain = True, False
+
     def queue(self, steps: list[str]) -> None:
         """Queue open steps for their next attempt; where the run halts, they are on their way no more."""
         run, kernel = self._run, self._run.kernel
@@ -108,7 +114,7 @@ class Underway:
         pending = run.state.pending
         if self._has_priorities and len(steps) > 1:
             steps = sorted(steps, key=lambda step: -pending[step].node.priority if step in pending else 0)
-        if self.idle and not is_halting:
+        if steps and self.idle and not is_halting:
             run.rouse()
         for step in steps:
             waiting = pending.get(step)
@@ -215,6 +221,22 @@ class Underway:
             self.queue([step])
         else:
             self._run.step_over()  # it was given up: what else is waited for may now be worth telling
+
+    def fall_asleep(self, step: str) -> None:
+        """An open step that was looked at has a wait that is to be answered before its code need run."""
+        self._asleep.add(step)
+        self.idle += 1
+
+    def drop(self, steps: Mapping[str, Node]) -> None:
+        """Steps are given up: those that are idle here at once, those that are queued when their turn comes."""
+        for step, node in steps.items():
+            is_asleep, is_held = step in self._asleep, self._held.pop(step, None) is not None
+            self._asleep.discard(step)
+            if is_asleep or is_held or self._delays.end(step):
+                self.idle -= 1
+                self.open -= 1
+            else:
+                self.dropped[step] = node
 
     def recognise(self) -> None:
         """Actions were registered: steps that waited for them can start."""

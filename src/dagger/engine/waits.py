@@ -5,34 +5,41 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections import Counter
+from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
 
 from dagger.core import codec, events
+from dagger.core.children import CHILD, child_of
+from dagger.core.decide import config_of
 from dagger.core.errors import WaitMismatch
-from dagger.core.state import State, Wait
+from dagger.core.reviews import REVIEW, Question, review_id
+from dagger.core.state import Wait
 from dagger.engine.attempt import Attempt
 from dagger.engine.awaiting import has_time_limit, is_at_rest
 from dagger.engine.kernel import Kernel
+from dagger.engine.orders import Ordered, pause
 from dagger.engine.timers import Timer
 from dagger.engine.underway import Underway
 
 MEMO = "memo"
 """The kind of wait in which code runs: its step is at work, and nobody else ends it."""
+_AT_WORK = (MEMO, CHILD)
+"""The kinds that the run itself works at: it waits for none of them."""
 LOOK_AGAIN_SECONDS = 1.0
 """How often code is looked at that has an open wait beside other things to do."""
 
 
-class Waiting(Protocol):
+class Waiting(Ordered, Protocol):
     """What waits need of their run: see Tenure."""
 
     kernel: Kernel
-    state: State
     underway: Underway
 
-    def record(self, event: events.Event, blobs: list[codec.Blob]) -> None: ...
+    def record(self, event: events.Event, blobs: Sequence[codec.Blob] = ()) -> None: ...
     def rest(self, attempt: Attempt) -> None: ...
+    def drop_child(self, child: str) -> None: ...
 
 
 class Waits:
@@ -45,10 +52,14 @@ class Waits:
         """A heap of when waits answer themselves, those that are answered already included."""
         self._kinds: Counter[str] = Counter()
         """How many are open of each kind."""
+        self._reviews: dict[tuple[str, str], Wait] = {}
+        """Those that are open."""
         self._awaited: dict[tuple[str, str], tuple[Attempt, asyncio.Future[None]]] = {}
         """Waits that an attempt's code awaits now."""
-        self._looks: set[Attempt] = set()
-        """Attempts that are looked at again later."""
+        self._soon: set[Attempt] = set()
+        """Attempts that are looked at in the loop's next turn."""
+        self._later: set[Attempt] = set()
+        """Attempts that are looked at again after a while."""
 
     def begin(self) -> None:
         """Watch the waits that the journal has open."""
@@ -81,10 +92,21 @@ class Waits:
         if wait is None:
             told = msgspec.Raw(detail) if detail else msgspec.UNSET
             at = self._run.kernel.tick()
-            opened = events.WaitOpened(at=at, step=attempt.step, key=key, kind=kind, detail=told, wake_at=wake_at)
-            self._run.record(opened, [])
-            wait = self._run.state.waits[attempt.step][key]
-            self._watch(attempt.step, key, wait)
+            review = review_id(self._run.state.run_id, attempt.step, key) if kind == REVIEW else ""
+            wait = self.opened(
+                events.WaitOpened(
+                    at=at, step=attempt.step, key=key, kind=kind, detail=told, wake_at=wake_at, review=review
+                )
+            )
+        return wait
+
+    def opened(self, event: events.WaitOpened | events.ChildOpened) -> Wait:
+        """Journal that a step waits for something."""
+        self._run.record(event, [])
+        wait = self._run.state.waits[event.step][event.key]
+        self._watch(event.step, event.key, wait)
+        if wait.review:
+            self._run.kernel.log_review(self._run.state.run_id, event.step, wait)
         return wait
 
     async def answer_of(self, attempt: Attempt, key: str) -> Wait:
@@ -98,7 +120,7 @@ class Waits:
         self._awaited[attempt.step, key] = awaited = attempt, future
         attempt.awaits[future] = asyncio.current_task()
         try:
-            loop.call_soon(self._look_at, attempt)  # by then its code has come to a stand
+            self._look_soon(attempt)  # by then its code has come to a stand
             await future
         except asyncio.CancelledError:
             await self._give_up(attempt)
@@ -107,7 +129,7 @@ class Waits:
             if self._awaited.get((attempt.step, key)) is awaited:
                 del self._awaited[attempt.step, key]
             del attempt.awaits[future]
-            loop.call_soon(self._look_at, attempt)  # it may await others
+            self._look_soon(attempt)  # it may await others
         return wait
 
     def answer(
@@ -117,12 +139,18 @@ class Waits:
         value: bytes = b"",
         error: events.Error | None = None,
         blobs: list[codec.Blob] | None = None,
+        *,
+        who: str = "",
+        order: str = "",
     ) -> None:
         """Journal the answer of an open wait, and let whoever waits for it go on."""
         told = msgspec.Raw(value) if value else msgspec.UNSET
-        at = self._run.kernel.tick()
-        self._forget(step, key, self._run.state.waits[step][key])
-        self._run.record(events.WaitAnswered(at=at, step=step, key=key, value=told, error=error), blobs or [])
+        at, wait = self._run.kernel.tick(), self._run.state.waits[step][key]
+        self._forget(step, key, wait)
+        answered = events.WaitAnswered(
+            at=at, step=step, key=key, value=told, error=error, review=wait.review, who=who, order=order
+        )
+        self._run.record(answered, blobs or [])
         awaited = self._awaited.get((step, key))
         if awaited is None:
             self._run.underway.answered(step)
@@ -138,14 +166,22 @@ class Waits:
     def named(self) -> str:
         """What is waited for, in words."""
         kinds = [f"{count} {kind}{'' if count == 1 else 's'}" for kind, count in self._kinds.items() if count]
-        return ", ".join(kinds)
+        asks = [f"`dagger answer {wait.review} VALUE` answers {_question(wait)!r}" for wait in self._reviews.values()]
+        more = f" and {len(asks) - 1} more" if len(asks) > 1 else ""
+        return ", ".join(kinds) + (f" ({asks[0]}{more})" if asks else "")
 
     def leave(self, step: str) -> None:
-        """Forget the waits of a step that is about to end."""
-        for key, wait in self._run.state.waits.get(step, {}).items():
-            if wait.is_open:
-                self._forget(step, key, wait)
-                self._dismiss(step, key)
+        """Forget the waits of a step that is about to end: its reviews are withdrawn, its child flows given up."""
+        for key, wait in list(self._run.state.waits.get(step, {}).items()):
+            if not wait.is_open:
+                continue
+            self._forget(step, key, wait)
+            self._dismiss(step, key)
+            if wait.review:
+                at, error = self._run.kernel.tick(), events.Error("StepError", "its step waits no longer")
+                self._run.record(events.WaitAnswered(at=at, step=step, key=key, error=error, review=wait.review), [])
+            if wait.kind == CHILD:
+                self._run.drop_child(child_of(step, key))
 
     def close(self) -> None:
         """Forget all of them, and end the code that awaits them."""
@@ -153,6 +189,7 @@ class Waits:
             timer.cancel()
         self._timers.clear()
         self._kinds.clear()
+        self._reviews.clear()
         for step, key in list(self._awaited):
             self._dismiss(step, key)
 
@@ -178,30 +215,53 @@ class Waits:
             awaited[1].cancel()
 
     def _watch(self, step: str, key: str, wait: Wait) -> None:
-        if wait.kind != MEMO:
+        if wait.kind not in _AT_WORK:
             self._kinds[wait.kind] += 1
+        if wait.review:
+            self._reviews[step, key] = wait
         if wait.wake_at is not None:
             kernel = self._run.kernel
             seconds = (wait.wake_at - kernel.clock.now_ms()) / 1000
-            self._timers[step, key] = kernel.timers.after(seconds, lambda: self.answer(step, key))
+            self._timers[step, key] = kernel.timers.after(seconds, lambda: self._due_now(step, key, wait))
             heapq.heappush(self._due, (wait.wake_at, step, key))
 
+    def _due_now(self, step: str, key: str, wait: Wait) -> None:
+        """Its time has come: it answers itself, or, a review, pauses the run where the config says so."""
+        state = self._run.state
+        if not wait.review or config_of(state, step).human_timeout_action == "autopilot":
+            self.answer(step, key)
+        elif wait.wake_at is not None and wait.wake_at > state.resumed_at:
+            del self._timers[step, key]
+            pause(self._run, f"review {wait.review} of {step!r} was not answered in time", review=wait.review)
+
     def _forget(self, step: str, key: str, wait: Wait) -> None:
-        if wait.kind != MEMO:
+        if wait.kind not in _AT_WORK:
             self._kinds[wait.kind] -= 1
+        self._reviews.pop((step, key), None)
         if (timer := self._timers.pop((step, key), None)) is not None:
             timer.cancel()
 
+    def _look_soon(self, attempt: Attempt) -> None:
+        """Look at an attempt once, however many of its waits open and end in this turn of the loop."""
+        if attempt not in self._soon:
+            self._soon.add(attempt)
+            self._run.kernel.loop.call_soon(self._look_at, attempt)
+
     def _look_at(self, attempt: Attempt) -> None:
         """Let an attempt rest whose code waits for nothing but open waits; else look again later."""
+        self._soon.discard(attempt)
         if attempt.is_over or self._run.underway.stands_still(attempt) or not attempt.awaits:
             return
         if is_at_rest(attempt.awaits, attempt.yielded):
             self._run.rest(attempt)
-        elif attempt not in self._looks:
-            self._looks.add(attempt)
+        elif attempt not in self._later:
+            self._later.add(attempt)
             self._run.kernel.timers.after(LOOK_AGAIN_SECONDS, lambda: self._look_again_at(attempt))
 
     def _look_again_at(self, attempt: Attempt) -> None:
-        self._looks.discard(attempt)
+        self._later.discard(attempt)
         self._look_at(attempt)
+
+
+def _question(wait: Wait) -> str:
+    return msgspec.json.decode(wait.detail, type=Question).question

@@ -239,6 +239,17 @@ def argument(action: Action, node: Node, name: str, text: bytes | msgspec.Raw) -
         raise InputInvalid(message) from None
 
 
+def require_fit(action: Action, node: Node) -> None:
+    """Raise InputInvalid where the node's inputs cannot be the action's: their names, and the values of literals."""
+    if node.map is not None:
+        return  # its item goes where it fits
+    for entry in node.inputs:
+        is_known = entry.name in action.decoders
+        if not (entry.reference if is_known else action.is_open):
+            argument(action, node, entry.name, b"" if entry.value is msgspec.UNSET else entry.value)
+    refuse_missing(action, node, {entry.name: None for entry in node.inputs})
+
+
 def refuse_missing(action: Action, node: Node, made: Mapping[str, Any]) -> None:
     """Raise InputInvalid where a required parameter has no value."""
     missing = [repr(name) for name in action.required if name not in made]

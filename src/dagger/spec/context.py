@@ -5,13 +5,15 @@ from __future__ import annotations
 import abc
 import datetime
 import logging
-from collections.abc import Callable, Coroutine, Mapping
-from typing import Any
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, Unpack
 
 import msgspec
 
 from dagger.core.cache import Cache
 from dagger.core.graph import Node
+from dagger.spec.fields import After, Called, NodeFields
+from dagger.spec.workflow import WorkflowSpec
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -31,11 +33,31 @@ class Outcome(msgspec.Struct, frozen=True):
         return self.status == "succeeded"
 
 
+class FlowReport(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What became of a child flow that code executed."""
+
+    run_id: str
+    """The run's: a child flow is a part of it."""
+    status: str
+    """`succeeded` or `failed`."""
+    result: Any = None
+    """What was given to `ctx.finish` in it."""
+    outputs: dict[str, dict[str, Any]] = {}
+    """Of each of its nodes that succeeded, by node id: its outputs by name."""
+    error: str = ""
+    """The final errors, joined."""
+
+    @property
+    def overall_success(self) -> bool:
+        """Whether nothing in it finally failed."""
+        return self.status == "succeeded"
+
+
 class Context(abc.ABC):
     """One attempt's view of its run. An action receives it through a parameter annotated `Context`.
 
-    What is collected (`cache` writes, `finish`, `recover`) takes effect together with the attempt's success, in one
-    journal entry, or not at all: a failed attempt leaves nothing behind.
+    What is collected (`cache` writes, `add_node`, `finish`, `recover`) takes effect together with the attempt's
+    success, in one journal entry, or not at all: a failed attempt leaves nothing behind.
     """
 
     run_id: str
@@ -68,6 +90,52 @@ class Context(abc.ABC):
     @abc.abstractmethod
     def finish(self, result: object) -> None:
         """Give the run its result. The first in the journal stands. Raises OutputInvalid for what is not JSON."""
+
+    @abc.abstractmethod
+    def add_node(
+        self,
+        action: Called,
+        *,
+        id: str | None = None,
+        dependencies: After = (),
+        inputs: Mapping[str, Any] | None = None,
+        **fields: Unpack[NodeFields],
+    ) -> str:
+        """Add a node to the flow that this step is in; its id, by default one made of the step's.
+
+        Inputs are references (`ref("fetch.page")`) or literals; the other fields are those of `Graph.add`. It may
+        depend on any node of the flow, ended or not, and on those added before it. What a supervisor adds has
+        `on_failure: continue` unless it says otherwise: the next iteration sees what became of it. Collected.
+        Raises ActionNotRegistered, NodeAlreadyExists, DependencyNotFound, CycleError for a node that waits for
+        itself, InputInvalid for literals that the action does not take, or GraphError for any other field.
+        """
+
+    @abc.abstractmethod
+    def review(
+        self,
+        question: str,
+        *,
+        options: Sequence[Any] | None = None,
+        wait_minutes: float | msgspec.UnsetType | None = msgspec.UNSET,
+        key: str | None = None,
+    ) -> Coroutine[Any, Any, Any]:
+        """Ask a person, and wait for the answer, however long; what was answered.
+
+        `options`: the only answers there are; without them any JSON value will do. `wait_minutes`: 0 to 1440, None
+        for ever, by default the config's `human_wait_minutes`; then `human_timeout_action` has it: `autopilot`
+        goes on without an answer, which is None here, `pause` pauses the run until it is answered or resumed.
+        `key` and errors as for `sleep`.
+        """
+
+    @abc.abstractmethod
+    def execute(
+        self, spec: WorkflowSpec, *, inputs: Mapping[str, Any] | None = None, key: str | None = None
+    ) -> Coroutine[Any, Any, FlowReport]:
+        """Execute a flow of any mode inside this run, under its limits, and wait for it; what became of it.
+
+        Its nodes, their outputs and its inputs are its own; the cache's other sections are shared. It ends with this
+        step at the latest. `key` and errors as for `sleep`, and what `app.start` raises for the spec and its inputs.
+        """
 
     @abc.abstractmethod
     def recover(self, outputs: Mapping[str, object]) -> None:
@@ -104,3 +172,10 @@ class Context(abc.ABC):
     @abc.abstractmethod
     def spend_tokens(self, count: int) -> None:
         """Count tokens against the run's `max_tokens`, at once: also when the attempt then fails."""
+
+    @abc.abstractmethod
+    async def reserve_tokens(self, count: int) -> None:
+        """Hold tokens before a call that may cost so many, until they are spent or the attempt is over.
+
+        Where the run has not so many left, its limit is reached now: the call that could pass it is not made.
+        """

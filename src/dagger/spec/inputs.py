@@ -33,10 +33,14 @@ def run_inputs(
         except codec.NotJson as error:
             problems.append(f"run input {name!r}: {error}")
     problems += _mistyped(definition, given, texts)
-    for name, default in (wanted_inputs(definition) if wanted is None else wanted).items():
+    wanted = wanted_inputs(definition) if wanted is None else wanted
+    # where inputs are declared, those that are none of them are told already, each with the nearest
+    others = [name for name in texts if name not in wanted] if definition.inputs is None else []
+    for name, default in wanted.items():
         if name not in given:
             if default is None:
-                problems.append(f"run input {name!r} is missing{nearest(name, filter(codec.is_text, given))}")
+                near = nearest(name, others, label="is it meant by the given")
+                problems.append(f"run input {name!r} is missing{near}")
             else:
                 texts[name] = default
     if problems:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, TypeAlias, TypedDict, Unpack, get_args
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Unpack, get_args
 
 import msgspec
 
@@ -20,36 +20,13 @@ from dagger.core.graph import (
     NodeRef,
     Output,
     Reuse,
-    RunWhen,
     depended,
     literal,
 )
-from dagger.spec.action import NodeAction, action_of
+from dagger.spec.action import action_of
+from dagger.spec.fields import After, NodeFields
 from dagger.spec.reuse import reuse
 from dagger.spec.schema import in_words
-
-Called: TypeAlias = str | Callable[..., Any] | NodeAction | type[NodeAction]
-"""What a node calls: an action by its name, or itself."""
-After: TypeAlias = NodeRef | str | Iterable[NodeRef | str]
-"""What a node waits for besides what its inputs refer to."""
-
-
-class NodeFields(TypedDict, total=False):
-    """The fields of a node that are no inputs, as `Graph.add` takes them."""
-
-    when: NodeRef | str | Mapping[str, Any] | None
-    map: NodeRef | str | Mapping[str, Any] | None
-    cache: bool | Mapping[str, Any] | None
-    outputs: Iterable[str]
-    timeout: float | None
-    try_count: int | None
-    onfailure: bool | None
-    on_failure: OnFailure | None
-    failure: str | Callable[..., Any] | None
-    run_when: RunWhen
-    priority: int
-    description: str
-    instructions: Iterable[str]
 
 
 def new_node(
@@ -69,7 +46,8 @@ def new_node(
     condition, mapped = _condition(where, fields.get("when")), _map(where, fields.get("map"))
     node = Node(
         id=node_id,
-        **called,
+        action=called.get("action", ""),
+        graph=called.get("graph", ""),
         when=condition,
         map=mapped,
         cache=_reuse(where, fields.get("cache")),

@@ -15,7 +15,7 @@ from dagger.core.errors import StoreCorrupt, StoreError, StoreFull, StoreVersion
 
 APPLICATION_ID = 0x44414752
 """`DAGR`: tells our files from other programs'."""
-VERSION = 2
+VERSION = 3
 """Of the tables, in `PRAGMA user_version`."""
 BUSY_SECONDS = 10.0
 """So long another program may keep the file locked before we give up."""

@@ -24,17 +24,20 @@ from dagger.core.journal import (
     ORDERED,
     PROJECTED,
     RELEASING,
+    REVIEWED,
     Lease,
     Listener,
     Ownership,
     Reusable,
     RunRow,
     projected,
+    review_of,
 )
 from dagger.core.orders import AnyOrder
+from dagger.core.reviews import Review
 from dagger.core.state import TERMINAL
 
-_NOTED = PROJECTED | RELEASING | ORDERED  # all other events are appended without a look
+_NOTED = PROJECTED | RELEASING | ORDERED | REVIEWED  # all other events are appended without a look
 
 
 @dataclasses.dataclass
@@ -47,6 +50,8 @@ class _Run:
     journal: list[events.Event] = dataclasses.field(default_factory=list)
     inbox: dict[str, AnyOrder] = dataclasses.field(default_factory=dict)
     """By their ids, in order of arrival."""
+    reviews: dict[str, Review] = dataclasses.field(default_factory=dict)
+    """The open ones by their ids."""
 
 
 @dataclasses.dataclass
@@ -115,8 +120,14 @@ class MemoryStore:
         run.row = lease.row = row
         if event.__class__ in ORDERED:
             run.inbox.pop(getattr(event, "order", ""), None)
+        if isinstance(event, events.WaitOpened) and event.review:
+            run.reviews[event.review] = review_of(lease.run_id, event)
+        elif isinstance(event, events.WaitAnswered):
+            run.reviews.pop(event.review, None)
         if event.__class__ in RELEASING:
             run.owner = run.lease = None
+        if isinstance(event, events.RunEnded):
+            run.reviews.clear()
 
     def remember(self, lease: Lease, key: str) -> None:
         """See Store."""
@@ -212,6 +223,12 @@ class MemoryStore:
         """See Store."""
         run = self._memory.runs.get(run_id)
         return run.row if run else None
+
+    def reviews(self, run_id: str | None = None, limit: int | None = 100) -> list[Review]:
+        """See Store."""
+        runs = self._memory.runs.values() if run_id is None else [self._run(run_id)]
+        found = [review for run in runs for review in run.reviews.values()]
+        return sorted(found, key=lambda review: review.opened_ms)[:limit]
 
     def rows(
         self,

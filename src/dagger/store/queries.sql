@@ -37,6 +37,17 @@ ON CONFLICT (run, id) DO NOTHING;
 -- name: take_out
 DELETE FROM inbox WHERE run = ?1 AND id IN (SELECT value FROM json_each(?2));
 
+-- name: close_reviews
+DELETE FROM reviews WHERE run = ?1 AND id IN (SELECT value FROM json_each(?2));
+
+-- name: open_reviews
+INSERT INTO reviews (run, id, opened_at, content)
+SELECT ?1, item.value ->> 'id', item.value ->> 'opened_ms', item.value
+FROM json_each(?2) AS item;
+
+-- name: reviews
+SELECT content FROM reviews
+
 -- name: unread
 SELECT inbox.id
 FROM inbox JOIN runs ON runs.key = inbox.run

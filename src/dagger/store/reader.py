@@ -15,6 +15,7 @@ from dagger.core import codec, events
 from dagger.core.errors import RunNotFound, StoreCorrupt
 from dagger.core.journal import Reusable, RunRow
 from dagger.core.orders import AnyOrder, decode_order
+from dagger.core.reviews import Review
 from dagger.store.file import connect, explained, query
 
 if sys.version_info >= (3, 14):
@@ -28,6 +29,7 @@ PAGE = 500
 _FITS_TAGS = """NOT EXISTS (
     SELECT 1 FROM json_each(?) AS wanted WHERE NOT EXISTS (
         SELECT 1 FROM json_each(runs.tags) AS tag WHERE tag.key = wanted.key AND tag.value = wanted.value))"""
+_review_decoder = msgspec.json.Decoder(Review)
 
 
 class Owned(NamedTuple):
@@ -52,12 +54,10 @@ class Reader:
 
     def read(self, run_id: str, after: int, limit: int | None) -> Iterator[events.Recorded]:
         """See Store."""
-        found = self._one("SELECT key FROM runs WHERE run_id = ?1", run_id)
-        if found is None:
-            raise self._no_run(run_id)
+        key = self._key(run_id)
         left = sys.maxsize if limit is None else limit
         while left > 0:
-            page = self._all(self._page, found[0], after, min(left, PAGE))
+            page = self._all(self._page, key, after, min(left, PAGE))
             for seq, text in page:
                 yield events.Recorded(seq, self._decode(run_id, seq, text))
             if len(page) < PAGE:
@@ -89,6 +89,12 @@ class Reader:
         """See Store."""
         found = self._one(query("rows") + " WHERE run_id = ?1", run_id)
         return None if found is None else row_of(found)
+
+    def reviews(self, run_id: str | None, limit: int | None) -> list[Review]:
+        """See Store."""
+        where, keys = ("", ()) if run_id is None else (" WHERE run = ?", (self._key(run_id),))
+        statement = f"{query('reviews')}{where} ORDER BY opened_at, key LIMIT ?"
+        return [self._review(text) for (text,) in self._all(statement, *keys, -1 if limit is None else limit)]
 
     def rows(
         self, status: str | None, graph: str | None, tags: Mapping[str, str] | None, limit: int | None
@@ -136,6 +142,19 @@ class Reader:
         except msgspec.DecodeError as error:
             message = f"{self._path}: event {seq} of run {run_id!r} cannot be read: {error}"
             raise StoreCorrupt(f"{message}; it is damaged, or a newer Dagger wrote it") from error
+
+    def _review(self, text: str) -> Review:
+        try:
+            return _review_decoder.decode(text)
+        except msgspec.DecodeError as error:
+            message = f"{self._path}: an open review cannot be read: {error}"
+            raise StoreCorrupt(f"{message}; it is damaged, or a newer Dagger wrote it") from error
+
+    def _key(self, run_id: str) -> int:
+        found = self._one("SELECT key FROM runs WHERE run_id = ?1", run_id)
+        if found is None:
+            raise self._no_run(run_id)
+        return int(found[0])
 
     def _no_run(self, run_id: str) -> RunNotFound:
         return RunNotFound(f"there is no run {run_id!r} in {self._path}")

@@ -1,4 +1,4 @@
--- Version 2. Everything a person may want to read is plain text: sqlite3 -readonly FILE 'SELECT event FROM events'
+-- Version 3. Everything a person may want to read is plain text: sqlite3 -readonly FILE 'SELECT event FROM events'
 
 CREATE TABLE events (
     run INTEGER NOT NULL, -- runs.key
@@ -57,3 +57,14 @@ CREATE TABLE reuse (
     seq INTEGER NOT NULL, -- of the newest success under this key
     at INTEGER NOT NULL -- its time, in milliseconds since 1970
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE reviews (
+    key INTEGER PRIMARY KEY, -- in order of opening, among those that are open
+    run INTEGER NOT NULL, -- runs.key; a run that is over has no reviews
+    id TEXT NOT NULL, -- what it is answered by
+    opened_at INTEGER NOT NULL, -- milliseconds since 1970
+    content TEXT NOT NULL, -- a JSON object
+    UNIQUE (run, id)
+) STRICT;
+
+CREATE INDEX reviews_by_opened_at ON reviews (opened_at);

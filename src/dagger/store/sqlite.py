@@ -17,6 +17,7 @@ from dagger.core.codec import Blob
 from dagger.core.errors import DaggerError, LeaseLost, StoreCorrupt, StoreError
 from dagger.core.journal import Lease, Listener, Ownership, Reusable, RunRow, projected
 from dagger.core.orders import AnyOrder, encode_order
+from dagger.core.reviews import Review
 from dagger.store.backlog import Backlog
 from dagger.store.lease import NOTED, FileLease, Part
 from dagger.store.reader import Reader, order_of, read_blob
@@ -26,8 +27,6 @@ BUSY_SECONDS = 0.001
 """So long a loop may be busy while a commit is under way before it rests."""
 REST_SECONDS = 0.000_05
 """As long as a thread takes to wake up."""
-EVENTS_NOW = 32
-"""So many are committed as fast as one."""
 
 T = TypeVar("T")
 
@@ -217,6 +216,10 @@ class SqliteStore:
         """See Store."""
         return self._usable_reader().row(run_id)
 
+    def reviews(self, run_id: str | None = None, limit: int | None = 100) -> list[Review]:
+        """See Store."""
+        return self._usable_reader().reviews(run_id, limit)
+
     def rows(
         self,
         *,
@@ -269,7 +272,7 @@ class SqliteStore:
         self.batch += 1
         self._in_flight += 1
         self._rest_at = time.perf_counter() + BUSY_SECONDS
-        if not (_is_small(parts) and _write(writer.write_now, parts, told)):
+        if not (len(parts) == 1 and parts[0].is_small and _write(writer.write_now, parts, told)):
             writer.post(lambda: _write(writer.write, parts, told))
 
     def _let_the_writer_in(self) -> None:
@@ -364,14 +367,6 @@ class SqliteStore:
         if self._reader is None:
             raise StoreError(f"{self.url} is not open")
         return self._reader
-
-
-def _is_small(parts: list[Part]) -> bool:
-    """Whether the loop may commit it itself: a few events of the one run that anything happens to."""
-    if len(parts) != 1:
-        return False
-    (part,) = parts
-    return part.lease.key > 0 and not part.blobs and len(part.events) <= EVENTS_NOW
 
 
 def _write(

@@ -111,6 +111,10 @@ class Tables:
             self._execute(query("take_out"), lease.key, _json(part.read))
         if part.keys:
             self._execute(query("remember"), lease.key, seq, _json(part.keys))
+        if part.reviews:
+            self._keep_reviews(part)
+        if encoded.part.is_end:
+            self._execute("DELETE FROM reviews WHERE run = ?1", lease.key)
         if row is not None:
             next_owner = None if encoded.part.is_last else owner
             columns = (row.status, row.reason, row.wake_at, row.updated_at, next_owner)
@@ -199,7 +203,7 @@ class Tables:
 
         Under an old epoch there is none: the whole part is refused then.
         """
-        if not (part.events and isinstance(part.events[-1], events.RunEnded)):
+        if not part.is_end:
             return None
         lease = part.lease
         unread = {order for (order,) in self._all(query("unread"), lease.key, lease.epoch, owner)}.difference(part.read)
@@ -217,6 +221,12 @@ class Tables:
 
     def _row(self, key: int) -> RunRow:
         return row_of(self._one(f"{query('rows')} WHERE key = ?1", key))
+
+    def _keep_reviews(self, part: Part) -> None:
+        """Those that were opened, and not closed since."""
+        self._execute(query("close_reviews"), part.lease.key, _json(list(part.reviews)))
+        opened = [review for review in part.reviews.values() if review is not None]
+        self._execute(query("open_reviews"), part.lease.key, _json(opened))
 
     def _keep(self, blob: Blob) -> None:
         if self._one("SELECT 1 FROM blobs WHERE hash = ?1", blob.hash) is None:

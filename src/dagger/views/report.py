@@ -14,7 +14,7 @@ from dagger.core.state import STANDS_STILL, State
 from dagger.core.steps import HANDLER
 from dagger.views.course import Courses
 from dagger.views.outcome import NodeOutcomes
-from dagger.views.texts import duration_text
+from dagger.views.texts import lasted_text
 
 
 class Report:
@@ -78,6 +78,8 @@ class Report:
         self.tokens = state.tokens
         self.duration = _active_ms(state) / 1000
         """Seconds of active time: pauses are left out, and the times when only waits were open."""
+        self.lasted = max(0, state.last_at - state.started_at) / 1000
+        """Seconds from its start to its last event: nothing is left out."""
         self._seq = state.seq
 
     def __getattr__(self, name: str) -> Any:
@@ -147,18 +149,22 @@ class Report:
             "messages": self.messages,
             "iterations": self.iterations,
             "duration": self.duration,
+            "lasted": self.lasted,
             "abandoned": self.abandoned,
         }
 
     def _repr_html_(self) -> str:
-        caption = f"run {self.run_id} · {self.status} · {duration_text(round(self.duration * 1000))}"
+        caption = f"run {self.run_id} · {self.status} · {self._lasted_text()}"
         from dagger.views.table import outcomes_table
 
         return outcomes_table(caption, self.node_outcomes)
 
     def __repr__(self) -> str:
         error = f": {self.error.splitlines()[0]:.80}" if self.error else ""
-        return f"<Report of run {self.run_id!r}: {self.status} after {self.duration:.3g} s{error}>"
+        return f"<Report of run {self.run_id!r}: {self.status} after {self._lasted_text()}{error}>"
+
+    def _lasted_text(self) -> str:
+        return lasted_text(round(self.lasted * 1000), round(self.duration * 1000))
 
     def _fold(self) -> None:
         if self._read is None:
@@ -176,7 +182,7 @@ class Report:
         self._written, self._read = written, None
 
 
-_REPLAYED = frozenset(("result", "error", "tokens", "duration", "_seq"))
+_REPLAYED = frozenset(("result", "error", "tokens", "duration", "lasted", "_seq"))
 """What a report knows from its state."""
 
 

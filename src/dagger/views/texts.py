@@ -15,6 +15,8 @@ _UNSAFE = re.compile("[\x80-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufdd0-\u
 _NEWLINES = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
 _PICTURES = {code: chr(0x2400 + code) for code in range(32) if code != ord("\n")} | {0x7F: "␡", ord("\t"): " "}
 _KILO, _MINUTE = 1000, 60
+_IDLE_MILLISECONDS = 1000
+"""Less than this does not tell a run that waited from one that started slowly."""
 _JOINER = "\u200d"
 _EXTENDING = frozenset((_JOINER, "\ufe0e", "\ufe0f", *map(chr, range(0x1F3FB, 0x1F400))))
 
@@ -70,6 +72,13 @@ def duration_text(milliseconds: int) -> str:
     if minutes < _MINUTE:
         return f"{minutes} min {rest} s"
     return f"{minutes // _MINUTE} h {minutes % _MINUTE} min"
+
+
+def lasted_text(lasted_ms: int, active_ms: int) -> str:
+    """How long a run lasted; where it was idle for long, being paused or waiting, how long it was active, too."""
+    lasted = duration_text(lasted_ms)
+    is_idle = lasted_ms - active_ms > max(_IDLE_MILLISECONDS, lasted_ms // 10)
+    return f"{lasted} ({duration_text(active_ms)} of it active)" if is_idle else lasted
 
 
 def _extends(character: str) -> bool:

@@ -1,0 +1,129 @@
+"""Iterate: what follows a supervisor's turn. The next one is a node like any other, added as an effect of this one.
+
+Pure, like `core/decide`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from dagger.core import events
+from dagger.core.cache import Write
+from dagger.core.config import RunConfig
+from dagger.core.events import scope_of, step_name
+from dagger.core.graph import INSTRUCTIONS, Condition, Input, Iteration, Node, literal
+from dagger.core.state import State
+from dagger.core.steps import flow_of
+
+HUMAN_INTERRUPT = "human_interrupt"
+"""The built-in action that asks a person."""
+INSTRUCTION = "instruction"
+"""The kind, and the key, of a supervisor's wait for one."""
+LIMIT_REVIEW = "limit:max_iterations"
+"""The key of the review that asks whether to go on beyond `max_iterations`."""
+CONTINUE, STOP = "continue", "stop"
+"""Its options; and what ends the run when it is the answer to the review between two iterations."""
+FINISHED = "the result is there"
+"""The reason of an iteration that does not take place."""
+
+
+def first(action: str, inputs: Sequence[Input], *, keep_alive: bool) -> Node:
+    """The node that an agent-driven flow begins with."""
+    return Node(id="supervisor_1", action=action, inputs=tuple(inputs), iteration=Iteration(1, keep_alive)).hashed()
+
+
+def next_iteration(state: State, config: RunConfig, node: Node, turn: events.StepSucceeded) -> tuple[Node, ...]:
+    """The nodes that follow a supervisor's turn, after those that it added itself.
+
+    The next iteration waits for what this one added, whatever becomes of it; every `review_frequency`-th one for a
+    person, too. There is none where there is nothing to do.
+    """
+    this, added = node.iteration, turn.nodes
+    assert this is not None
+    flow = flow_of(state, turn.step)
+    if turn.result is not msgspec.UNSET or (state.scopes[flow] if flow else state).result is not None:
+        return ()
+    is_idle = not added and not has_instructions(state, turn.step, turn.cache)
+    if is_idle and not this.keep_alive:
+        return ()
+    waits_for = tuple(each.id for each in added)
+    following = msgspec.structs.replace(
+        node,
+        id=f"{node.id.removesuffix(str(this.number))}{this.number + 1}",
+        dependencies=waits_for,
+        run_when="finished",
+        when=None,
+        iteration=Iteration(this.number + 1, this.keep_alive, is_idle),
+    )
+    if not config.review_frequency or this.number % config.review_frequency:
+        return (following.hashed(),)
+    review = _review(node, this, waits_for)
+    condition = Condition(f"{review.id}.answer", {"not_equals": literal(STOP, "")})
+    following = msgspec.structs.replace(following, dependencies=(*waits_for, review.id), when=condition)
+    return review.hashed(), following.hashed()
+
+
+def _review(node: Node, this: Iteration, waits_for: tuple[str, ...]) -> Node:
+    """What asks a person between two iterations."""
+    question = f"Iteration {this.number} is done. Any answer lets {node.action} go on, {STOP!r} ends it."
+    return Node(
+        id=f"{node.id}_review",
+        action=HUMAN_INTERRUPT,
+        inputs=(Input("question", value=literal(question, "")),),
+        dependencies=waits_for,
+        run_when="finished",
+    )
+
+
+def has_instructions(state: State, step: str, writes: Iterable[Write] = ()) -> bool:
+    """Whether an instruction waits for the supervisor that the step is a turn of, after these writes.
+
+    Those of a child flow are its own.
+    """
+    section = step_name(flow_of(state, step), INSTRUCTIONS)
+    keys = set(state.sections.get(section, ()))
+    for write in writes:
+        if write.section == section:
+            (keys.discard if write.op == "delete" else keys.add)(write.key)
+    return bool(keys)
+
+
+def forgive(state: State, step: str, node: Node) -> None:
+    """A supervisor has seen what failed among the nodes that its iteration waited for: that does not fail the flow."""
+    flow = flow_of(state, step)
+    seen = {step_name(flow, awaited) for awaited in node.dependencies}
+    failed = [one for one in seen if one in state.unsuccessful and state.unsuccessful[one].status == "failed"]
+    if not failed:
+        return
+    scope = state.scopes[flow] if flow else state
+    scope.failures -= len(failed)
+    told = tuple(f"{one}: " for one in failed)
+    scope.errors = [error for error in scope.errors if not error.startswith(told)]
+
+
+def limit(state: State, now: int, policy: str, review: str) -> events.LimitReached | None:
+    """The limit that keeps an iteration from taking place, or None."""
+    allowed = state.config.max_iterations
+    if allowed is None or state.iterations < allowed + state.granted:
+        return None
+    return events.LimitReached(
+        at=now, limit="max_iterations", value=allowed + state.granted, policy=policy, review=review
+    )
+
+
+def given_key(ordinal: int) -> str:
+    """The key of an instruction that the flow began with."""
+    return f"instruction_given_{ordinal + 1}"
+
+
+def has_supervisor(state: State) -> bool:
+    """Whether the run itself has one that goes on: looks at all pending steps."""
+    return any(pending.node.iteration is not None and not scope_of(step) for step, pending in state.pending.items())
+
+
+def idle(state: State) -> list[str]:
+    """The run's own supervisors that wait for an instruction."""
+    waiting = ((step, waits.get(INSTRUCTION)) for step, waits in state.waits.items() if not scope_of(step))
+    return [step for step, wait in waiting if wait is not None and wait.is_open]

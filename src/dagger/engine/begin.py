@@ -1,0 +1,65 @@
+"""Begin an attempt: most code ends at once, and costs no more than its call."""
+
+from __future__ import annotations
+
+import asyncio
+import types
+
+from dagger.core import codec, events
+from dagger.core.graph import Node
+from dagger.engine.attempt import Attempt, OwnedRun
+from dagger.engine.binding import bind
+from dagger.engine.context import AttemptContext
+from dagger.engine.trampoline import call, returned
+from dagger.spec.action import outputs
+
+
+def begin(run: OwnedRun, step: str, node: Node, number: int, task: asyncio.Task[None]) -> Attempt | None:
+    """Start a step's action in a worker's task. Gives the attempt if its code is suspended: `proceed` is to be awaited.
+
+    Most code ends at once, and no Attempt is made for it: that would cost as much as to call and record a no-op.
+    """
+    started_ms = run.kernel.now_ms
+    context = run.context.copy()
+    attempt: Attempt | None = None
+    try:
+        action = run.action(node)
+        if not action.is_simple:
+            attempt = Attempt(run, step, node, number, started_ms, context)
+            if action.context_name is not None:
+                attempt.ctx = AttemptContext(attempt, run, is_async=action.is_async)
+            if action.runs_in != "loop":
+                attempt.begin_elsewhere(action)
+                return None
+        keywords = bind(run, step, node, action)
+        if attempt is not None and action.context_name is not None:
+            keywords[action.context_name] = attempt.ctx
+        coroutine = action.function(**keywords) if action.is_async else call(action.function, keywords)
+        if type(coroutine) is not types.CoroutineType:
+            coroutine = returned(coroutine)
+        try:
+            yielded = context.run(coroutine.send, None)  # until the code first suspends it costs no task
+        except StopIteration as stop:  # the coroutine's own: it has returned
+            result = stop.value
+        else:
+            attempt = attempt or Attempt(run, step, node, number, started_ms, context)
+            attempt.suspend(coroutine, yielded, task)
+            return attempt
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - user code raises anything
+        (attempt or Attempt(run, step, node, number, started_ms, context)).fail(error)
+        return None
+    if attempt is not None:
+        attempt.succeed(result)
+        return None
+    blobs: list[codec.Blob] = []
+    try:
+        made = outputs(node, result, blobs)
+    except Exception as error:  # noqa: BLE001 - a user's type may raise anything while it is encoded
+        Attempt(run, step, node, number, started_ms, context).fail(error)
+        return None
+    now = run.kernel.tick()
+    event = events.StepSucceeded(at=now, step=step, attempt=number, duration_ms=now - started_ms, outputs=made)
+    run.ended(step, node, event, blobs)
+    return None

@@ -1,0 +1,49 @@
+"""Growth: what a step may add to the flow that it is in."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable
+
+from dagger.core.errors import CycleError, DependencyNotFound, GraphError, NodeAlreadyExists, nearest
+from dagger.core.events import step_name
+from dagger.core.graph import Node, id_problem
+from dagger.core.state import State
+from dagger.core.steps import flow_of
+from dagger.engine.binding import Source
+from dagger.spec.action import require_fit
+
+
+def require_node(run: Source, step: str, node: Node, added: Container[str]) -> None:
+    """Raise what speaks against a node that a step adds, after those of the ids `added`. Costs O(dependencies).
+
+    ActionNotRegistered, NodeAlreadyExists, DependencyNotFound, CycleError, InputInvalid, or any other GraphError.
+    """
+    check_node(run.state, node, flow_of(run.state, step), added)
+    require_fit(run.action(node), node)
+
+
+def check_node(state: State, node: Node, flow: str = "", added: Container[str] = ()) -> None:
+    """Raise GraphError where a node does not fit into a flow, beside those of the ids `added`."""
+    if problem := id_problem(node.id):
+        raise GraphError(problem)
+    if node.id in node.dependencies:
+        raise CycleError(f"node {node.id!r} waits for itself")
+    known = (state.pending, state.succeeded, state.unsuccessful)
+    where = f"child flow {flow!r} of run {state.run_id!r}" if flow else f"run {state.run_id!r}"
+    own = step_name(flow, node.id)
+    if node.id in added or any(own in steps for steps in known):
+        raise NodeAlreadyExists(f"node {node.id!r} is in {where} already; give it another id")
+    for dependency in node.dependencies:
+        awaited = step_name(flow, dependency)
+        if not (dependency in added or any(awaited in steps for steps in known)):
+            near = nearest(awaited, [*state.pending, *state.succeeded])
+            raise DependencyNotFound(f"node {node.id!r}: dependency {dependency!r} is not a node of {where}{near}")
+
+
+def require_grown(run: Source, step: str, nodes: Iterable[Node]) -> None:
+    """Raise GraphError where what a step adds does not fit any more: others may have added nodes meanwhile."""
+    flow, added = flow_of(run.state, step), set[str]()
+    for node in nodes:
+        check_node(run.state, node, flow, added)
+        run.action(node)
+        added.add(node.id)

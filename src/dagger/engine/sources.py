@@ -1,0 +1,71 @@
+"""Sources: what a run's attempts look up, and what they may add."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Mapping
+
+import msgspec
+
+from dagger.core import decide, events, iterate
+from dagger.core.errors import ActionNotRegistered, nearest
+from dagger.core.graph import Node
+from dagger.core.journal import Reusable
+from dagger.core.state import State
+from dagger.engine import growth
+from dagger.engine.attempt import Attempt
+from dagger.engine.kernel import Kernel
+from dagger.engine.maps import Maps
+from dagger.engine.underway import Underway
+from dagger.spec.action import Action
+
+
+class Sources:
+    """The part of a run that attempts ask: see Tenure, which is one."""
+
+    kernel: Kernel
+    state: State
+    maps: Maps
+    underway: Underway
+    known_actions: Mapping[str, Action]
+    load: Callable[[str], bytes]
+
+    def items(self, scope: str) -> list[msgspec.Raw]:
+        """The JSON texts of the items of a map that was begun."""
+        return self.maps.items(scope)
+
+    def reusable(self, key: str) -> Reusable | None:
+        """An earlier success of the same work."""
+        return self.kernel.store.reusable(key)
+
+    def action(self, node: Node) -> Action:
+        """The registered action of a node. Raises ActionNotRegistered."""
+        try:
+            return self.known_actions[node.action]
+        except KeyError:
+            near = nearest(node.action, self.known_actions)
+            message = f"node {node.id!r}: action {node.action!r} is not registered{near}"
+            raise ActionNotRegistered(message) from None
+
+    def require_actions(self, node: Node) -> None:
+        """Raise ActionNotRegistered for a node whose action, or failure action, is not here."""
+        self.action(node)
+        if node.failure:
+            self.action(msgspec.structs.replace(node, action=node.failure))
+
+    def grown(self, attempt: Attempt, event: events.StepSucceeded) -> tuple[Node, ...]:
+        """The nodes that a success adds: the step's own, and those that follow a supervisor's turn.
+
+        Raises NodeAlreadyExists.
+        """
+        state, node = self.state, attempt.node
+        growth.require_grown(self, event.step, event.nodes)
+        nodes = event.nodes
+        if node.iteration is not None:
+            nodes += iterate.next_iteration(state, decide.config_of(state, event.step), node, event)
+        self.underway.look_over(nodes)
+        return nodes
+
+    def require_node(self, step: str, node: Node, added: Container[str]) -> None:
+        """See Source."""
+        self.require_actions(node)
+        growth.require_node(self, step, node, added)

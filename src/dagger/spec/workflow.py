@@ -1,0 +1,32 @@
+"""WorkflowSpec: what can be executed. A mode says how a flow begins, and nothing more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, TypeAlias
+
+from dagger.core.events import Spec
+from dagger.core.graph import Definition
+
+FindGraph: TypeAlias = Callable[[str], Definition]
+"""A registered graph by name. Raises GraphError where there is none."""
+
+
+class Beginning(NamedTuple):
+    """How a flow begins."""
+
+    spec: Spec
+    graph: Definition
+    inputs: Mapping[str, Any] = {}
+    """Those that the mode gives, beside the caller's."""
+    instructions: Sequence[Any] = ()
+    """What waits for its supervisor, first things first."""
+    config: Mapping[str, Any] = {}
+    """Settings in place of the library's defaults."""
+
+
+class WorkflowSpec(Protocol):
+    """What can be executed: a mode, with its own words."""
+
+    def opening(self, find: FindGraph, inputs: Mapping[str, Any]) -> Beginning:
+        """How it begins with these inputs. Raises GraphError."""
