@@ -14,8 +14,22 @@ from pathlib import Path
 import apsw
 import pytest
 from tests.store import power_cut
-from tests.store.contract import ADD, CANCEL, JSON, PAUSE, StoreContract, Told, came_from, folded, started, succeeded
+from tests.store.contract import (
+    ADD,
+    CANCEL,
+    JSON,
+    PAUSE,
+    StoreContract,
+    Told,
+    asked,
+    came_from,
+    folded,
+    started,
+    succeeded,
+)
+from tests.worlds import World
 
+from dagger import Context, Static
 from dagger.core import codec, events
 from dagger.core.errors import LeaseLost, RunLeased, RunNotFound, StoreCorrupt, StoreError, StoreFull
 from dagger.core.journal import HUNG_AFTER_SECONDS
@@ -419,6 +433,49 @@ def test_sending_needs_no_ownership(path):
             assert len(list(path.parent.glob("*-owner-*"))) == 1
             with contextlib.closing(sqlite3.connect(path)) as connection:
                 assert connection.execute("SELECT count(*) FROM owners").fetchone() == (1,)
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("durability", ["sync", "async"])
+def test_a_review_is_in_the_file_as_soon_as_the_loop_is_idle(path, durability):
+    """Whatever steps wait for: nobody is to be asked what a crash would forget. Its answer leaves as soon."""
+
+    async def ask(ctx: Context):
+        return await ctx.review("Go on?", options=["yes", "no"])
+
+    async def main(app):
+        run = await app.start(Static("g"))
+        await asyncio.sleep(0.001)  # time passes only when the loop is idle, and the disk too
+        async with opened(world.path) as (other, _):
+            (review,) = other.reviews()
+            assert (review.run_id, review.step, review.question, review.options) == (
+                run.id, "n0", "Go on?", ["yes", "no"],
+            )  # fmt: skip
+            await run.answer(review.id, "yes")
+            assert other.reviews() == []
+        return await run.wait()
+
+    world = World("sqlite", path.parent)
+    report = world.run(main, ask, config={"durability": durability})
+    assert report.outputs == {"n0": {"output": "yes"}}
+
+
+def test_reviews_in_the_file_are_readable(path):
+    """As everything a person may want to know."""
+
+    async def story():
+        async with opened(path) as (store, told):
+            store.append(store.create(started()), asked("1", 5, question="W\u00e4hle", options=["a", 1], due=6))
+            await told.settled(store)
+            with contextlib.closing(sqlite3.connect(path)) as plain:
+                rows = plain.execute("SELECT run_id, id, opened_at, content FROM reviews JOIN runs ON run = runs.key")
+                ((*columns, content),) = rows
+            assert columns == ["run-1", "id of 1", 5]
+            assert content.startswith(
+                '{"id":"id of 1","run_id":"run-1","step":"each/7/a","key":"1","question":"W\u00e4hle"'
+            )
+            assert content.endswith(',"options":["a",1],"opened_ms":5,"due_ms":6}')
 
     asyncio.run(story())
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import itertools
 import logging
@@ -13,25 +12,15 @@ from typing import Any, Protocol, Self, TypeAlias
 
 import msgspec
 
-from dagger.cli.exits import Left
 from dagger.cli.log import LOGGER
-from dagger.cli.output import local_time, say, short
+from dagger.cli.output import local_time, question, say, short
 from dagger.cli.progress import Pace, Progress
 from dagger.core import events
-from dagger.core.errors import InvalidState, StoreError
-from dagger.core.journal import Store
-from dagger.run import Run
+from dagger.core.reviews import Question
 from dagger.views.log import PAYLOAD
 from dagger.views.outcome import moment
-from dagger.views.report import Report
 from dagger.views.texts import cut, duration_text, visible
 
-TICK_SECONDS = 0.2
-SLICE_SECONDS = 0.01
-"""Of each tick, so much may go into reading: what is left is read at the next one. A reader that kept up with
-100,000 steps a second would slow them down by half."""
-PAGE = 250
-"""Events read at once."""
 LINES_PER_TICK = 200
 """Of steps that succeeded: more are counted, not named."""
 ERROR_CHARACTERS = 300
@@ -45,8 +34,12 @@ BAR_COLUMNS = 60
 AnyEvent: TypeAlias = events.AnyEvent | events.Progressed | events.Emitted
 
 
+_STAYING = (events.AttemptFailed, events.StepFailed, events.Emitted, events.Instructed, events.WaitAnswered)
+"""What leaves a line on a terminal. What a review asks stands in the picture, or right there where it is answered."""
+
+
 class Display(Protocol):
-    """What a person sees of a run while it goes on."""
+    """What a person sees of a run while it goes on. It can be entered again and again."""
 
     is_blind: bool
     """Whether it takes no notice of events: then they need not be read."""
@@ -62,62 +55,6 @@ class Display(Protocol):
 
     def say(self, text: str, *, is_bad: bool = False) -> None:
         """Say what became of the run."""
-
-
-async def follow(run: Run, store: Store, display: Display, progress: Progress, stop: asyncio.Event) -> Report:
-    """The run's report, once it is paused or over; until then the display shows how far it is.
-
-    `progress` may have taken in events that the display need not tell. `stop` cancels the run; if another
-    process executes it, that is none of our business, and Left is raised. Raises what `Run.wait` raises.
-    """
-    waiting = asyncio.ensure_future(run.wait())
-    stopping = asyncio.ensure_future(_cancel(run, store, display, stop))
-    listening = asyncio.ensure_future(_listen(run, display, progress))
-    try:
-        with display:
-            while not waiting.done():
-                _catch_up(run.id, store, display, progress, SLICE_SECONDS)
-                display.tick(progress)
-                await asyncio.wait({waiting}, timeout=TICK_SECONDS)
-                if stopping.done():
-                    stopping.result()
-            report = waiting.result()
-            await asyncio.wait({listening}, timeout=TICK_SECONDS)  # it ends with the run
-            _catch_up(run.id, store, display, progress, float("inf"))
-            return report
-    finally:
-        for task in (waiting, stopping, listening):
-            task.cancel()
-
-
-async def _cancel(run: Run, store: Store, display: Display, stop: asyncio.Event) -> None:
-    await stop.wait()
-    if store.ownership(run.id) == "elsewhere":
-        raise Left(f"run {run.id} goes on in another process: only this command was ended")
-    display.say("cancelling the run; Ctrl-C again leaves at once")
-    with contextlib.suppress(InvalidState):  # it was over before
-        await run.cancel("Ctrl-C")
-
-
-async def _listen(run: Run, display: Display, progress: Progress) -> None:
-    """Tell what is told live only, and has no place in the journal: how far steps are, and what they emit."""
-    if display.is_blind:
-        return
-    with contextlib.suppress(StoreError):  # which `Run.wait` raises too
-        async for recorded in run.events(sys.maxsize):
-            progress.apply(recorded)
-            display.tell(recorded.event)
-
-
-def _catch_up(run_id: str, store: Store, display: Display, progress: Progress, seconds: float) -> None:
-    until = time.perf_counter() + seconds
-    while not display.is_blind:
-        page = list(store.read(run_id, progress.seq, PAGE))
-        for recorded in page:
-            progress.apply(recorded)
-            display.tell(recorded.event)
-        if len(page) < PAGE or time.perf_counter() > until:
-            return
 
 
 class Silent:
@@ -207,6 +144,8 @@ class Logged(Silent):
                 self._log(event.step, f"skipped: {event.reason}")
             case events.StepCancelled():
                 self._log(event.step, f"cancelled: {event.reason}", attempt=event.attempt)
+            case events.WaitAnswered(review=review) if review:
+                self._log(event.step, f"review {review} {_answered_by(event)}")
             case events.Emitted():
                 where = {"run": self._run_id, "node": event.step, PAYLOAD: event.value}
                 LOGGER.debug("step %s: emitted a value", event.step, extra=where)
@@ -255,10 +194,10 @@ class Terminal(Silent):
 
     def tell(self, event: AnyEvent) -> None:
         """See Display."""
-        if isinstance(event, (events.AttemptFailed, events.StepFailed, events.Emitted)):
+        if isinstance(event, _STAYING) and (line := line_of(event)) is not None:
             from rich.text import Text
 
-            self._console.print(Text(visible(line_of(event) or "")), soft_wrap=True)
+            self._console.print(Text(visible(line)), soft_wrap=True)
 
     def tick(self, progress: Progress) -> None:
         """See Display."""
@@ -342,6 +281,15 @@ def line_of(event: AnyEvent) -> str | None:
             return f"emitted    {event.step}: {short(event.value)}"
         case events.NodeAdded():
             return f"added      {event.node.id}"
+        case events.ChildOpened():
+            return f"began      {event.step}: child flow {event.graph}"
+        case events.Instructed():
+            return f"instructed {short(event.value, NOTE_CHARACTERS)}"
+        case events.WaitOpened(kind="review"):
+            asked = msgspec.json.decode(event.detail, type=Question)
+            return f"asks       {event.step}: {_one_line(question(asked.question, asked.options))} ({event.review})"
+        case events.WaitAnswered(review=review) if review:
+            return f"review     {review} of {event.step} {_answered_by(event)}{_answer(event)}"
         case events.RunWaiting(is_active=False):  # an attempt that is delayed has said so itself
             return f"waits      {resting(event).removeprefix('waits ')}"
         case _:
@@ -355,6 +303,16 @@ def _success(event: events.StepSucceeded) -> str:
     if event.recovers is not msgspec.UNSET:
         return f"recovered  {event.step.partition(':')[0]} by its failure action in {took}"
     return f"done       {event.step} in {took}"
+
+
+def _answered_by(event: events.WaitAnswered) -> str:
+    if event.who:
+        return f"was answered by {event.who}"
+    return "was withdrawn" if event.error else "was not answered in time"
+
+
+def _answer(event: events.WaitAnswered) -> str:
+    return f": {short(event.value, NOTE_CHARACTERS)}" if event.who and event.value is not msgspec.UNSET else ""
 
 
 def resting(event: events.RunWaiting | events.RunParked) -> str:
@@ -375,7 +333,7 @@ def names_of(progress: Progress) -> str:
     return f"{named} and {more:,} more" if more > 0 else named
 
 
-def _one_line(error: events.Error) -> str:
+def _one_line(error: events.Error | str) -> str:
     return cut(" ".join(str(error).split()), ERROR_CHARACTERS)
 
 

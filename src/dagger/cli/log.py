@@ -52,5 +52,5 @@ def logged(kind: str | None) -> Iterator[None]:
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Failed attempts are told by the display, in the order of the journal."""
-    return record.funcName != "log_failure" or record.levelno == logging.DEBUG
+    """Failed attempts and reviews are told by the display, in the order of the journal."""
+    return record.funcName not in {"log_failure", "log_review"} or record.levelno == logging.DEBUG

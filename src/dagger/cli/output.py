@@ -91,6 +91,12 @@ def short(value: Any, limit: int = VALUE_CHARACTERS) -> str:
     return cut(msgspec.json.encode(value).decode(), limit)
 
 
+def question(text: str, options: Sequence[Any] | None) -> str:
+    """What a person is asked, and the options in brackets: texts as they stand, all else as JSON."""
+    offered = ", ".join(option if isinstance(option, str) else short(option) for option in options or ())
+    return f"{text} [{offered}]" if options else text
+
+
 def local_time(moment: datetime) -> str:
     """`23:00:11` for today, `2026-11-21 23:00` before, in this machine's zone."""
     local, today = moment.astimezone(), datetime.now(UTC).astimezone()

@@ -32,8 +32,8 @@ class Progress:
         """Steps whose code runs and has not returned at once."""
         self.retrying: dict[str, None] = {}
         """Steps between two attempts."""
-        self.waiting: dict[str, int] = {}
-        """Steps that wait for a person, a time or a reply, with how many such waits are open."""
+        self.waiting: dict[str, dict[str, str]] = {}
+        """Steps that wait for a person, a time or a reply, with the kind of each such wait by its key."""
         self.progressed: dict[str, events.Progressed] = {}
         """Steps that have told how far they are, with the last they told."""
         self.rest: events.RunWaiting | events.RunParked | None = None
@@ -47,6 +47,11 @@ class Progress:
     def ended(self) -> int:
         """Steps that have ended, however."""
         return self.succeeded + self.skipped + self.cancelled + self.failed
+
+    @property
+    def waits_for(self) -> set[str]:
+        """The kinds of waits that are open: looks at all of them."""
+        return {kind for waits in self.waiting.values() for kind in waits.values()}
 
     def apply(self, recorded: events.Recorded) -> None:
         """Take in the next event of the journal, or one that is told live and has no place there."""
@@ -91,6 +96,11 @@ def _run_started(progress: Progress, event: events.RunStarted) -> None:
 
 def _scope_opened(progress: Progress, event: events.ScopeOpened) -> None:
     progress.total += len(progress.graphs[event.graph].nodes) if event.graph else event.count
+
+
+def _child_opened(progress: Progress, event: events.ChildOpened) -> None:
+    progress.graphs = {**progress.graphs, **event.graphs}
+    progress.total += 1 + len(progress.graphs[event.graph].nodes)  # the child flow itself ends as a step, too
 
 
 def _node_added(progress: Progress, _: events.NodeAdded) -> None:
@@ -145,14 +155,13 @@ def _step_cancelled(progress: Progress, event: events.StepCancelled) -> None:
 def _wait_opened(progress: Progress, event: events.WaitOpened) -> None:
     if event.kind != "memo":  # running code, not somebody else's turn
         progress.running.pop(event.step, None)
-        progress.waiting[event.step] = progress.waiting.get(event.step, 0) + 1
+        progress.waiting.setdefault(event.step, {})[event.key] = event.kind
 
 
 def _wait_answered(progress: Progress, event: events.WaitAnswered) -> None:
-    left = progress.waiting.pop(event.step, 0) - 1
-    if left > 0:
-        progress.waiting[event.step] = left
-    elif not left:
+    waits = progress.waiting.get(event.step, {})
+    if waits.pop(event.key, None) is not None and not waits:
+        del progress.waiting[event.step]
         progress.running[event.step] = None
 
 
@@ -181,6 +190,7 @@ _Apply: TypeAlias = Callable[[Progress, Any], None]
 _APPLY: dict[type[events.Event], _Apply] = {
     events.RunStarted: _run_started,
     events.ScopeOpened: _scope_opened,
+    events.ChildOpened: _child_opened,
     events.NodeAdded: _node_added,
     events.Progressed: _progressed,
     events.StepStarted: _step_started,

@@ -32,29 +32,6 @@ from dagger.views.report import Report
 NAMED = 5
 
 
-class Manner(NamedTuple):
-    """How a run is shown."""
-
-    json: bool
-    dot: str | None
-    log: str | None
-    quiet: bool
-
-
-class Ended(NamedTuple):
-    """A run that is paused or over, with all that is told of it."""
-
-    report: Report
-    graph: Definition
-    reason: str
-    store: str
-    is_interrupted: bool
-    picture: str | None
-
-
-Begin = Callable[[Dagger], Awaitable[tuple[Run, Progress]]]
-
-
 def run(
     target: Annotated[str, typer.Argument(metavar="FILE|NAME", help="A graph's file, or its name in the application.")],
     *,
@@ -139,16 +116,6 @@ def resume(
     return _follow(load, begin, Manner(json, dot, log, quiet))
 
 
-def _follow(load: Callable[[], Dagger], begin: Begin, manner: Manner) -> int:
-    """Begin a run, see it to its end, and tell: under `--json` nothing else gets to stdout, whoever prints."""
-    if manner.dot is not None and not Path(manner.dot).absolute().parent.is_dir():
-        raise UsageError(f"--dot {manner.dot}: there is no folder {Path(manner.dot).absolute().parent}")
-    with logged(manner.log):
-        with output.stdout_kept() if manner.json else contextlib.nullcontext():
-            ended = asyncio.run(_execute(load(), begin, manner))
-        return _tell(ended, manner)
-
-
 def _lacks_app(target: str) -> str:
     if not is_graph_file(target):
         return f"--app is missing: which application has the graph {target!r}? --app module:name or path/file.py:name"
@@ -162,66 +129,3 @@ def _lacks_app(target: str) -> str:
 def _texts(graph: Definition) -> list[str]:
     """The inputs that are declared to be strings: `5` is a text there."""
     return [name for name, declared in (graph.inputs or {}).items() if declared.type == "string"]
-
-
-def _app_of(text: str, store: str | None) -> Dagger:
-    """The application that started the run, on the store that the run is in."""
-    reader = open_store(store)
-
-    async def look() -> tuple[str, str]:
-        async with reader:
-            found = await find_run(reader, text)
-            if found.status in TERMINAL:
-                await reader.resume(found.id)  # which refuses, and says why
-            return found.id, found.app
-
-    run_id, place = asyncio.run(look())
-    if not place:
-        raise UsageError(f"run {run_id} does not say where its application is: name it with --app")
-    try:
-        return load_app(place, reader.store.url)
-    except DaggerError as error:
-        raise UsageError(f"{error}\n  this is the application that started the run; --app names another") from None
-
-
-async def _execute(application: Dagger, begin: Begin, manner: Manner) -> Ended:
-    stop = asyncio.Event()
-    with Interrupts(asyncio.get_running_loop(), stop.set) as interrupts:
-        async with application:
-            url = application.store.url
-            run, progress = await begin(application)
-            interrupts.farewell = (
-                f"left run {run.id} at once; resumed, it ends as cancelled, if that was recorded in time\n"
-            )
-            display = display_of(run.id, manner.log, is_quiet=manner.quiet)
-            try:
-                report = await follow(run, application.store, display, progress, stop)
-            except (StoreError, InvalidState) as error:
-                raise RunLost(f"{error}\n  go on: {summary.command('resume', run.id, url)}") from error
-            (first,) = application.store.read(run.id, 0, 1)
-            assert isinstance(first.event, RunStarted), "every journal begins so"
-            picture = (await run.tree()).to_dot() if manner.dot is not None else None
-            return Ended(report, first.event.graph, run.reason, url, interrupts.happened, picture)
-
-
-def _tell(ended: Ended, manner: Manner) -> int:
-    report = ended.report
-    has_succeeded = report.status == "succeeded"
-    display = display_of(report.run_id, manner.log, is_quiet=manner.quiet)
-    display.say(summary.headline(report), is_bad=not has_succeeded)
-    if manner.json:
-        output.write_json(report.to_dict())
-    else:
-        for line in summary.outputs(report, ended.graph, ended.store):
-            output.write(line)
-        sys.stdout.flush()
-    if manner.dot is not None and ended.picture is not None:
-        try:
-            Path(manner.dot).write_text(ended.picture, "utf-8")
-        except OSError as error:
-            output.say(f"error: --dot {manner.dot}: {error.strerror or error}")
-    for line in summary.trouble(report, ended.reason, ended.store):
-        display.say(line, is_bad=True)
-    if report.status == "cancelled" and ended.is_interrupted:
-        return INTERRUPTED
-    return of_status(report.status)

@@ -1,11 +1,11 @@
-"""Words of the command line as values: `key=value`, `key=@file.json`, `@file.json`, JSON or else a string."""
+"""Words of the command line as values: `key=value`, `key=@file.json`, `@file.json`, answers, JSON or else a string."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import shlex
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,26 @@ def value_of(text: str) -> Any:
         return msgspec.json.decode(text.encode())
     except (msgspec.DecodeError, UnicodeEncodeError):
         return text
+
+
+def answer_of(text: str, options: Sequence[Any] | None) -> Any:
+    """The answer that `text` writes: one of the options as it stands there, else as `value_of` has it."""
+    value = value_of(text)
+    is_option = any(msgspec.json.encode(option) == msgspec.json.encode(value) for option in options or ())
+    return text if not is_option and text in (options or ()) else value
+
+
+def picked(text: str, options: Sequence[Any] | None) -> Any:
+    """The answer that somebody types who sees the options: its number, where they are numbered, or the answer."""
+    number = value_of(text)
+    if is_numbered(options) and type(number) is int and 1 <= number <= len(options or ()):
+        return (options or ())[number - 1]
+    return answer_of(text, options)
+
+
+def is_numbered(options: Sequence[Any] | None) -> bool:
+    """Whether options can be picked by their number: not where one is a number itself, or looks like one."""
+    return not any(isinstance(value_of(str(option)), int | float) for option in options or ())
 
 
 def inputs_of(words: Iterable[str], texts: Collection[str] = ()) -> dict[str, Any]:

@@ -24,6 +24,10 @@ class Source(Protocol):
     state: State
     load: Callable[[str], bytes]
 
+    @property
+    def known_actions(self) -> Mapping[str, Action]:
+        """The registered actions by name."""
+
     def action(self, node: Node) -> Action:
         """The registered action of a node. Raises ActionNotRegistered."""
 

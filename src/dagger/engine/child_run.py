@@ -107,6 +107,12 @@ class Run:
         self.sections = cast("cache.Sections", _Sections(parent))
         """They are none of the state's: inputs have their values with them, and nobody need ask for those."""
 
+    @property
+    def known_actions(self) -> Mapping[str, Action]:
+        """They are the parent's to know."""
+        message = "what runs in a process does not know the application's actions"
+        raise StepError(message)
+
     def action(self, node: Node) -> Action:
         """What an action takes of a map's items is among the inputs."""
         raise KeyError(node.action)

@@ -134,6 +134,11 @@ class AttemptContext(Context):
         return datetime.datetime.fromtimestamp(self._attempt.deadline_ms() / 1000, datetime.UTC)
 
     @property
+    def action_schemas(self) -> dict[str, dict[str, Any]]:
+        """See Context. Made anew at each call."""
+        return {name: action.schema() for name, action in self._run.known_actions.items()}
+
+    @property
     def outcomes(self) -> Mapping[str, Outcome]:
         """See Context."""
         step, node = self._attempt.step, self.node

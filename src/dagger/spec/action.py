@@ -248,6 +248,11 @@ def require_fit(action: Action, node: Node) -> None:
         if not (entry.reference if is_known else action.is_open):
             argument(action, node, entry.name, b"" if entry.value is msgspec.UNSET else entry.value)
     refuse_missing(action, node, {entry.name: None for entry in node.inputs})
+    if action.refuse is not None and not any(entry.value is msgspec.UNSET for entry in node.inputs):
+        wrong = action.refuse({entry.name: codec.decode(entry.value) for entry in node.inputs})  # type: ignore[arg-type]
+        if wrong:
+            message = f"node {node.id!r}: {wrong}"
+            raise InputInvalid(message)
 
 
 def refuse_missing(action: Action, node: Node, made: Mapping[str, Any]) -> None:

@@ -84,6 +84,11 @@ class Context(abc.ABC):
 
     @property
     @abc.abstractmethod
+    def action_schemas(self) -> Mapping[str, dict[str, Any]]:
+        """The schemas of the application's actions by name: what a node can call. Raises StepError in a process."""
+
+    @property
+    @abc.abstractmethod
     def outcomes(self) -> Mapping[str, Outcome]:
         """What became of the node's dependencies, by node id. Failed ones only with `run_when: finished`."""
 

@@ -115,9 +115,8 @@ class MemoryStore:
                 self._note(run, lease, event)
 
     def _note(self, run: _Run, lease: Lease, event: events.Event) -> None:
-        row = projected(run.row, event)
-        assert row is not None  # a run that exists has one
-        run.row = lease.row = row
+        if event.__class__ in PROJECTED:
+            run.row = lease.row = projected(run.row, event) or run.row
         if event.__class__ in ORDERED:
             run.inbox.pop(getattr(event, "order", ""), None)
         if isinstance(event, events.WaitOpened) and event.review:

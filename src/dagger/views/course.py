@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from dagger.core import events
+from dagger.core.children import child_of
 from dagger.core.steps import HANDLER
 from dagger.views.outcome import SUCCESSES, NodeOutcome, NodeOutcomes, moment
 
@@ -99,6 +100,10 @@ class Courses:
     def _scope_opened(self, event: events.ScopeOpened) -> None:
         self._begun(event.step, event.at, "running").has_scope = True
 
+    def _child_opened(self, event: events.ChildOpened) -> None:
+        self._begun(event.step, event.at, "running")
+        self._begun(child_of(event.step, event.key), event.at, "running").has_scope = True
+
     def _step_succeeded(self, event: events.StepSucceeded) -> None:
         course = self._end(event.step, "succeeded", event.at, event.duration_ms)
         if event.reused:
@@ -130,7 +135,12 @@ class Courses:
 
     def _step_cancelled(self, event: events.StepCancelled) -> None:
         course = self._end(event.step, "cancelled", event.at, event.duration_ms, event.reason)
-        course.attempts += 1
+        if not course.has_scope:
+            course.attempts += 1
+        else:  # a child flow that was given up, with all that was in it
+            for step, inner in self.by_step.items():
+                if step.startswith(f"{event.step}/") and inner.ended_at is None and inner.started_at is not None:
+                    self._end(step, "cancelled", event.at, reason=event.reason)
         self.abandoned += event.is_abandoned
 
     def _wait_opened(self, event: events.WaitOpened) -> None:
@@ -214,6 +224,7 @@ class Courses:
         events.StepStarted: _step_started,
         events.StepSucceeded: _step_succeeded,
         events.ScopeOpened: _scope_opened,
+        events.ChildOpened: _child_opened,
         events.AttemptFailed: _attempt_failed,
         events.StepFailed: _step_failed,
         events.StepSkipped: _step_skipped,

@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 
 from dagger.core import codec, decide
-from dagger.core.events import Recorded, RunEnded, StepSucceeded
+from dagger.core.children import child_of
+from dagger.core.events import ChildOpened, Recorded, RunEnded, StepSucceeded
 from dagger.core.state import STANDS_STILL, State
 from dagger.core.steps import HANDLER
 from dagger.views.course import Courses
@@ -59,8 +60,6 @@ class Report:
         """Nothing finally failed, and the run is over."""
         self.messages = 0
         """Published in the run."""
-        self.iterations = 0
-        """Of the supervisor."""
         self._replay: Callable[[], State] | None = None
         self._read: Callable[[], Iterable[Recorded]] | None = read
         self._load: Callable[[str], bytes] | None = load
@@ -76,6 +75,8 @@ class Report:
         self.error = _error(state)
         """The final errors joined, a line each, after the error that ended the run; None without any."""
         self.tokens = state.tokens
+        self.iterations = state.iterations
+        """Turns of supervisors that succeeded."""
         self.duration = _active_ms(state) / 1000
         """Seconds of active time: pauses are left out, and the times when only waits were open."""
         self.lasted = max(0, state.last_at - state.started_at) / 1000
@@ -171,6 +172,7 @@ class Report:
             return
         courses = Courses()
         written: dict[str, dict[str, bytes]] = {}
+        children = set()
         for recorded in self._read():
             if recorded.seq > self._seq:
                 break
@@ -178,11 +180,15 @@ class Report:
             courses.apply(event)
             if type(event) is StepSucceeded and "/" not in event.step:
                 _write(event, written)
+            elif type(event) is ChildOpened:
+                children.add(child_of(event.step, event.key))
         self._outcomes, self._abandoned = courses.ended(), courses.abandoned
+        for child in children:  # its outputs are those of its nodes, and went to the code that waited for it
+            written.pop(child, None)
         self._written, self._read = written, None
 
 
-_REPLAYED = frozenset(("result", "error", "tokens", "duration", "lasted", "_seq"))
+_REPLAYED = frozenset(("result", "error", "tokens", "iterations", "duration", "lasted", "_seq"))
 """What a report knows from its state."""
 
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from dagger.core import codec, events
+from dagger.core.children import child_of
 from dagger.core.fold import CONDITION
 from dagger.core.graph import ITEM, Definition, Node
 from dagger.core.steps import HANDLER, is_item
@@ -138,8 +139,8 @@ class ExecutionTree:
 
     def _drawn(self) -> Iterator[tuple[int, int, ExecutionEdge]]:
         """The edges; but who added a node goes without saying where the node waits for that one, or for its sibling."""
-        # a child flow is drawn inside the step that began it
-        edges = [edge for edge in self.edges if edge[2].label != CHILD]
+        # a child flow is drawn inside the step that began it, but for one that code began, which is beside it
+        edges = [edge for edge in self.edges if edge[2].label != CHILD or not self._is_inside(edge[1], edge[0])]
         adder = {after: before for before, after, edge in edges if edge.label == ADDED}
         clear = {
             after
@@ -149,6 +150,9 @@ class ExecutionTree:
         for edge in edges:
             if edge[2].label != ADDED or edge[1] not in clear:
                 yield edge
+
+    def _is_inside(self, index: int, owner: int) -> bool:
+        return events.scope_of(self.nodes[index].node_id) == self.nodes[owner].node_id
 
     def to_dot(self) -> str:
         """The tree for Graphviz."""
@@ -198,6 +202,8 @@ class _Growth:
         self._status = "running"
         self._graphs: dict[str, Definition] = {}
         self._steps: dict[str, _Planted] = {}
+        self._maps: set[str] = set()
+        """Steps whose child flow is a map."""
         self._outputs: dict[str, tuple[tuple[str, str], ...]] = {}
 
     @property
@@ -217,6 +223,8 @@ class _Growth:
                 self._succeed(event)
             case events.ScopeOpened():
                 self._open(event)
+            case events.ChildOpened():
+                self._open_child(event)
             case events.AttemptFailed(failure=failure) if failure:
                 failed = self._steps[event.step]
                 handler = Node(id=failed.node.id + HANDLER, action=failure)
@@ -238,6 +246,8 @@ class _Growth:
 
     def _succeed(self, event: events.StepSucceeded) -> None:
         scope = events.scope_of(event.step)
+        while scope in self._maps:  # what an item adds stands beside its map
+            scope = events.scope_of(scope)
         for node in event.nodes:
             self._add(events.step_name(scope, node.id), _Planted.of(node, event.at, event.step, ADDED))
         self._outputs[event.step] = _shown(event.outputs)
@@ -248,11 +258,9 @@ class _Growth:
         """Take in the steps of a child flow."""
         step, owner = event.step, self._steps[event.step]
         if event.graph:
-            for node in self._graphs[event.graph].nodes:
-                is_first = not node.dependencies
-                hangs = (step, CHILD) if is_first else ()
-                self._add(f"{step}/{node.id}", _Planted.of(node, event.at, *hangs))
+            self._plant(step, event.graph, event.at)
             return
+        self._maps.add(step)
         if not event.count:
             self._steps[step] = owner._replace(notes=(*owner.notes, "no items"))
             return
@@ -264,6 +272,20 @@ class _Growth:
             return
         for index, text in enumerate(_items(event)):
             self._add(f"{step}/{index}", item._replace(inputs=_taken(node, text)))
+
+    def _plant(self, scope: str, graph: str, at: int) -> None:
+        """Take in the nodes of a graph."""
+        for node in self._graphs[graph].nodes:
+            hangs = () if node.dependencies else (scope, CHILD)
+            self._add(f"{scope}/{node.id}", _Planted.of(node, at, *hangs))
+
+    def _open_child(self, event: events.ChildOpened) -> None:
+        """Take in a child flow that a step's code began: a step of its own beside it."""
+        step = child_of(event.step, event.key)
+        self._graphs = {**event.graphs, **self._graphs}
+        node = Node(id=step.rpartition("/")[2], graph=event.graph)
+        self._add(step, _Planted.of(node, event.at, event.step, CHILD))
+        self._plant(step, event.graph, event.at)
 
     def snapshots(self) -> Iterator[NodeSnapshot]:
         for step, planted in self._steps.items():
