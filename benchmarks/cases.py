@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import floors
-from flows import Shape, application, chain, fan, increment, layers, mapped, seconds_of, warm_up
+from flows import Shape, application, chain, fan, growing, increment, layers, mapped, seconds_of, warm_up
 from measure import US, LeftOut, Row, Samples, Target, fresh_file, in_turn
 
 from dagger import Dagger, Graph, Static
@@ -45,6 +45,8 @@ class Sizes:
     paced: int = 300
     """Runs started at 100 a second."""
     yaml: int = 1_000
+    waiting: int = 10_000
+    """Runs that wait for people."""
 
 
 Rows = AsyncIterator[Row | LeftOut]
@@ -166,6 +168,36 @@ async def mapping(sizes: Sizes) -> Rows:
         yield Row(f"{place}: map, {count:,} items", "µs an item", figure, Target(2.5), floor, "tasks")
 
 
+async def adding(sizes: Sizes) -> Rows:
+    """Nodes that each add the next."""
+    small, count = 1_000, sizes.nodes
+    for place, limit in (("in memory", 1.4), ("SQLite, async", 2.5)):
+        durability = "sync" if place == "in memory" else "async"
+        run = functools.partial(_grown, count, place == "in memory", durability)
+        figure, floor = await in_turn(sizes.repeat, run, functools.partial(_task, count))
+        case = f"{place}: {count:,} nodes, each adding the next"
+        yield Row(case, "µs a node", figure, Target(limit), floor, "tasks")
+    few, many = (functools.partial(_grown, size, True, "sync") for size in (small, sizes.large))
+    few_us, many_us = await in_turn(sizes.repeat, few, many)
+    case = f"growth in memory: {sizes.large:,} nodes that each add the next against {small:,}"
+    yield Row(case, "×", many_us.over(few_us), Target(1.75, "figure"))
+
+
+async def people(sizes: Sizes) -> Rows:
+    """Reviews: how long until an answer of another process is seen, and the listing of runs that wait."""
+    with fresh_file() as path:
+        seen = [json.loads(_subject("answer", str(path)))["seen"] for _ in range(sizes.repeat)]
+    case = "SQLite, sync: a review answered by another process, until its step goes on"
+    yield Row(case, "s", Samples(tuple(seen)), Target(0.5, "figure"))
+    with fresh_file() as path:
+        weighed = json.loads(_subject("waiting", str(sizes.waiting), str(path)))
+    note = f"{weighed['tasks']} tasks of theirs are left, and {weighed['tenures']} runs in memory"
+    case = f"SQLite, sync: listing {sizes.waiting:,} runs that wait for people"
+    yield Row(case, "s", Samples(tuple(weighed["listing"])), Target(1.0, "figure"), note=note)
+    case = f"SQLite, sync: answering one of {sizes.waiting:,}, until its run has ended"
+    yield Row(case, "s", Samples(tuple(weighed["answering"])), Target(0.5, "figure"))
+
+
 async def many_runs(sizes: Sizes) -> Rows:
     """Many small runs at once, each durable at every node."""
     graph, count = chain(3), sizes.runs
@@ -219,6 +251,8 @@ CASES: dict[str, Callable[[Sizes], Rows]] = {
     "file": file_size,
     "resume": resume,
     "map": mapping,
+    "add": adding,
+    "people": people,
     "runs": many_runs,
     "start": first_step,
     "load": loading,
@@ -245,6 +279,13 @@ def _in_memory(graph: Graph) -> Callable[[], Awaitable[float]]:
         return await seconds_of(application("memory:", graph), graph) / len(graph.nodes) * US
 
     return run
+
+
+async def _grown(count: int, is_memory: bool, durability: str) -> float:  # noqa: FBT001 - a place
+    graph = growing(count)
+    if is_memory:
+        return await seconds_of(application("memory:", graph, durability=durability), graph) / count * US
+    return await _per_node(graph, durability=durability) / count * len(graph.nodes)
 
 
 def _async(graph: Graph) -> Callable[[], Awaitable[float]]:

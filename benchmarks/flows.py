@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from dagger import Dagger, Graph, Static
+from dagger import Context, Dagger, Graph, Static
 
 DEPENDENCIES = 3
 _STRIDES = (0, 1, 7)
@@ -19,6 +19,18 @@ _STRIDES = (0, 1, 7)
 async def increment(value: int) -> int:
     """The no-op: one input, one output (not declared: its name is the default, `output`)."""
     return value + 1
+
+
+async def grow(left: int, ctx: Context) -> int:
+    """A no-op that adds the next one, which waits for it."""
+    if left:
+        ctx.add_node("grow", inputs={"left": left - 1}, dependencies=[ctx.node.id])
+    return left
+
+
+async def ask(ctx: Context) -> str:
+    """A question to a person."""
+    return str(await ctx.review("Go on?"))
 
 
 async def numbers(count: int) -> list[int]:
@@ -86,10 +98,24 @@ def mapped(count: int) -> Graph:
     return graph
 
 
+def growing(count: int) -> Graph:
+    """One node that adds the next, and so on."""
+    graph = Graph("growing")
+    graph.add("grow", id="first", left=count - 1)
+    return graph
+
+
+def asking() -> Graph:
+    """One node that asks a person."""
+    graph = Graph("asking")
+    graph.add("ask", id="ask")
+    return graph
+
+
 def application(store: str | Path, *graphs: Graph, holder: Holder | None = None, **config: Any) -> Dagger:
     """An application that knows the actions and the graphs."""
     app = Dagger(store, config=config)
-    for action in (increment, numbers):
+    for action in (increment, numbers, grow, ask):
         app.register_action(action)
     if holder is not None:
         holder.join(app)

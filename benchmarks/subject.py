@@ -3,6 +3,8 @@
 - `python subject.py memory SHAPE PATH`: {"held": bytes, "peak": bytes, "values": bytes} before a run's last node
 - `python subject.py leave COUNT PATH`: runs a chain of COUNT nodes and kills itself before one more
 - `python subject.py resume PATH`: seconds from `resume` until that last node begins
+- `python subject.py answer PATH`: {"seen": seconds} from another process's `answer` until the step goes on
+- `python subject.py waiting COUNT PATH`: what runs that wait for people hold, how long listing and answering takes
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import logging
 import os
 import signal
 import sys
@@ -18,9 +21,9 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from flows import Holder, application, chain, layers, warm_up
+from flows import Holder, application, asking, chain, layers, warm_up
 
-from dagger import Graph, Static
+from dagger import Context, Graph, Static
 
 RUN_ID = "left"
 
@@ -80,6 +83,66 @@ async def resume(path: str) -> None:
         print(holder.began_at - began)
 
 
+async def answer(path: str) -> None:
+    """How long after it is sent an answer of another process is seen by the step that waits for it."""
+    seen = 0.0
+
+    async def note(ctx: Context) -> str:
+        nonlocal seen
+        answer = str(await ctx.review("Go on?"))
+        seen = time.time()
+        return answer
+
+    graph = Graph("noting")
+    graph.add("note", id="note")
+    app = application(path)
+    app.action("note")(note)
+    app.add_graph(graph)
+    async with app:
+        run = await app.start(Static(graph.name))
+        while not await run.reviews():
+            await asyncio.sleep(0.01)
+        arguments = [sys.executable, __file__, "send", path, run.id]
+        sender = await asyncio.create_subprocess_exec(*arguments, stdout=asyncio.subprocess.PIPE)
+        sent = float((await sender.communicate())[0])
+        await run.wait()
+    print(json.dumps({"seen": seen - sent}))
+
+
+async def send(path: str, run_id: str) -> None:
+    """Answer the only review of a run; when that began, in seconds since 1970."""
+    async with application(path) as app:
+        run = await app.get_run(run_id)
+        (review,) = await run.reviews()
+        began = time.time()
+        await run.answer(review.id, "yes")
+        print(began)
+
+
+async def waiting(count: str, path: str) -> None:
+    """Many runs that wait for people: what they hold here, and how long listing and answering takes."""
+    graph = asking()
+    async with application(path, graph, durability="async") as app:
+        runs = await asyncio.gather(*[app.start(Static(graph.name)) for _ in range(int(count))])
+        while any(app.tenure(run.id) is not None for run in runs):  # until they are parked
+            await asyncio.sleep(0.1)
+        tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        own = [task for task in tasks if not task.get_name().startswith("dagger-")]
+        listing, answering = [], []
+        for _ in range(7):
+            began = time.perf_counter()
+            assert len(await app.runs(status="waiting", limit=None)) == len(await app.reviews(limit=None))
+            listing.append(time.perf_counter() - began)
+            review = (await app.reviews(limit=1))[0]
+            run = await app.get_run(review.run_id)
+            began = time.perf_counter()
+            await run.answer(review.id, "yes")
+            await run.wait()
+            answering.append(time.perf_counter() - began)
+        tenures = sum(app.tenure(run.id) is not None for run in runs)
+    print(json.dumps({"tasks": len(own), "tenures": tenures, "listing": listing, "answering": answering}))
+
+
 def _resident() -> int:
     return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * os.sysconf("SC_PAGESIZE")
 
@@ -89,7 +152,15 @@ def _peak() -> int:
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
 
 
-SUBJECTS: dict[str, Callable[..., Coroutine[Any, Any, None]]] = {"memory": memory, "leave": leave, "resume": resume}
+SUBJECTS: dict[str, Callable[..., Coroutine[Any, Any, None]]] = {
+    "memory": memory,
+    "leave": leave,
+    "resume": resume,
+    "answer": answer,
+    "send": send,
+    "waiting": waiting,
+}
 
 if __name__ == "__main__":
+    logging.getLogger("dagger").setLevel(logging.ERROR)
     asyncio.run(SUBJECTS[sys.argv[1]](*sys.argv[2:]))

@@ -30,23 +30,21 @@ class Asker:
         """Ask until the review is answered, here or elsewhere, or the terminal is closed."""
         for line in _asked(review):
             say(line)
-        while self.is_there:
-            line = await _line_of(run, review)
-            if line is None:
+        while (typed := await _line_of(run, review)) is not None:
+            if not typed:
+                say("")
+                self.is_there = False
                 return
-            self.is_there = bool(line)
-            if not line.strip():
-                continue
-            try:
-                await run.answer(review.id, picked(line.strip(), review.options))
-            except AnswerInvalid as error:
-                say(str(error))
-            except (ReviewError, InvalidState) as error:  # somebody was faster, or the run ends
-                say(str(error))
-                return
-            else:
-                return
-        say("")
+            if text := typed.strip():
+                try:
+                    await run.answer(review.id, picked(text, review.options))
+                except AnswerInvalid as error:
+                    say(str(error))
+                except (ReviewError, InvalidState) as error:  # somebody was faster, or the run ends
+                    say(str(error))
+                    return
+                else:
+                    return
 
 
 def _asked(review: Review) -> list[str]:

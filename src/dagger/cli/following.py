@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import sys
 import time
+from typing import Any
 
 from dagger.cli.asking import Asker
 from dagger.cli.exits import Left
@@ -33,7 +34,7 @@ class Following:
     """One run as one command sees it. `progress` may have taken in events that the display need not tell."""
 
     def __init__(
-        self, run: Run, store: Store, display: Display, progress: Progress, stop: asyncio.Event, asker: Asker
+        self, run: Run, store: Store, display: Display, progress: Progress, *, stop: asyncio.Event, asker: Asker
     ) -> None:
         self._run = run
         self._store = store

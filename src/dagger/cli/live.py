@@ -7,7 +7,7 @@ import itertools
 import logging
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol, Self, TypeAlias
 
 import msgspec
@@ -16,7 +16,7 @@ from dagger.cli.log import LOGGER
 from dagger.cli.output import local_time, question, say, short
 from dagger.cli.progress import Pace, Progress
 from dagger.core import events
-from dagger.core.reviews import Question
+from dagger.core.reviews import REVIEW, Question
 from dagger.views.log import PAYLOAD
 from dagger.views.outcome import moment
 from dagger.views.texts import cut, duration_text, visible
@@ -258,42 +258,12 @@ class Terminal(Silent):
 
 def line_of(event: AnyEvent) -> str | None:
     """The line that tells an event; None for those that are not told."""
-    match event:
-        case events.StepSucceeded():
-            return _success(event)
-        case events.AttemptFailed(failure=""):
-            delay = duration_text(max(0, event.retry_at - event.at))
-            return (
-                f"retry      {event.step}: attempt {event.attempt} failed: {_one_line(event.error)}; again in {delay}"
-            )
-        case events.AttemptFailed():
-            error = _one_line(event.error)
-            return f"failed     {event.step}: attempt {event.attempt}: {error}; {event.failure} handles it"
-        case events.StepFailed():
-            return f"failed     {event.step}: attempt {event.attempt}: {_one_line(event.error)}"
-        case events.StepSkipped():
-            return f"skipped    {event.step}: {event.reason}"
-        case events.StepCancelled():
-            return f"cancelled  {event.step}: {event.reason}"
-        case events.LimitReached():
-            return f"limit      {event.limit} of {event.value:g} used up"
-        case events.Emitted():
-            return f"emitted    {event.step}: {short(event.value)}"
-        case events.NodeAdded():
-            return f"added      {event.node.id}"
-        case events.ChildOpened():
-            return f"began      {event.step}: child flow {event.graph}"
-        case events.Instructed():
-            return f"instructed {short(event.value, NOTE_CHARACTERS)}"
-        case events.WaitOpened(kind="review"):
-            asked = msgspec.json.decode(event.detail, type=Question)
-            return f"asks       {event.step}: {_one_line(question(asked.question, asked.options))} ({event.review})"
-        case events.WaitAnswered(review=review) if review:
-            return f"review     {review} of {event.step} {_answered_by(event)}{_answer(event)}"
-        case events.RunWaiting(is_active=False):  # an attempt that is delayed has said so itself
-            return f"waits      {resting(event).removeprefix('waits ')}"
-        case _:
-            return None
+    told = _LINES.get(type(event))
+    return None if told is None else told(event)
+
+
+def _one_line(error: events.Error | str) -> str:
+    return cut(" ".join(str(error).split()), ERROR_CHARACTERS)
 
 
 def _success(event: events.StepSucceeded) -> str:
@@ -305,14 +275,55 @@ def _success(event: events.StepSucceeded) -> str:
     return f"done       {event.step} in {took}"
 
 
+def _attempt_failed(event: events.AttemptFailed) -> str:
+    error = _one_line(event.error)
+    if event.failure:
+        return f"failed     {event.step}: attempt {event.attempt}: {error}; {event.failure} handles it"
+    delay = duration_text(max(0, event.retry_at - event.at))
+    return f"retry      {event.step}: attempt {event.attempt} failed: {error}; again in {delay}"
+
+
+def _asks(event: events.WaitOpened) -> str | None:
+    if event.kind != REVIEW:
+        return None
+    asked = msgspec.json.decode(bytes(event.detail or b""), type=Question)
+    return f"asks       {event.step}: {_one_line(question(asked.question, asked.options))} ({event.review})"
+
+
+def _answered(event: events.WaitAnswered) -> str | None:
+    if not event.review:
+        return None
+    value = f": {short(event.value, NOTE_CHARACTERS)}" if event.who else ""
+    return f"answered   {event.step}: review {event.review} {_answered_by(event)}{value}"
+
+
 def _answered_by(event: events.WaitAnswered) -> str:
     if event.who:
         return f"was answered by {event.who}"
     return "was withdrawn" if event.error else "was not answered in time"
 
 
-def _answer(event: events.WaitAnswered) -> str:
-    return f": {short(event.value, NOTE_CHARACTERS)}" if event.who and event.value is not msgspec.UNSET else ""
+def _waits(event: events.RunWaiting) -> str | None:
+    # an attempt that is delayed has said so itself
+    return None if event.is_active else f"waits      {resting(event).removeprefix('waits ')}"
+
+
+_LINES: dict[type[events.Event], Callable[[Any], str | None]] = {
+    events.StepSucceeded: _success,
+    events.AttemptFailed: _attempt_failed,
+    events.StepFailed: lambda event: f"failed     {event.step}: attempt {event.attempt}: {_one_line(event.error)}",
+    events.StepSkipped: lambda event: f"skipped    {event.step}: {event.reason}",
+    events.StepCancelled: lambda event: f"cancelled  {event.step}: {event.reason}",
+    events.LimitReached: lambda event: f"limit      {event.limit} of {event.value:g} used up",
+    events.Emitted: lambda event: f"emitted    {event.step}: {short(event.value)}",
+    events.NodeAdded: lambda event: f"added      {event.node.id}",
+    events.ChildOpened: lambda event: f"began      {event.step}: child flow {event.graph}",
+    events.Instructed: lambda event: f"instructed {short(event.value, NOTE_CHARACTERS)}",
+    events.WaitOpened: _asks,
+    events.WaitAnswered: _answered,
+    events.RunWaiting: _waits,
+}
+"""What people want to hear of, and in which words."""
 
 
 def resting(event: events.RunWaiting | events.RunParked) -> str:
@@ -331,10 +342,6 @@ def names_of(progress: Progress) -> str:
     named = ", ".join(visible(step) for step in itertools.islice(going, NAMES_SHOWN))
     more = len(progress.running) + len(progress.waiting) - NAMES_SHOWN
     return f"{named} and {more:,} more" if more > 0 else named
-
-
-def _one_line(error: events.Error | str) -> str:
-    return cut(" ".join(str(error).split()), ERROR_CHARACTERS)
 
 
 def display_of(run_id: str, log: str | None, *, is_quiet: bool) -> Display:

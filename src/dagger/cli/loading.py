@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 
 from dagger import address
 from dagger.app import Dagger
 from dagger.cli.exits import UsageError
-from dagger.core.errors import RunNotFound, nearest
+from dagger.core.errors import DaggerError, RunNotFound, nearest
+from dagger.core.state import TERMINAL
 from dagger.run import Run
 
 DEFAULT_STORE = "dagger.db"
@@ -30,6 +32,26 @@ def open_store(store: str | None) -> Dagger:
     url = store or DEFAULT_STORE
     require_store(url)
     return Dagger(url)
+
+
+def app_of(text: str, store: str | None) -> Dagger:
+    """The application that started the run, on the store that the run is in."""
+    reader = open_store(store)
+
+    async def look() -> tuple[str, str]:
+        async with reader:
+            found = await find_run(reader, text)
+            if found.status in TERMINAL:
+                await reader.resume(found.id)  # which refuses, and says why
+            return found.id, found.app
+
+    run_id, place = asyncio.run(look())
+    if not place:
+        raise UsageError(f"run {run_id} does not say where its application is: name it with --app")
+    try:
+        return load_app(place, reader.store.url)
+    except DaggerError as error:
+        raise UsageError(f"{error}\n  this is the application that started the run; --app names another") from None
 
 
 def require_store(url: str) -> None:

@@ -13,7 +13,7 @@ import msgspec
 import typer
 
 from dagger.app import Dagger
-from dagger.cli import options, output
+from dagger.cli import options, output, summary
 from dagger.cli.exits import SUCCESS
 from dagger.cli.loading import find_run, open_store
 from dagger.cli.values import tags_of
@@ -92,7 +92,8 @@ def show(
             output.write_json({**report.to_dict(), "status": found.status})
             return
         tree = await found.tree()
-        for line in _head(_described(found), report, tree):
+        asked = summary.questions(await found.reviews(), app.store.url)
+        for line in (*_head(_described(found), report, tree), *asked):
             output.write(line)
         output.write("")
         _write_steps(tree, all_steps=all_steps)

@@ -31,6 +31,9 @@ Config: TypeAlias = Annotated[
 Tags: TypeAlias = Annotated[
     list[str] | None, typer.Option("--tag", metavar="KEY=VALUE", help="A tag of the run; may be repeated.")
 ]
+NewId: TypeAlias = Annotated[
+    str | None, typer.Option("--run-id", metavar="ID", help="The run's id; default: a new one.")
+]
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="JSON on stdout, and nothing else there.")]
 Dot: TypeAlias = Annotated[
     str | None, typer.Option("--dot", metavar="FILE", help="Write the run's picture for Graphviz at the end.")

@@ -28,7 +28,11 @@ With --debug, anywhere on the line, errors come with their tracebacks.
 
 _COMMANDS = {
     "run": "running",
+    "agent": "running",
     "resume": "running",
+    "reviews": "people",
+    "answer": "people",
+    "instruct": "people",
     "pause": "orders",
     "cancel": "orders",
     "runs": "looking",

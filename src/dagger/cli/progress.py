@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Self, TypeAlias
 
 import msgspec
 
@@ -42,6 +42,14 @@ class Progress:
         """Of the failed steps, those that a resume gives fresh tries."""
         self.graphs: Mapping[str, Definition] = {}
         """Those that steps run as child flows."""
+
+    @classmethod
+    def of(cls, journal: Iterable[events.Recorded]) -> Self:
+        """What a journal tells that is there already."""
+        progress = cls()
+        for recorded in journal:
+            progress.apply(recorded)
+        return progress
 
     @property
     def ended(self) -> int:

@@ -1,33 +1,27 @@
-"""`dagger run` and `dagger resume`: begin, follow to the end, tell."""
+"""`dagger run`, `agent` and `resume`: a run is begun or continued here, and followed to its end."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import sys
-from collections.abc import Awaitable, Callable
-from pathlib import Path
-from typing import Annotated, NamedTuple
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
 
 from dagger.app import Dagger
-from dagger.cli import options, output, summary
-from dagger.cli.exits import INTERRUPTED, RunLost, UsageError, of_status
-from dagger.cli.interrupt import Interrupts
-from dagger.cli.live import display_of, follow
-from dagger.cli.loading import find_run, is_graph_file, load_app, open_store, require_store
-from dagger.cli.log import logged
+from dagger.cli import options
+from dagger.cli.executing import Begin, Manner, execute
+from dagger.cli.exits import UsageError
+from dagger.cli.loading import app_of, find_run, is_graph_file, load_app, require_store
 from dagger.cli.progress import Progress
-from dagger.cli.values import config_of, inputs_of, tags_of, value_of
-from dagger.core.errors import ActionNotRegistered, DaggerError, InputInvalid, InvalidState, StoreError
-from dagger.core.events import RunStarted
+from dagger.cli.values import config_of, inputs_of, instruction_of, tags_of, value_of
+from dagger.core.errors import ActionNotRegistered, InputInvalid
 from dagger.core.graph import Definition
-from dagger.core.state import TERMINAL
+from dagger.modes.agent import AgentDriven
 from dagger.modes.static import Static
+from dagger.modes.supervisor import SUPERVISOR
 from dagger.run import Run
 from dagger.spec import graph_file
-from dagger.views.report import Report
+from dagger.spec.workflow import WorkflowSpec
 
 NAMED = 5
 
@@ -40,47 +34,88 @@ def run(
     store: options.AppStore = None,
     config: options.Config = None,
     tag: options.Tags = None,
-    run_id: Annotated[
-        str | None, typer.Option("--run-id", metavar="ID", help="The run's id; default: a new one.")
-    ] = None,
+    run_id: options.NewId = None,
     json: options.Json = False,
     dot: options.Dot = None,
     log: options.Log = None,
     quiet: options.Quiet = False,
 ) -> int:
-    """Run a graph until it is over, or paused.
+    """Run a graph until it is over, paused, or waits for people who cannot be asked here.
 
     Graphs that a FILE's nodes run, and that the application does not have, are looked for in the files beside it.
+
+    What the run asks is asked on the terminal. Ctrl-D leaves it open, for `dagger answer`.
 
     Ctrl-C cancels the run. A second Ctrl-C leaves at once, without waiting for what runs; `dagger resume` then ends
     the run as cancelled, or goes on with it if the first Ctrl-C had not been recorded.
     """
-    settings, tags = config_of(config or ()), tags_of(tag or ())
+
+    def plan(application: Dagger) -> tuple[WorkflowSpec, dict[str, Any]]:
+        graph = application.graph_to_run(target)
+        return Static(graph.name), inputs_of(inputs or (), _texts(graph.definition))
 
     def load() -> Dagger:
         if app is None:
             raise UsageError(_lacks_app(target))
         return load_app(app, store)
 
-    async def begin(application: Dagger) -> tuple[Run, Progress]:
-        graph = application.graph_to_run(target)
-        given = inputs_of(inputs or (), _texts(graph.definition))
-        try:
-            started = await application.start(
-                Static(graph.name), inputs=given, config=settings, run_id=run_id, tags=tags
-            )
-        except InputInvalid as error:
-            raise UsageError(f"{error}\n  inputs are given with -i key=value, or -i @file.json") from None
-        return started, Progress()
+    return execute(load, _starting(plan, config, tag, run_id), Manner(json, dot, log, quiet))
 
-    return _follow(load, begin, Manner(json, dot, log, quiet))
+
+def agent(
+    task: Annotated[str, typer.Argument(metavar="TASK", help="What is to be done.")],
+    *,
+    supervisor: Annotated[
+        str, typer.Option("--supervisor", metavar="ACTION", help="The action whose turns add the nodes.")
+    ] = SUPERVISOR,
+    instruction: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--instruction",
+            metavar="JSON",
+            help='What the supervisor finds waiting: {"action": …, "params": {…}, "priority": 0}; may be repeated.',
+        ),
+    ] = None,
+    keep_alive: Annotated[
+        bool, typer.Option("--keep-alive", help="Wait for instructions where else the run would end.")
+    ] = False,
+    inputs: options.Inputs = None,
+    app: options.App = None,
+    store: options.AppStore = None,
+    config: options.Config = None,
+    tag: options.Tags = None,
+    run_id: options.NewId = None,
+    json: options.Json = False,
+    dot: options.Dot = None,
+    log: options.Log = None,
+    quiet: options.Quiet = False,
+) -> int:
+    """Execute a task by turns of a supervisor: each may add nodes, and the next one sees what became of them.
+
+    For what is asked, and for Ctrl-C, see `dagger run`.
+    """
+    instructions = [instruction_of(text) for text in instruction or ()]
+    spec = AgentDriven(task, supervisor=supervisor, instructions=instructions, keep_alive=keep_alive)
+
+    def plan(_: Dagger) -> tuple[WorkflowSpec, dict[str, Any]]:
+        return spec, inputs_of(inputs or ())
+
+    def load() -> Dagger:
+        if app is None:
+            raise UsageError("--app is missing: whose actions? --app module:name or --app path/file.py")
+        return load_app(app, store)
+
+    return execute(load, _starting(plan, config, tag, run_id), Manner(json, dot, log, quiet))
 
 
 def resume(
     run: options.RunId,
     *,
     input: Annotated[  # the SPEC's word
-        str | None, typer.Option("--input", "-i", metavar="JSON", help="A value for `global.input` in the cache.")
+        str | None,
+        typer.Option(
+            "--input", "-i", metavar="VALUE", help="Answers the open review; without one, `global.input` in the cache."
+        ),
     ] = None,
     app: options.App = None,
     store: options.Store = None,
@@ -90,7 +125,7 @@ def resume(
     log: options.Log = None,
     quiet: options.Quiet = False,
 ) -> int:
-    """Continue a paused or interrupted run.
+    """Continue a paused, waiting or interrupted run.
 
     What succeeded does not run again, what failed gets fresh tries. `--config` may raise a limit. The application
     is the one that started the run, unless `--app` names another.
@@ -99,21 +134,39 @@ def resume(
     value = None if input is None else value_of(input)
 
     def load() -> Dagger:
-        application = _app_of(run, store) if app is None else load_app(app, store)
+        application = app_of(run, store) if app is None else load_app(app, store)
         require_store(application.store.url)
         return application
 
     async def begin(application: Dagger) -> tuple[Run, Progress]:
         found = await find_run(application, run)
-        progress = Progress()
-        for recorded in application.store.read(found.id):
-            progress.apply(recorded)
+        progress = Progress.of(application.store.read(found.id))
         try:
             return await application.resume(found.id, input=value, config=settings), progress
         except ActionNotRegistered as error:
             raise UsageError(f"{error}\n  the application is {application.address}; --app names another") from None
 
-    return _follow(load, begin, Manner(json, dot, log, quiet))
+    return execute(load, begin, Manner(json, dot, log, quiet))
+
+
+def _starting(
+    plan: Callable[[Dagger], tuple[WorkflowSpec, dict[str, Any]]],
+    config: list[str] | None,
+    tag: list[str] | None,
+    run_id: str | None,
+) -> Begin:
+    """Begins a new run, of what is planned once the application is there."""
+    settings, tags = config_of(config or ()), tags_of(tag or ())
+
+    async def begin(application: Dagger) -> tuple[Run, Progress]:
+        spec, given = plan(application)
+        try:
+            started = await application.start(spec, inputs=given, config=settings, run_id=run_id, tags=tags)
+        except InputInvalid as error:
+            raise UsageError(f"{error}\n  inputs are given with -i key=value, or -i @file.json") from None
+        return started, Progress()
+
+    return begin
 
 
 def _lacks_app(target: str) -> str:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from dagger.cli.loading import absolute
-from dagger.cli.output import count, short
+from dagger.cli.output import count, question, short
 from dagger.core.config import RunConfig
 from dagger.core.graph import Definition
+from dagger.core.reviews import Review
 from dagger.views.report import Report
 from dagger.views.texts import cut, lasted_text
 
 OUTPUTS_SHOWN = 20
 ERRORS_SHOWN = 3
+REVIEWS_SHOWN = 5
 ERROR_CHARACTERS = 500
 _TIMEOUT_MAXIMUM = 86400
 
@@ -49,13 +51,13 @@ def outputs(report: Report, graph: Definition, store: str) -> Iterator[str]:
         yield more if store == "memory:" else f"{more}: {command('show', report.run_id, store)} --json"
 
 
-def trouble(report: Report, reason: str, store: str) -> Iterator[str]:
-    """Why the run did not succeed, and what to type next."""
+def trouble(report: Report, reason: str, store: str, reviews: Sequence[Review] = ()) -> Iterator[str]:
+    """Why the run did not succeed, what it asks, and what to type next."""
     if report.status == "succeeded":
         return
     errors = (report.error or "").splitlines()
     is_resting = report.status in {"paused", "waiting"}
-    if is_resting and reason:
+    if is_resting and reason and not (report.status == "waiting" and reviews):  # which say as much
         yield f"  {reason}"
     for line in errors[:ERRORS_SHOWN]:
         yield f"  {cut(line, ERROR_CHARACTERS)}"
@@ -63,15 +65,28 @@ def trouble(report: Report, reason: str, store: str) -> Iterator[str]:
         yield f"  and {count(len(errors) - ERRORS_SHOWN, 'more line')}"
     if store == "memory:":
         yield "  it was kept in memory only: name a file with --store, so that a run can be looked at and resumed"
+    elif is_resting and reviews:
+        for line in questions(reviews, store):
+            yield f"  {line}"
     elif is_resting:
         yield f"  go on:   {command('resume', report.run_id, store)}{_raised(reason)}"
     else:
         yield f"  details: {command('show', report.run_id, store)}"
 
 
-def command(word: str, run_id: str, store: str) -> str:
-    """A command about the run, to be pasted into any shell in any folder."""
-    return shlex.join(["dagger", word, run_id, "--store", absolute(store)])
+def questions(reviews: Sequence[Review], store: str) -> Iterator[str]:
+    """What is asked, oldest first, and the commands that answer."""
+    for review in reviews[:REVIEWS_SHOWN]:
+        asked = " ".join(question(review.question, review.options).split())
+        yield f"asks:    {cut(asked, ERROR_CHARACTERS)} ({review.step})"
+        yield f"answer:  {command('answer', review.id, store, 'VALUE')}"
+    if (more := len(reviews) - REVIEWS_SHOWN) > 0:
+        yield f"and {count(more, 'more review')}: {command('reviews', reviews[0].run_id, store)}"
+
+
+def command(word: str, id: str, store: str, *more: str) -> str:
+    """A command about a run or a review, to be pasted into any shell in any folder."""
+    return shlex.join(["dagger", word, id, *more, "--store", absolute(store)])
 
 
 def _raised(reason: str) -> str:

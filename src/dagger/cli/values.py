@@ -63,6 +63,15 @@ def inputs_of(words: Iterable[str], texts: Collection[str] = ()) -> dict[str, An
     return inputs
 
 
+def instruction_of(text: str) -> Any:
+    """The instruction that a JSON text writes. Raises UsageError for what is no JSON."""
+    try:
+        return msgspec.json.decode(text.encode())
+    except (msgspec.DecodeError, UnicodeEncodeError) as error:
+        form = """'{"action": "search", "params": {"q": "bees"}, "priority": 1}'"""
+        raise UsageError(f"--instruction {text}: {_no_number_in(text) or error}\n  write {form}") from None
+
+
 def config_of(words: Iterable[str]) -> dict[str, Any]:
     """The settings of `key=value`, checked."""
     config = {}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import functools
 import hashlib
 import inspect
 import logging
 import re
-from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeVar, Unpack
 
@@ -92,7 +92,7 @@ class AttemptContext(Context):
         self._is_async = is_async
         self._keys: set[str] = set()
         """Of the waits that this attempt has come to."""
-        self._unnamed: Counter[str] = Counter()
+        self._unnamed: dict[str, int] = {}
         """How many waits of each kind had no key of their own."""
         self._open_kinds: set[str] = set()
         """Of the waits without a key of their own that are open."""
@@ -103,11 +103,12 @@ class AttemptContext(Context):
         self.message = None
         self.attempt = attempt.number
         self.idempotency_key = f"{state.run_id}/{attempt.step}"
-        self.cache: AttemptCache = AttemptCache(state.sections, run.load, self, flow_of(state, attempt.step))
         self.result: bytes | None = None
         self.recovered: dict[str, msgspec.Raw] | None = None
         self.nodes: dict[str, Node] = {}
         """Those that it adds, by id."""
+        self.checked_at = -1
+        """As of which event the first of them was checked."""
         self._is_over = False
         if self.node.iteration is not None:
             self._keep(self.node.iteration)
@@ -118,8 +119,14 @@ class AttemptContext(Context):
         now = datetime.datetime.fromtimestamp(self._attempt.now_ms() / 1000, datetime.UTC)
         self.cache.set("global", "timestamp", now.isoformat())
 
+    @functools.cached_property
+    def cache(self) -> AttemptCache:  # type: ignore[override]  # made when asked for: much code never asks
+        """See Context."""
+        state = self._run.state
+        return AttemptCache(state.sections, self._run.load, self, flow_of(state, self._attempt.step))
+
     @property
-    def inputs(self) -> dict[str, Any]:  # type: ignore[override]  # made when asked for: most code never asks
+    def inputs(self) -> dict[str, Any]:  # type: ignore[override]  # likewise
         """See Context. Decoded anew at each call."""
         return input_values(self._run, self._attempt.step, self.node)
 
@@ -186,13 +193,17 @@ class AttemptContext(Context):
         node = new_node(node_id, {"action": name}, dependencies, inputs or {}, **fields)
         if self.node.iteration is not None and not node.on_failure:
             node = msgspec.structs.replace(node, on_failure="continue")  # the next iteration sees what became of it
+        if not self.nodes:
+            self.checked_at = self._run.state.seq
         self._run.require_node(self._attempt.step, node, self.nodes)
-        self.nodes[node_id] = node.hashed()
+        self.nodes[node_id] = node
         return node_id
 
     def _made_id(self, action: str) -> str:
         """An id for a node: the same in every attempt of this step, and of bounded length at any depth."""
-        name, ordinal = re.sub(r"[^A-Za-z0-9_-]", "_", action), len(self.nodes) + 1
+        name, ordinal = action, len(self.nodes) + 1
+        if not (action.isascii() and action.isidentifier()):
+            name = re.sub(r"[^A-Za-z0-9_-]", "_", action)
         if self.node.iteration is not None:
             return f"{name}_{self.node.iteration.number}_{ordinal}"
         digest = hashlib.blake2b(f"{self._attempt.step}/{ordinal}".encode(), digest_size=6).hexdigest()
@@ -330,7 +341,7 @@ class AttemptContext(Context):
             if kind in self._open_kinds:
                 message = f"{where}: another {kind} of this step is open; where several are open each needs a key"
                 raise StepError(message)
-            self._unnamed[kind] += 1
+            self._unnamed[kind] = self._unnamed.get(kind, 0) + 1
         elif not codec.is_text(key) or not key:
             message = f"{where}: a key is a text that is not empty, not {key!r:.80}"
             raise StepError(message)
@@ -356,11 +367,13 @@ class AttemptContext(Context):
 
     def with_effects(self, event: events.StepSucceeded, blobs: list[codec.Blob]) -> events.StepSucceeded:
         """The attempt's success with all that it collected; large values go to `blobs`."""
+        writes = self.cache.collected if "cache" in self.__dict__ else ()
+        if not (writes or self.nodes or self.result is not None or self.recovered is not None):
+            return event
         return msgspec.structs.replace(
             event,
             cache=tuple(
-                msgspec.structs.replace(write, value=codec.sealed(bytes(write.value), blobs))
-                for write in self.cache.collected
+                msgspec.structs.replace(write, value=codec.sealed(bytes(write.value), blobs)) for write in writes
             ),
             result=msgspec.UNSET if self.result is None else codec.sealed(self.result, blobs),
             nodes=tuple(self.nodes.values()),

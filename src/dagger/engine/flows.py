@@ -216,7 +216,7 @@ def reuse_key(run: Run, step: str, node: Node) -> str:
         return ""
     bound = texts(run, step, node)
     chosen = reuse.key or sorted(bound)
-    parts = [node.hash, action.name, action.version]
+    parts = [node.hash or node.hashed().hash, action.name, action.version]
     parts += [f"{name}={codec.canonical(bytes(bound[name])).decode()}" for name in chosen if name in bound]
     return hashlib.blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()
 

@@ -28,16 +28,22 @@ def check_node(state: State, node: Node, flow: str = "", added: Container[str] =
         raise GraphError(problem)
     if node.id in node.dependencies:
         raise CycleError(f"node {node.id!r} waits for itself")
-    known = (state.pending, state.succeeded, state.unsuccessful)
-    where = f"child flow {flow!r} of run {state.run_id!r}" if flow else f"run {state.run_id!r}"
-    own = step_name(flow, node.id)
-    if node.id in added or any(own in steps for steps in known):
-        raise NodeAlreadyExists(f"node {node.id!r} is in {where} already; give it another id")
+    if node.id in added or _is_known(state, step_name(flow, node.id)):
+        raise NodeAlreadyExists(f"node {node.id!r} is in {_named(state, flow)} already; give it another id")
     for dependency in node.dependencies:
         awaited = step_name(flow, dependency)
-        if not (dependency in added or any(awaited in steps for steps in known)):
+        if not (dependency in added or _is_known(state, awaited)):
             near = nearest(awaited, [*state.pending, *state.succeeded])
+            where = _named(state, flow)
             raise DependencyNotFound(f"node {node.id!r}: dependency {dependency!r} is not a node of {where}{near}")
+
+
+def _is_known(state: State, step: str) -> bool:
+    return step in state.pending or step in state.succeeded or step in state.unsuccessful
+
+
+def _named(state: State, flow: str) -> str:
+    return f"child flow {flow!r} of run {state.run_id!r}" if flow else f"run {state.run_id!r}"
 
 
 def require_grown(run: Source, step: str, nodes: Iterable[Node]) -> None:

@@ -14,10 +14,13 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Protocol
 
+import msgspec
+
 from dagger.core import events
 from dagger.core.errors import DaggerError, OrdersUnread
 from dagger.core.journal import Lease, Store
 from dagger.core.orders import AnyOrder
+from dagger.core.reviews import Question
 from dagger.core.state import State, Wait
 from dagger.engine.attempt import GRACE_SECONDS, Attempt, OwnedRun
 from dagger.engine.context import LOGGER, Answer
@@ -359,11 +362,17 @@ class Kernel:
             LOGGER.debug("%s", event.error.traceback, extra=where)
 
     def log_review(self, run_id: str, step: str, wait: Wait) -> None:
-        """Say at once that a person is asked, and how to answer."""
-        LOGGER.warning(
-            "step %s asks: %s; answer with `dagger answer %s VALUE`",
-            step, wait.detail.decode(), wait.review, extra={"run": run_id, "node": step},
-        )  # fmt: skip
+        """Say at once that a person is asked, and how to answer: as soon as the question is durable."""
+        asked = msgspec.json.decode(wait.detail, type=Question).question
+
+        def say(durable: asyncio.Future[None]) -> None:
+            if not durable.cancelled() and durable.exception() is None:
+                LOGGER.warning(
+                    "step %s asks: %s; answer with `dagger answer %s VALUE`",
+                    step, asked, wait.review, extra={"run": run_id, "node": step},
+                )  # fmt: skip
+
+        self.durable().add_done_callback(say)
 
     def log_abandoned(self, run_id: str, attempt: Attempt) -> None:
         """Say that code runs on which nobody waits for."""

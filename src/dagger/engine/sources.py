@@ -58,7 +58,8 @@ class Sources:
         Raises NodeAlreadyExists.
         """
         state, node = self.state, attempt.node
-        growth.require_grown(self, event.step, event.nodes)
+        if attempt.ctx is None or attempt.ctx.checked_at != state.seq:  # else nothing has changed since
+            growth.require_grown(self, event.step, event.nodes)
         nodes = event.nodes
         if node.iteration is not None:
             nodes += iterate.next_iteration(state, decide.config_of(state, event.step), node, event)

@@ -72,13 +72,14 @@ class Tenure(Sources):
         underway, state = self.underway, self.state
         # else code with an open wait may have more to do than to wait, and runs again, from its top
         asleep = {step for step in state.waits if state.is_waiting(step)} if was_parked else set()
+        ready = [step for step in ready if step not in asleep]
         underway.begin(asleep)
         underway.open += 1  # as long as this goes on, the run cannot be over
         self.waits.begin()
         self._is_gated = not self.kernel.store.is_immediate
         for order in self.lease.orders:
             obey(self, order)
-        self.submit([step for step in ready if step not in asleep] if asleep else ready)
+        self.submit(ready)
         if state.halt:
             self.halt()
         # from here on, what is ready waits for the disk only if the run's durability says so

@@ -52,6 +52,8 @@ class Underway:
         self._has_priorities = False
         self._is_plain = True
         """Whether steps can be queued as they come: no slots, no priorities, no delays, all actions registered."""
+        self._plain: set[str] = set()
+        """Actions that are known to ask for nothing."""
         self._run_pools: tuple[Pool, ...] = ()
         self._delays = Delays(run.kernel.timers)
         """Steps that wait for their next attempt."""
@@ -80,6 +82,8 @@ class Underway:
 
     def look_over(self, nodes: Sequence[Node]) -> None:
         """Note what new nodes ask of the loop besides beginning their actions."""
+        if self._is_plain and all(node.action in self._plain and _is_plain(node) for node in nodes):
+            return
         if any(node.priority for node in nodes):
             self._has_priorities = True
         if any(map(flows.is_special, nodes)):
@@ -92,6 +96,8 @@ class Underway:
             self.has_special = bool(self.has_special or (action is not None and action.cache))
         if self.has_special:
             self._is_plain = False
+        if self._is_plain:
+            self._plain.update(node.action for node in nodes)
 
     def begin_scope(self, name: str) -> None:
         """Note what a child flow that is about to begin asks for."""
@@ -299,6 +305,10 @@ class Underway:
         if not self.is_pooled or node.graph or node.map:
             return ()
         return (*self._run_pools, *self._run.kernel.pools[node.action], *self._run.maps.pools_of(step))
+
+
+def _is_plain(node: Node) -> bool:
+    return not (node.priority or flows.is_special(node))
 
 
 def _deliver(answered: asyncio.Future[Any]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from pydantic_ai.direct import model_request, model_request_stream
 from pydantic_ai.exceptions import (
@@ -80,7 +80,7 @@ class Asking:
         own: dict[str, Any] = {"max_retries": 0, **(model.settings or {}), **self._settings}
         own["extra_headers"] = {"Idempotency-Key": idempotency_key, **own.get("extra_headers", {})}
         ignored = model.unsupported_settings - self._settings.keys()  # of what nobody asked for, nobody need be warned
-        return ModelSettings(**{name: value for name, value in own.items() if name not in ignored})  # type: ignore[typeddict-item]
+        return cast("ModelSettings", {name: value for name, value in own.items() if name not in ignored})
 
 
 async def _streamed(

@@ -80,9 +80,9 @@ def _results(ctx: Context, turn: str) -> list[ModelRequestPart]:
     """What became of each tool call of the turn before; and what a person said who was asked to let this one begin."""
     calls = msgspec.convert(ctx.cache.get(turn, CALLS), list[Call])
     outcomes = dict(ctx.outcomes)
-    parts: list[ModelRequestPart] = []
-    for call in calls:
-        parts.append(_result(ctx, call, outcomes.pop(call.node)) if call.node else _failed(call, call.error))
+    parts: list[ModelRequestPart] = [
+        _result(ctx, call, outcomes.pop(call.node)) if call.node else _failed(call, call.error) for call in calls
+    ]
     for node_id in outcomes:
         answer = ctx.cache.node(node_id).get("answer")
         if answer is not None:

@@ -74,7 +74,7 @@ def _registered(name: str, schemas: Mapping[str, Any], supervisor: str) -> str:
 
 def _definition(name: str, schema: Mapping[str, Any]) -> ToolDefinition:
     parameters = {"type": "object", "properties": {}} | schema.get("parameters", {}) | {"type": "object"}
-    return ToolDefinition(name, parameters_json_schema=parameters, description=schema.get("description") or None)
+    return ToolDefinition(name=name, parameters_json_schema=parameters, description=schema.get("description") or None)
 
 
 def _arguments(call: ToolCallPart) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any, Unpack, get_args
 
 import msgspec
 
+from dagger.core import codec
 from dagger.core.check import MAP_OVER_A_LIST
 from dagger.core.config import OnFailure
 from dagger.core.errors import GraphError, nearest
@@ -43,6 +44,10 @@ def new_node(
             message = f"{where}: a node has no field {name!r}{near}; its inputs are given as inputs={{…}}"
             raise GraphError(message)
     given = _inputs(where, inputs)
+    if not fields and type(node_id) is str and not called.get("graph"):  # as code adds nodes by the thousand
+        return Node(
+            id=node_id, action=called["action"], inputs=given, dependencies=depended(_waited_for(where, after), given)
+        )
     condition, mapped = _condition(where, fields.get("when")), _map(where, fields.get("map"))
     node = Node(
         id=node_id,
@@ -96,6 +101,9 @@ def _inputs(where: str, inputs: Mapping[str, Any]) -> tuple[Input, ...]:
 
 
 def _input(where: str, name: str, value: object) -> Input:
+    if not codec.is_text(name):
+        message = f"{where}: an input's name is a text, not {name!r:.80}"
+        raise GraphError(message)
     if isinstance(value, NodeRef):
         return Input(name, value.reference)
     return Input(name, value=literal(value, f"{where}: input {name!r}"))
