@@ -20,7 +20,7 @@ from dagger.core.errors import (
     StoreError,
 )
 from dagger.core.events import Event, Recorded
-from dagger.core.graph import literal
+from dagger.core.graph import literal, made_id
 from dagger.core.journal import RunRow, Store
 from dagger.core.orders import AddNode, Answer, Cancel, Instruct, Pause
 from dagger.core.reviews import Review, answer_text
@@ -267,7 +267,7 @@ class Run:
         that cannot be, NodeAlreadyExists, DependencyNotFound, ActionNotRegistered, and InvalidState if the run is over.
         """
         order_id, name = fresh_id(), action_name(action)
-        node_id = id if id is not None else f"{name}_{order_id[-12:]}"
+        node_id = id if id is not None else made_id(name, order_id[-12:])
         node = new_node(node_id, {"action": name}, dependencies, inputs or {}, **fields).hashed()
         if (status := self.status) in TERMINAL:
             raise orders.unfit(self.id, status, "given another node")

@@ -26,10 +26,11 @@ def log_failure(message):
 
 
 def test_people_get_warnings_only(alone, capsys):
-    """Failed attempts are left to the display."""
+    """Failed attempts and reviews are left to the display."""
     alone()
     with logged(None):
         LOGGER.info("quiet")
+        LOGGER.warning("step %s asks: %s", "a", "told by the display")
         LOGGER.warning("loud", extra={"node": "a"})
         log_failure("told by the display")
 

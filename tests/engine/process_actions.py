@@ -282,3 +282,20 @@ async def memo_with_await(ctx: Context) -> list:
 @action(runs_in="process")
 async def sleep(ctx: Context) -> None:
     await ctx.sleep(1)
+
+
+@action(runs_in="process")
+def grow(ctx: Context, grown: dict) -> str:
+    """It adds a node."""
+    return ctx.add_node(**grown)
+
+
+@action(runs_in="process")
+def supervise(ctx: Context) -> None:
+    """A supervisor of three iterations."""
+    number = ctx.cache.get("global", "iteration")
+    ctx.cache.append("global", "seen", [number, sorted(outcome.status for outcome in ctx.outcomes.values())])
+    if number == 3:
+        ctx.finish(number)
+    else:
+        ctx.add_node("noted")

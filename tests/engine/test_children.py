@@ -45,7 +45,7 @@ async def asks(ctx: Context, question: str = "Go on?"):
 def pair():
     """Two steps in a row: what is given, and two more."""
     graph = Graph("pair")
-    graph.add(add, id="second", x=graph.add(add, id="first", x=graph.input("x", "integer")))
+    graph.add(add, id="second", x=graph.add(add, id="first", x=graph.input("x")))
     return graph
 
 
@@ -188,9 +188,366 @@ def test_two_child_flows_at_once_need_keys_and_run_side_by_side(world):
         both = [ctx.execute(Static("one"), key=key) for key in ("left", "right")]
         return [flow.outputs["only"]["output"] for flow in await asyncio.gather(*both)]
 
-    async def unnamed(ctx: Context):
-        await asyncio.gather(ctx.execute(Static("one")), ctx.execute(Static("one")))
-
     flows = Flows(world, one(nap, x=7))
     assert flows.execute(parent).outputs["n0"]["output"] == [7, 7]
     assert world.clock.passed_seconds == 60
+
+
+def test_two_child_flows_at_once_without_keys_are_refused(world):
+    """By their places alone, none of them would be known again."""
+
+    async def parent(ctx: Context):
+        await asyncio.gather(ctx.execute(Static("one")), ctx.execute(Static("one")))
+
+    report = Flows(world, one(nap)).execute(parent, config=STOP)
+    told = "another child of this step is open; where several are open each needs a key"
+    assert report.error == f"n0: StepError: node 'n0': child: {told}"
+
+
+@pytest.mark.parametrize("key", ["a/b", "failure", "failure:x", "a:b/", "ü 1"])
+def test_a_key_may_be_any_text(world, key):
+    """Whatever stands in it, the flow's steps have names of their own."""
+
+    async def parent(ctx: Context):
+        return (await ctx.execute(Static("pair"), inputs={"x": 1}, key=key)).outputs["second"]["output"]
+
+    report = Flows(world, pair()).execute(parent)
+    assert (report.status, report.outputs.get("n0"), report.error) == ("succeeded", {"output": 3}, None)
+
+
+# -- failures ------------------------------------------------------------------------------------------------
+
+
+def test_a_flow_that_failed_is_told_so_and_does_not_fail_the_run(world):
+    """Under `continue` whoever executed it decides; outputs of what went well are there."""
+    graph = Graph("half", config={"on_failure": "continue"})
+    graph.add(add, id="good", x=1)
+    graph.add(add, id="lost", x=graph.add(fails, id="bad"))
+
+    async def parent(ctx: Context):
+        flow = await ctx.execute(Static("half"))
+        return [flow.status, flow.outputs, flow.error]
+
+    flows = Flows(world, graph)
+    report = flows.execute(parent)
+    told = "n0:child:1/bad: NonRetryable: no"
+    assert (report.status, report.error) == ("succeeded", None)
+    assert report.outputs["n0"]["output"] == ["failed", {"good": {"output": 2}}, told]
+    assert not flows.state.scopes
+
+
+def test_a_flow_that_fails_under_stop_fails_the_run(world):
+    """What stops the run stops whoever waits in it."""
+
+    async def parent(ctx: Context):
+        await ctx.execute(Static("one"))
+
+    report = Flows(world, one(fails)).execute(parent, config={"on_failure": "stop"})
+    assert (report.status, report.error) == ("failed", "n0:child:1/only: NonRetryable: no")
+
+
+def test_a_flow_that_is_stuck_pauses_the_run_where_nothing_else_goes_on(world):
+    """Resumed, it gets fresh tries, and its parent finds it again."""
+    is_mended = []
+
+    @action
+    async def fragile():
+        if not is_mended:
+            raise NonRetryable("not yet")
+        return 5
+
+    async def parent(ctx: Context):
+        world.tell("begins")
+        return (await ctx.execute(Static("one"))).outputs["only"]["output"]
+
+    async def main(app):
+        app.register_action(fragile)
+        run = await app.start(Static("g"), run_id="r")
+        report = await run.wait()
+        told = "'n0:child:1/only' failed; mend the cause and resume the run"
+        assert (report.status, run.reason) == ("paused", told)
+        is_mended.append(True)
+        return await (await app.resume("r")).wait()
+
+    report = Flows(world, one(fragile)).run(main, parent, nap)
+    assert (report.status, report.outputs["n0"]) == ("succeeded", {"output": 5})
+    assert [what for what, _ in world.told] == ["begins", "begins"]
+
+
+def test_a_stuck_flow_lets_the_rest_go_on_first(world):
+    """Sleeps and reviews elsewhere in the run are waited for."""
+
+    async def parent(ctx: Context):
+        await ctx.execute(Static("one"))
+
+    async def sleeps(ctx: Context):
+        await ctx.sleep(HOUR)
+
+    report = Flows(world, one(fails)).execute(parent, sleeps)
+    assert (report.status, world.clock.passed_seconds) == ("paused", HOUR)
+    assert report.node_outcomes["n1"].status == "succeeded"
+
+
+# -- found again ---------------------------------------------------------------------------------------------
+
+
+def test_a_retried_attempt_finds_the_same_flow(world):
+    """It is not begun again, whether it is under way or over."""
+
+    async def parent(ctx: Context):
+        flow = asyncio.create_task(ctx.execute(Static("one")))
+        await asyncio.sleep(1)
+        if ctx.attempt == 1:
+            raise ValueError("beside it")
+        done = (await flow).outputs["only"]["output"]
+        if ctx.attempt == 2:
+            raise ValueError("after it")
+        return done
+
+    flows = Flows(world, one(nap, x=3))
+    report = flows.execute(parent)
+    assert (report.outputs["n0"]["output"], report.node_outcomes["n0"].attempts) == (3, 3)
+    assert flows.type_count("ChildOpened") == 1
+    assert world.clock.passed_seconds == 61
+
+
+def test_a_step_that_was_stuck_finds_its_flow_when_the_run_is_resumed(world):
+    """It went on meanwhile: pausing runs the rest."""
+
+    async def parent(ctx: Context):
+        flow = asyncio.create_task(ctx.execute(Static("one")))
+        await asyncio.sleep(1)
+        if not world.told:
+            world.tell("fails")
+            raise NonRetryable("once")
+        return (await flow).outputs["only"]["output"]
+
+    async def main(app):
+        report = await app.execute(Static("g"), run_id="r")
+        assert report.status == "paused"
+        return await (await app.resume("r")).wait()
+
+    report = Flows(world, one(nap, x=3)).run(main, parent)
+    assert (report.status, report.outputs["n0"]) == ("succeeded", {"output": 3})
+
+
+def test_another_spec_under_the_same_key_is_a_mismatch(world):
+    """Both are said."""
+
+    async def first(ctx: Context):
+        await ctx.execute(Static("one"))
+
+    async def second(ctx: Context):
+        await ctx.execute(Static("pair"), inputs={"x": 1})
+
+    first.__name__ = second.__name__ = "parent"
+    flows = Flows(world, one(nap), pair())
+
+    async def begin(app):
+        await app.start(Static("g"), run_id="r")
+        await asyncio.sleep(10)
+
+    async def go_on(app):
+        return (await (await app.resume("r")).wait()).error
+
+    flows.run(begin, first, config=STOP)
+    error = flows.run(go_on, second, config=STOP)
+    told = "wait 'child:1' is in the journal as child \"one\", and the code now asks for child \"pair\""
+    assert told in error
+    assert error.startswith("n0: WaitMismatch")
+
+
+def test_large_values_go_in_and_come_out(world):
+    """They are stored once each, beside the journal."""
+    text = "ä" * BLOB_ABOVE_BYTES
+
+    @action
+    async def echo(text: str) -> str:
+        return text
+
+    graph = Graph("echo")
+    graph.add(echo, id="only", text=graph.input("text"))
+
+    async def parent(ctx: Context):
+        flow = await ctx.execute(Static("echo"), inputs={"text": text})
+        return flow.outputs["only"]["output"] == text
+
+    async def main(app):
+        app.register_action(echo)
+        report = await app.execute(Static("g"), run_id="r")
+        report.load()
+        return report, [recorded.event async for recorded in (await app.get_run("r")).events(live=False)]
+
+    report, journal = Flows(world, graph).run(main, parent)
+    assert (report.outputs, report.error) == ({"n0": {"output": True}}, None)
+    assert max(len(encode_event(event)) for event in journal) < BLOB_ABOVE_BYTES
+
+
+# -- where it may be -----------------------------------------------------------------------------------------
+
+
+def test_flows_in_flows(world):
+    """Each is named as the step that executes it."""
+
+    @action
+    async def middle(ctx: Context):
+        return (await ctx.execute(Static("pair"), inputs={"x": 1})).outputs["second"]["output"]
+
+    async def parent(ctx: Context):
+        return (await ctx.execute(Static("one"))).outputs["only"]["output"]
+
+    async def main(app):
+        app.register_action(middle)
+        report = await app.execute(Static("g"), run_id="r")
+        journal = [recorded.event async for recorded in (await app.get_run("r")).events(live=False)]
+        return report.outputs["n0"], [event.step for event in journal if event.type == "StepSucceeded"]
+
+    outputs, steps = Flows(world, one(middle), pair()).run(main, parent)
+    assert outputs == {"output": 3}
+    assert steps == [
+        "n0:child:1/only:child:1/first", "n0:child:1/only:child:1/second", "n0:child:1/only:child:1",
+        "n0:child:1/only", "n0:child:1", "n0",
+    ]  # fmt: skip
+
+
+@action
+async def numbers() -> list:
+    """Three."""
+    return [0, 1, 2]
+
+
+def names_of(state):
+    """All steps that a state knows of."""
+    known = (state.succeeded, state.unsuccessful, state.sections, state.pending, state.waits, state.scopes)
+    return {name for names in (*known, state.dependents, state.doomed) for name in names}
+
+
+@pytest.mark.parametrize("inner", ["pair", "half"])
+def test_a_flow_in_a_nested_graph_and_in_a_map_leaves_nothing(world, inner):
+    """When the step that executed it has ended, well or badly, the state holds no name of it."""
+
+    @action
+    async def middle(ctx: Context, x: int):
+        return (await ctx.execute(Static(inner), inputs={"x": x})).outputs["first"]["output"]
+
+    nested = Graph("nested")
+    nested.add(middle, id="only", x=nested.input("x"))
+    outer = Graph("outer")
+    outer.add(nested, id="flow", x=1)
+    outer.add(middle, id="each", map=outer.add(numbers, id="listed"), x=outer.item)
+    half = Graph("half", config={"on_failure": "continue"})
+    half.add(fails, id="bad", after=[half.add(add, id="first", x=half.input("x"))])
+
+    async def main(app):
+        app.include(middle, numbers)
+        app.add_graph(outer)
+        run = await app.start(Static("outer"), run_id="r")
+        tenure = app.tenure("r")
+        return await run.wait(), tenure.state
+
+    report, state = Flows(world, pair(), half).run(main, add)
+    outputs = {"flow": {"output": 2}, "each": {"output": [1, 2, 3]}}
+    assert (report.status, report.outputs) == ("succeeded", {"listed": {"output": [0, 1, 2]}, **outputs})
+    assert {name for name in names_of(state) if ":" in name} == set()
+
+
+# -- dropped -------------------------------------------------------------------------------------------------
+
+
+@action
+async def again():
+    """It is tried again, later."""
+    raise ValueError("not now")
+
+
+@action
+async def held_up(ctx: Context):
+    """It sleeps, durably."""
+    await ctx.sleep(HOUR)
+
+
+@action
+async def executes(ctx: Context):
+    """A flow in the flow."""
+    await ctx.execute(Static("leaf"))
+
+
+def busy():
+    """A flow of which something is in every state that a step can be in: running, queued, delayed, waiting."""
+    graph = Graph("busy", config={"retry_strategy": {"linear": {"delay_secs": 500}}})
+    graph.add(add, id="pending", x=graph.add(nap, id="running", seconds=100))
+    graph.add(again, id="delayed")
+    graph.add(asks, id="asking")
+    graph.add(held_up, id="sleeping")
+    inner = Graph("inner")
+    inner.add(nap, id="deep", seconds=100)
+    graph.add(inner, id="flow")
+    listed = graph.add(numbers, id="listed")
+    graph.add(nap, id="each", map={"reference": listed, "max_parallel": 2}, x=graph.item, seconds=50)
+    graph.add(executes, id="executing")
+    return graph
+
+
+class Busy(Flows):
+    """Applications that have such a flow."""
+
+    def __init__(self, world):
+        super().__init__(world, busy(), one(nap, "leaf", seconds=100))
+
+    def application(self, *actions, **options):
+        app = super().application(*actions, **options)
+        app.include(again, held_up, executes, numbers)
+        return app
+
+
+@pytest.mark.parametrize("slots", [None, 1, 3])
+@pytest.mark.parametrize("ends", ["well", "badly"])
+def test_a_flow_that_nobody_waits_for_is_dropped_with_all_that_is_in_it(world, slots, ends):
+    """Running, queued, delayed, asleep, in flows of its own: all slots are free, and the run goes on and ends."""
+
+    async def parent(ctx: Context):
+        flow = asyncio.create_task(ctx.execute(Static("busy")))
+        await asyncio.wait({flow, asyncio.create_task(ctx.sleep(10))}, return_when="FIRST_COMPLETED")
+        if ends == "badly":
+            raise NonRetryable("enough")
+        return 1
+
+    async def after(ctx: Context):
+        await ctx.sleep(20)
+        return 2
+
+    flows = Busy(world)
+    options = {"max_parallel": slots} if slots else {}
+    report = flows.execute(parent, after, config={"on_failure": "continue", **options})
+    assert report.status == ("succeeded" if ends == "well" else "failed")
+    assert report.outputs["n1"] == {"output": 2}
+    (cancelled,) = [event for event in flows.journal if event.type == "StepCancelled" and event.step == "n0:child:1"]
+    assert cancelled.reason == "the step that waited for it has ended"
+    assert {name for name in names_of(flows.state) if ":" in name} == set()
+    assert world.clock.passed_seconds < 30
+
+
+def test_code_of_a_dropped_flow_is_cancelled(world):
+    """It sees the cancel, and does nothing any more."""
+
+    @action
+    async def works():
+        try:
+            await asyncio.sleep(100)
+        except asyncio.CancelledError:
+            world.tell("cancelled")
+            raise
+
+    async def parent(ctx: Context):
+        asyncio.create_task(ctx.execute(Static("one")))  # noqa: RUF006 - it is left behind
+        await asyncio.sleep(5)
+
+    async def later():
+        await asyncio.sleep(50)
+
+    async def main(app):
+        app.register_action(works)
+        return await app.execute(Static("g"))
+
+    assert Flows(world, one(works)).run(main, parent, later).status == "succeeded"
+    assert world.told == [("cancelled", 5)]

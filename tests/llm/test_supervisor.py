@@ -18,7 +18,7 @@ from dagger.llm import ModelSupervisor
 
 def application(model=None, **options):
     """An application with the actions `search`, `add` and `fail`, and the supervisor `agent`."""
-    app = Dagger("memory:", config={"retry_strategy": "immediate"})
+    app = Dagger("memory:", config={"retry_strategy": "immediate", "on_failure": "stop"})
 
     @app.action
     async def search(text: str) -> str:
@@ -131,7 +131,7 @@ def test_of_several_calls_the_good_ones_run_and_the_others_are_told(serve, chat)
 )
 def test_an_answer_with_which_nothing_can_be_done_is_refused_at_once(serve, chat, bad, told):
     """The model is asked again in the same turn."""
-    server = serve(lambda answers, body: "done" if answers else bad)
+    server = serve(lambda answers, body: "done" if len(server.bodies) > 1 else bad)
 
     report = execute(application(chat(server)))
 
@@ -155,7 +155,7 @@ def test_a_model_that_loops_is_stopped_by_max_iterations(serve, chat):
     """The limit of every supervisor is that of a model, too."""
     server = serve(lambda answers, body: [("search", '{"text": "again"}')])
 
-    report = execute(application(chat(server)), config={"max_iterations": 3, "on_failure": "stop"})
+    report = execute(application(chat(server)), config={"max_iterations": 3})
 
     assert (report.status, len(server.bodies)) == ("failed", 3)
     assert "max_iterations" in report.error
@@ -183,7 +183,7 @@ def test_a_token_limit_in_the_middle_ends_the_run_in_an_orderly_way(serve, chat)
 
 def test_an_end_at_the_token_limit_names_it(serve, chat):
     """Where the run is not to pause, it fails with the limit."""
-    report = execute(application(chat(serve(three_rounds))), config={"max_tokens": 20, "on_failure": "stop"})
+    report = execute(application(chat(serve(three_rounds))), config={"max_tokens": 20})
 
     assert (report.status, report.tokens) == ("failed", 30)
     assert "max_tokens" in report.error
@@ -285,7 +285,7 @@ def test_it_is_the_action_of_a_graph_too(serve, chat):
 
     async def main():
         async with app:
-            return await app.execute(Static("g"))
+            return await app.execute(Static("g"), config={"on_failure": "continue"})
 
     report = asyncio.run(main())
     assert report.status == "failed"

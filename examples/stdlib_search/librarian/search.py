@@ -27,8 +27,8 @@ class Hits(TypedDict):
     hits: list[tuple[int, list[float]]]
 
 
-def search(index: Path, query: Query, field: str) -> Hits:
-    """The best hits of one field. A topic scores by its best term, so synonyms do not add up."""
+def search(index: Path, query: Query, field: str, symbol: int | None = None) -> Hits:
+    """The best hits of one field, or what it has of one symbol. A topic scores by its best term: synonyms do not add up."""
     if field not in FIELDS:
         raise ValueError(f"no field {field!r} to search; there are {', '.join(FIELDS)}")
     topics = query["topics"]
@@ -37,8 +37,8 @@ def search(index: Path, query: Query, field: str) -> Hits:
     try:
         for place, topic in enumerate(topics):
             for term in topic["terms"]:
-                for symbol, score in _matches(connection, field, term):
-                    row = scores.setdefault(symbol, [0.0] * len(topics))
+                for found, score in _matches(connection, field, term, symbol):
+                    row = scores.setdefault(found, [0.0] * len(topics))
                     row[place] = max(row[place], round(score * term["weight"], 2))
     finally:
         connection.close()
@@ -54,14 +54,16 @@ def open_index(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _matches(connection: sqlite3.Connection, field: str, term: Term) -> list[tuple[int, float]]:
+def _matches(
+    connection: sqlite3.Connection, field: str, term: Term, symbol: int | None
+) -> list[tuple[int, float]]:
     phrase = " ".join(re.findall(r"[^\W_]+", term["text"]))
     if not phrase:
         return []
     rows = connection.execute(
-        f"SELECT rowid, -bm25({field}, {FIELDS[field]}) AS score FROM {field} WHERE {field} MATCH ? "  # noqa: S608
-        "ORDER BY score DESC LIMIT ?",
-        (f'"{phrase}"', PER_TERM),
+        f"SELECT rowid, -bm25({field}, {FIELDS[field]}) AS score FROM {field} "  # noqa: S608
+        f"WHERE {field} MATCH ?1 AND (?2 IS NULL OR rowid = ?2) ORDER BY score DESC LIMIT ?3",
+        (f'"{phrase}"', symbol, PER_TERM),
     )
     return [(row["rowid"], row["score"]) for row in rows]
 

@@ -42,8 +42,7 @@ class Following:
         self._progress = progress
         self._stop = stop
         self._asker = asker
-        self._asked: set[str] = set()
-        """Reviews that somebody has seen here."""
+        self._asking: asyncio.Future[None] | None = None
         self._is_shown = asyncio.Event()
 
     async def report(self) -> Report:
@@ -57,11 +56,16 @@ class Following:
         try:
             while True:
                 report = await self._leg(stopped, stopping)
-                # a limit pauses the run, and asks; what was asked before and not answered in time is not asked again
-                reviews = [each for each in await self._run.reviews() if each.id not in self._asked]
-                if report.status != "paused" or not reviews or not self._asker.is_there or self._stop.is_set():
+                if report.status != "paused" or not self._asker.is_there or self._stop.is_set():
+                    return report
+                self._read(float("inf"))
+                # what nobody answered in time, or was open when somebody paused the run, is left to `dagger answer`
+                reviews = [each for each in await self._run.reviews() if each.id == self._progress.paused_for]
+                if not reviews:
                     return report
                 await self._ask(reviews[0], stopped)
+                if not self._asker.is_there:
+                    return report
                 if self._stop.is_set():
                     await stopping
         finally:
@@ -93,8 +97,9 @@ class Following:
                     stopping.result()
                 if self._asker.is_there and not self._stop.is_set():
                     for review in await self._run.reviews():
-                        self._is_shown.clear()
-                        return review
+                        if review.id != self._progress.paused_for:  # it is asked when the run has come to a stand
+                            self._is_shown.clear()
+                            return review
                 elif self._is_left_to_people():
                     return None
                 await asyncio.wait({waiting}, timeout=TICK_SECONDS)
@@ -105,8 +110,7 @@ class Following:
 
     async def _ask(self, review: Review, *others: asyncio.Future[Any]) -> None:
         """Ask, unless one of the others happens first."""
-        self._asked.add(review.id)
-        asking = asyncio.ensure_future(self._asker.ask(self._run, review))
+        self._asking = asking = asyncio.ensure_future(self._asker.ask(self._run, review))
         try:
             await asyncio.wait({asking, *others}, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -120,6 +124,8 @@ class Following:
         run_id = self._run.id
         if self._store.ownership(run_id) == "elsewhere":
             raise Left(f"run {run_id} goes on in another process: only this command was ended")
+        if self._asking is not None:
+            await asyncio.wait({self._asking})  # its prompt is being closed
         self._display.say("cancelling the run; Ctrl-C again leaves at once")
         with contextlib.suppress(InvalidState):  # it was over before
             await self._run.cancel("Ctrl-C")

@@ -145,7 +145,7 @@ class Logged(Silent):
             case events.StepCancelled():
                 self._log(event.step, f"cancelled: {event.reason}", attempt=event.attempt)
             case events.WaitAnswered(review=review) if review:
-                self._log(event.step, f"review {review} {_answered_by(event)}")
+                self._log(event.step, f"review {review} was answered by {event.who or 'nobody'}")
             case events.Emitted():
                 where = {"run": self._run_id, "node": event.step, PAYLOAD: event.value}
                 LOGGER.debug("step %s: emitted a value", event.step, extra=where)
@@ -293,14 +293,10 @@ def _asks(event: events.WaitOpened) -> str | None:
 def _answered(event: events.WaitAnswered) -> str | None:
     if not event.review:
         return None
-    value = f": {short(event.value, NOTE_CHARACTERS)}" if event.who else ""
-    return f"answered   {event.step}: review {event.review} {_answered_by(event)}{value}"
-
-
-def _answered_by(event: events.WaitAnswered) -> str:
     if event.who:
-        return f"was answered by {event.who}"
-    return "was withdrawn" if event.error else "was not answered in time"
+        return f"answered   {event.step}: {short(event.value, NOTE_CHARACTERS)} by {event.who} ({event.review})"
+    what = "withdrawn " if event.error else "unanswered"
+    return f"{what} {event.step}: the question is open no more ({event.review})"
 
 
 def _waits(event: events.RunWaiting) -> str | None:

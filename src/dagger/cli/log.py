@@ -53,4 +53,5 @@ def logged(kind: str | None) -> Iterator[None]:
 
 def _is_news(record: logging.LogRecord) -> bool:
     """Failed attempts and reviews are told by the display, in the order of the journal."""
-    return record.funcName not in {"log_failure", "log_review"} or record.levelno == logging.DEBUG
+    is_told = record.funcName == "log_failure" or str(record.msg).startswith("step %s asks: ")
+    return not is_told or record.levelno == logging.DEBUG

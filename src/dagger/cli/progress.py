@@ -38,6 +38,8 @@ class Progress:
         """Steps that have told how far they are, with the last they told."""
         self.rest: events.RunWaiting | events.RunParked | None = None
         """Why nothing is ready or running, and until when; None while something is."""
+        self.paused_for = ""
+        """The review whose answer lets the run go on beyond a limit that it has used up."""
         self.stuck = 0
         """Of the failed steps, those that a resume gives fresh tries."""
         self.graphs: Mapping[str, Definition] = {}
@@ -188,8 +190,13 @@ def _run_woken(progress: Progress, _: events.Event) -> None:
     progress.rest = None
 
 
+def _limit_reached(progress: Progress, event: events.LimitReached) -> None:
+    progress.paused_for = event.review
+
+
 def _run_resumed(progress: Progress, _: events.RunResumed) -> None:
     progress.rest = None
+    progress.paused_for = ""
     progress.failed -= progress.stuck
     progress.stuck = 0
 
@@ -216,5 +223,6 @@ _APPLY: dict[type[events.Event], _Apply] = {
     events.RunParked: _run_rests,
     events.RunWoken: _run_woken,
     events.CancelRequested: _run_woken,
+    events.LimitReached: _limit_reached,
     events.RunResumed: _run_resumed,
 }

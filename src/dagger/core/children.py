@@ -27,6 +27,7 @@ def child_of(step: str, key: str) -> str:
 def open_child(state: State, event: events.ChildOpened) -> list[str]:
     """Begin the child flow, and the wait for it."""
     owner, step = state.pending[event.step].node, child_of(event.step, event.key)
+    _drop(state, step)  # what an attempt before a resume has left
     state.waits.setdefault(event.step, {})[event.key] = Wait(CHILD, msgspec.json.encode(event.graph))
     for name, definition in event.graphs.items():
         state.graphs.setdefault(name, definition)  # a run keeps a graph as it first had it

@@ -253,8 +253,8 @@ def _step_failed(state: State, event: events.StepFailed) -> list[str]:
         state.halt, state.halt_reason = "stop", f"{step!r} failed"
     ended = Ended("failed", str(event.error))
     ready = end_badly(state, step, ended, f"{step!r} failed")
-    if not name:
-        close_scope(state, step)  # in a child flow it may be reopened with that one
+    if not name or pending.node.answers:
+        close_scope(state, step)  # else it may be reopened with the child flow that it is in
     return _passed(state, event, ready)
 
 

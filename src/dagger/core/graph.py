@@ -15,6 +15,8 @@ from dagger.core.errors import GraphError, InvalidReference
 ID_PATTERN = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*\Z")
 MAX_ID_LENGTH = 200
 """Characters: an id stands in every event and message about its node."""
+MADE_ID_LENGTH = 150
+"""Characters of an action's name in the ids that are made of it."""
 RESERVED_IDS = frozenset(("inputs", "global"))
 """Sections of the cache that are no node's."""
 INSTRUCTIONS = "global:instructions"
@@ -252,6 +254,13 @@ def id_problem(node_id: str) -> str:
     if not ID_PATTERN.match(node_id):
         return f"node id {node_id!r} must be letters, digits, _ and -, and begin with a letter or _"
     return ""
+
+
+def made_id(action: str, suffix: object) -> str:
+    """An id that says which action its node calls, whatever that is called."""
+    if not (action.isascii() and action.isidentifier()):
+        action = re.sub(r"^(?=[^A-Za-z_])|[^A-Za-z0-9_-]", "_", action)
+    return f"{action[:MADE_ID_LENGTH]}_{suffix}"
 
 
 class NodeRef:

@@ -120,7 +120,8 @@ def given_key(ordinal: int) -> str:
 
 def has_supervisor(state: State) -> bool:
     """Whether the run itself has one that goes on: looks at all pending steps."""
-    return any(pending.node.iteration is not None and not scope_of(step) for step, pending in state.pending.items())
+    pending = state.pending.items() if state.result is None else ()
+    return any(waiting.node.iteration is not None and not scope_of(step) for step, waiting in pending)
 
 
 def idle(state: State) -> list[str]:

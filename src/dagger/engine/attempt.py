@@ -12,7 +12,7 @@ import msgspec
 
 from dagger.core import codec, events
 from dagger.core.decide import config_of
-from dagger.core.errors import AttemptTimedOut, GraphError
+from dagger.core.errors import AttemptTimedOut, DaggerError
 from dagger.core.graph import Node
 from dagger.core.reviews import REVIEW
 from dagger.core.state import Wait
@@ -282,7 +282,7 @@ class Attempt:
         if nodes or self.node.iteration is not None:
             try:
                 nodes = self.tenure.grown(self, event)
-            except GraphError as error:  # another step was faster, with a node of the same id
+            except DaggerError as error:  # say another step was faster, with a node of the same id
                 self.fail(error)
                 return
         event = msgspec.structs.replace(event, at=now, duration_ms=now - self.started_ms, nodes=nodes)

@@ -69,6 +69,7 @@ def _attempt(given: frames.AttemptInput, parent: Parent, actions: dict[str, Acti
         if action.context_name is not None:
             ctx = keywords[action.context_name] = AttemptContext(tried, run, is_async=action.is_async)
             ctx.cache = AttemptCache(run.sections, run.load, ctx, flow_of(run.state, tried.step))
+            ctx.keep_iteration()
         result = action.function(**keywords)
         made = success(tried, ctx, asyncio.run(returned(result)) if action.is_async else result)
     except BaseException as error:  # noqa: BLE001 - user code raises anything

@@ -8,7 +8,6 @@ import functools
 import hashlib
 import inspect
 import logging
-import re
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeVar, Unpack
 
@@ -17,7 +16,7 @@ import msgspec
 from dagger.core import codec, events, reviews
 from dagger.core.errors import AttemptOver, OutputInvalid, StepError
 from dagger.core.events import scope_of, step_name
-from dagger.core.graph import Iteration, Node
+from dagger.core.graph import Node, made_id
 from dagger.core.steps import HANDLER, flow_of
 from dagger.engine.binding import Source, input_values
 from dagger.engine.overlay import AttemptCache, AttemptLog
@@ -110,11 +109,12 @@ class AttemptContext(Context):
         self.checked_at = -1
         """As of which event the first of them was checked."""
         self._is_over = False
-        if self.node.iteration is not None:
-            self._keep(self.node.iteration)
+        self.keep_iteration()
 
-    def _keep(self, iteration: Iteration) -> None:
-        """What is kept of each iteration: it sees this itself, and it takes effect with its success."""
+    def keep_iteration(self) -> None:
+        """Write what is kept of each iteration: it sees this itself, and it takes effect with its success."""
+        if (iteration := self.node.iteration) is None:
+            return
         self.cache.set("global", "iteration", iteration.number)
         now = datetime.datetime.fromtimestamp(self._attempt.now_ms() / 1000, datetime.UTC)
         self.cache.set("global", "timestamp", now.isoformat())
@@ -201,13 +201,10 @@ class AttemptContext(Context):
 
     def _made_id(self, action: str) -> str:
         """An id for a node: the same in every attempt of this step, and of bounded length at any depth."""
-        name, ordinal = action, len(self.nodes) + 1
-        if not (action.isascii() and action.isidentifier()):
-            name = re.sub(r"[^A-Za-z0-9_-]", "_", action)
+        ordinal = len(self.nodes) + 1
         if self.node.iteration is not None:
-            return f"{name}_{self.node.iteration.number}_{ordinal}"
-        digest = hashlib.blake2b(f"{self._attempt.step}/{ordinal}".encode(), digest_size=6).hexdigest()
-        return f"{name}_{digest}"
+            return made_id(action, f"{self.node.iteration.number}_{ordinal}")
+        return made_id(action, hashlib.blake2b(f"{self._attempt.step}/{ordinal}".encode(), digest_size=6).hexdigest())
 
     def recover(self, outputs: Mapping[str, object]) -> None:
         """See Context."""

@@ -8,28 +8,17 @@ from dagger.core.errors import CycleError, DependencyNotFound, GraphError, NodeA
 from dagger.core.events import step_name
 from dagger.core.graph import Node, id_problem
 from dagger.core.state import State
-from dagger.core.steps import flow_of
 from dagger.engine.binding import Source
-from dagger.spec.action import require_fit
-
-
-def require_node(run: Source, step: str, node: Node, added: Container[str]) -> None:
-    """Raise what speaks against a node that a step adds, after those of the ids `added`. Costs O(dependencies).
-
-    ActionNotRegistered, NodeAlreadyExists, DependencyNotFound, CycleError, InputInvalid, or any other GraphError.
-    """
-    check_node(run.state, node, flow_of(run.state, step), added)
-    require_fit(run.action(node), node)
 
 
 def check_node(state: State, node: Node, flow: str = "", added: Container[str] = ()) -> None:
     """Raise GraphError where a node does not fit into a flow, beside those of the ids `added`."""
     if problem := id_problem(node.id):
         raise GraphError(problem)
-    if node.id in node.dependencies:
-        raise CycleError(f"node {node.id!r} waits for itself")
     if node.id in added or _is_known(state, step_name(flow, node.id)):
         raise NodeAlreadyExists(f"node {node.id!r} is in {_named(state, flow)} already; give it another id")
+    if node.id in node.dependencies:
+        raise CycleError(f"node {node.id!r} waits for itself")
     for dependency in node.dependencies:
         awaited = step_name(flow, dependency)
         if not (dependency in added or _is_known(state, awaited)):
@@ -47,9 +36,8 @@ def _named(state: State, flow: str) -> str:
 
 
 def require_grown(run: Source, step: str, nodes: Iterable[Node]) -> None:
-    """Raise GraphError where what a step adds does not fit any more: others may have added nodes meanwhile."""
-    flow, added = flow_of(run.state, step), set[str]()
+    """Raise what speaks against all that a step adds: others may have added nodes meanwhile."""
+    added = set[str]()
     for node in nodes:
-        check_node(run.state, node, flow, added)
-        run.action(node)
+        run.require_node(step, node, added)
         added.add(node.id)

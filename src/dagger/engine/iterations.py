@@ -17,10 +17,11 @@ from dagger.engine.flows import Instead
 _STOP = msgspec.json.encode(iterate.STOP)
 
 
-class Opening(Protocol):
+class Waits(Protocol):
     """What is asked here of a run's waits: see engine/waits."""
 
     def opened(self, event: events.WaitOpened) -> Wait: ...
+    def answer(self, step: str, key: str) -> None: ...
 
 
 class Iterating(Protocol):
@@ -29,7 +30,7 @@ class Iterating(Protocol):
     state: State
 
     @property
-    def waits(self) -> Opening: ...
+    def waits(self) -> Waits: ...
 
 
 def is_held_up(run: Iterating, step: str, node: Node, now: int) -> bool:
@@ -42,6 +43,13 @@ def is_held_up(run: Iterating, step: str, node: Node, now: int) -> bool:
         kind = iterate.INSTRUCTION
         wait = run.waits.opened(events.WaitOpened(at=now, step=step, key=kind, kind=kind))
     return wait.is_open
+
+
+def finish(run: Iterating) -> None:
+    """The run may have its result: then its supervisor waits for no more instructions."""
+    if run.state.result is not None:
+        for step in iterate.idle(run.state):
+            run.waits.answer(step, iterate.INSTRUCTION)
 
 
 def instead(run: Iterating, step: str, node: Node, now: int) -> Instead | None:

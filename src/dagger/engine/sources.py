@@ -11,12 +11,13 @@ from dagger.core.errors import ActionNotRegistered, nearest
 from dagger.core.graph import Node
 from dagger.core.journal import Reusable
 from dagger.core.state import State
+from dagger.core.steps import flow_of
 from dagger.engine import growth
 from dagger.engine.attempt import Attempt
 from dagger.engine.kernel import Kernel
 from dagger.engine.maps import Maps
 from dagger.engine.underway import Underway
-from dagger.spec.action import Action
+from dagger.spec.action import Action, require_fit
 
 
 class Sources:
@@ -47,26 +48,28 @@ class Sources:
             raise ActionNotRegistered(message) from None
 
     def require_actions(self, node: Node) -> None:
-        """Raise ActionNotRegistered for a node whose action, or failure action, is not here."""
-        self.action(node)
+        """Raise ActionNotRegistered for a node whose actions are not here, InputInvalid for inputs that do not fit."""
+        require_fit(self.action(node), node)
         if node.failure:
             self.action(msgspec.structs.replace(node, action=node.failure))
 
     def grown(self, attempt: Attempt, event: events.StepSucceeded) -> tuple[Node, ...]:
         """The nodes that a success adds: the step's own, and those that follow a supervisor's turn.
 
-        Raises NodeAlreadyExists.
+        Raises as `require_node` does.
         """
-        state, node = self.state, attempt.node
-        if attempt.ctx is None or attempt.ctx.checked_at != state.seq:  # else nothing has changed since
-            growth.require_grown(self, event.step, event.nodes)
-        nodes = event.nodes
+        state, node, nodes = self.state, attempt.node, event.nodes
         if node.iteration is not None:
             nodes += iterate.next_iteration(state, decide.config_of(state, event.step), node, event)
+        if node.iteration is not None or attempt.ctx is None or attempt.ctx.checked_at != state.seq:
+            growth.require_grown(self, event.step, nodes)  # else nothing has changed since
         self.underway.look_over(nodes)
         return nodes
 
     def require_node(self, step: str, node: Node, added: Container[str]) -> None:
-        """See Source."""
+        """Raise what speaks against a node that a step adds, after those of the ids `added`. Costs O(dependencies).
+
+        ActionNotRegistered, NodeAlreadyExists, DependencyNotFound, CycleError, InputInvalid, or any other GraphError.
+        """
         self.require_actions(node)
-        growth.require_node(self, step, node, added)
+        growth.check_node(self.state, node, flow_of(self.state, step), added)

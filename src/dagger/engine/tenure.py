@@ -192,6 +192,8 @@ class Tenure(Sources):
             self.record(msgspec.structs.replace(event, key=key) if key else event, blobs)
             if key and not self._is_settled:
                 self.kernel.store.remember(self.lease, key)
+            if event.result is not msgspec.UNSET and not self._is_settled:
+                iterations.finish(self)
         underway = self.underway
         if attempt is not None or underway.is_pooled or underway.open == underway.idle + 1:
             self._leave(step, node, attempt)

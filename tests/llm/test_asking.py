@@ -1,0 +1,143 @@
+"""Asking: what a request costs, how it is known again, and how it fails."""
+
+import asyncio
+import json
+import logging
+
+import pytest
+
+from dagger import AgentDriven, Dagger
+
+pytest.importorskip("pydantic_ai", reason="the extra llm is not installed")
+
+from pydantic_ai.messages import ModelResponse, TextPart
+from pydantic_ai.models.function import FunctionModel
+from tests.llm.chat_server import ChatServer
+
+from dagger.llm import ModelSupervisor
+
+
+def execute(model, *, config=None, **options):
+    """The report of a run whose model is asked for a text, with three tries a step."""
+
+    async def main():
+        async with Dagger("memory:", config={"retry_strategy": "immediate", "on_failure": "stop"}) as app:
+            app.register_action(ModelSupervisor(model, name="agent", **options))
+            return await app.execute(AgentDriven("say", supervisor="agent"), config=config)
+
+    return asyncio.run(main())
+
+
+def test_a_server_that_is_down_is_asked_again_by_the_steps_next_try(chat):
+    """A refused connection is a failure like any other: it has its tries, and their strategy's delays."""
+    with ChatServer(lambda answers, body: "hello") as server:
+        pass
+
+    report = execute(chat(server))
+
+    outcome = report.node_outcomes["supervisor_1"]
+    assert (report.status, outcome.attempts) == ("failed", 3)
+    assert "ModelConnectionError" in outcome.final_error
+
+
+@pytest.mark.parametrize("bad", [500, 503, 429, 408, b"<html>busy</html>", b'{"choices": 7}', b""])
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_may_go_better_is_tried_again(serve, chat, bad, stream):
+    """One request a try: nobody but the step's retries asks again. All of them carry the same idempotency key."""
+    server = serve(lambda answers, body: bad if len(server.bodies) == 1 else "hello")
+
+    report = execute(chat(server), stream=stream)
+
+    assert (report.result.strip(), report.node_outcomes["supervisor_1"].attempts) == ("hello", 2)
+    assert server.asked() == {"supervisor_1/1": 2}
+
+
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 405, 422])
+def test_what_will_not_go_better_fails_at_once(serve, chat, status):
+    """The message names the model and what the server said."""
+    server = serve(lambda answers, body: status)
+
+    report = execute(chat(server))
+
+    assert (report.status, len(server.bodies)) == ("failed", 1)
+    assert "NonRetryable: model 'm' refused the request for good" in report.error
+    assert f"status {status}" in report.error
+
+
+@pytest.mark.parametrize(("name", "complaint"), [("nobody:x", "Unknown model: nobody:x"), ("openai-chat:x", "API_KEY")])
+def test_a_model_that_cannot_be_made_fails_at_once(monkeypatch, name, complaint):
+    """An unknown provider, a key that is not set: told when the model is asked, as others may have it."""
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+
+    report = execute(name)
+
+    assert report.node_outcomes["supervisor_1"].attempts == 1
+    assert f"NonRetryable: model {name!r} cannot be asked" in report.error
+    assert complaint in report.error
+
+
+@pytest.mark.parametrize(("reason", "why"), [("length", "the model's `max_tokens`"), ("content_filter", "filter")])
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_that_is_not_whole_is_no_result(serve, chat, reason, why, stream):
+    """It fails the step at once, and what it cost counts."""
+    server = serve(lambda answers, body: {"finish_reason": reason})
+
+    report = execute(chat(server), stream=stream)
+
+    assert (report.status, report.result, report.tokens, len(server.bodies)) == ("failed", None, 15, 1)
+    assert f"its answer is not whole: " in report.error
+    assert why in report.error
+
+
+def test_a_stream_that_breaks_off_is_no_answer(serve, chat):
+    """The text so far was shown, and the request is made again."""
+    part = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+    broken = f'data: {json.dumps({**part, "choices": [{"index": 0, "delta": {"content": "hel"}}]})}\n\ndata: {{"id'
+    server = serve(lambda answers, body: broken.encode() if len(server.bodies) == 1 else "hello")
+
+    report = execute(chat(server), stream=True)
+
+    assert (report.result, report.node_outcomes["supervisor_1"].attempts) == ("hello ", 2)
+
+
+def test_a_request_that_could_pass_the_limit_is_not_made(serve, chat):
+    """What one request may cost is held before it: by default its `max_tokens`."""
+    server = serve(lambda answers, body: "hello")
+
+    report = execute(chat(server), settings={"max_tokens": 50}, config={"max_tokens": 40})
+
+    assert (report.status, server.bodies) == ("failed", [])
+    assert "max_tokens" in report.error
+
+
+def test_reserve_tokens_says_what_one_request_may_cost(serve, chat):
+    """It need not be the model's setting."""
+    server = serve(lambda answers, body: "hello")
+
+    assert execute(chat(server), reserve_tokens=41, config={"max_tokens": 40}).status == "failed"
+    assert execute(chat(server), reserve_tokens=40, config={"max_tokens": 40}).status == "succeeded"
+    assert len(server.bodies) == 1
+
+
+def test_settings_reach_the_model(serve, chat):
+    """Those of the supervisor come before those of its model, and headers are added to."""
+    server = serve(lambda answers, body: "hello")
+    model = chat(server, temperature=0.5, extra_headers={"X-Team": "docs"})
+
+    execute(model, settings={"temperature": 0.25, "seed": 7})
+
+    assert (server.bodies[0]["temperature"], server.bodies[0]["seed"]) == (0.25, 7)
+    assert server.asked() == {"supervisor_1/1": 1}
+
+
+def test_a_model_that_does_not_say_what_it_used_is_noticed(caplog):
+    """Its tokens cannot be counted against the limit, so the log says it."""
+
+    class Silent(FunctionModel):
+        async def request(self, *args):
+            return ModelResponse([TextPart("hello")])
+
+    with caplog.at_level(logging.WARNING, "dagger"):
+        assert execute(Silent(lambda messages, info: None)).result == "hello"
+
+    assert "does not say what it used" in caplog.text
