@@ -76,7 +76,7 @@ def _turn(loop: asyncio.AbstractEventLoop) -> dict[str, float]:
     found["reading the clock"] = _timed(clock.now_ms)
     queue = ReadyQueue(Timers(loop), loop.time, lambda: None)
     due: Any = (_call, "n1")
-    found["waiting in the queue"] = _timed(lambda: (queue.extend([due]), queue.pop()))
+    found["waiting in the queue"] = _timed(lambda: (queue.extend(due[0], [due[1]]), queue.pop()))
     return found
 
 

@@ -96,7 +96,7 @@ class Kernel:
         self._committed = store.batch if store.is_immediate else store.batch - 1
         self._workers: set[asyncio.Task[None]] = set()
         self._idle: list[asyncio.Future[None]] = []
-        self._is_coming = False
+        self.is_coming = False
         """Whether a worker is on its way to the queue."""
         self._keeper = loop.create_task(self._keep(), name="dagger-keeper")
         clock.watch(lambda: store.is_busy or self.threads.is_busy)
@@ -105,9 +105,9 @@ class Kernel:
 
     def wake(self) -> None:
         """See to it that a worker comes to the queue."""
-        if self._is_coming or not self.ready:
+        if self.is_coming or not self.ready:
             return
-        self._is_coming = True
+        self.is_coming = True
         while self._idle:
             waiting = self._idle.pop()
             if not waiting.done():
@@ -138,11 +138,11 @@ class Kernel:
         assert task is not None
         ready = self.ready
         while True:
-            self._is_coming = False
+            self.is_coming = False
             until, left = self.tick() + SLICE_MS, SLICE_STEPS
             while (due := ready.pop()) is not None:
                 left -= 1
-                if not self._is_coming:
+                if not self.is_coming:
                     self.wake()
                 start, step = due
                 if (attempt := start(step, task)) is not None:
@@ -172,7 +172,7 @@ class Kernel:
             for tenure in list(self.tenures.values()):
                 self.let_go(tenure, told)
         if not self.is_stopping():
-            self._is_coming = False
+            self.is_coming = False
             self.wake()
 
     # -- durability --------------------------------------------------------------------------------------

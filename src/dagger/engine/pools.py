@@ -86,9 +86,11 @@ class ReadyQueue:
                 return
         self._take(-priority, order, due, pools)
 
-    def extend(self, dues: Iterable[Due]) -> None:
+    def extend(self, start: Start, steps: Iterable[str]) -> None:
         """Take in steps of priority 0 that need no slots."""
-        self._plain.extend(dues)
+        append = self._plain.append
+        for step in steps:
+            append((start, step))
 
     def pop(self) -> Due | None:
         """The next step to start; its slots are taken. None: there is none."""

@@ -114,8 +114,9 @@ class Underway:
         run, kernel = self._run, self._run.kernel
         is_halting = run.is_halting
         if self._is_plain and not (is_halting or self.idle or kernel.abandoned):
-            kernel.ready.extend([(self._start, step) for step in steps])
-            kernel.wake()
+            kernel.ready.extend(self._start, steps)
+            if not kernel.is_coming:
+                kernel.wake()
             return
         pending = run.state.pending
         if self._has_priorities and len(steps) > 1:
