@@ -3,16 +3,19 @@
 #   PYTHON=python3.12   the interpreter (default: the first python3 that is 3.11 or newer)
 #   VENV=.venv          where the virtual environment goes
 #   QUESTION="…"        what `make run` asks
+#   MODE=agent          who decides what it searches: `static`, a flow as it stands in a file, or `agent`, a supervisor
 #   ARGS="-k journal"   more arguments for pytest, benchmarks/run.py …
 
 VENV ?= .venv
 ARGS ?=
+MODE ?= static
 QUESTION ?= how do I limit how many tasks run at once?
 
-# The text reaches the recipe through the environment, as it was written: `value` keeps make from reading a `$`
-# in it, and the quotes around "$$QUESTION" keep the shell from reading anything else.
+# The texts reach the recipe through the environment, as they were written: `value` keeps make from reading a `$`
+# in them, and the quotes around "$$QUESTION" keep the shell from reading anything else.
+override MODE := $(value MODE)
 override QUESTION := $(value QUESTION)
-export QUESTION VENV
+export MODE QUESTION VENV
 ifdef PYTHON
 export PYTHON
 endif
@@ -26,7 +29,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 run: setup-run ## answer QUESTION from the source code of the standard library
-	@"$(bin)/python" examples/stdlib_search/ask.py "$$QUESTION"
+	@"$(bin)/python" examples/stdlib_search/ask.py --mode "$$MODE" "$$QUESTION"
 
 test: check ## everything in `check`, then all tests
 	"$(bin)/python" -m pytest $(ARGS)

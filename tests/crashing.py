@@ -1,5 +1,7 @@
 """A flow in a process of its own, to be killed: python crashing.py STORE LEDGER RUN HOLD.
 
+Where the run's name begins with `agent` it is agent-driven.
+
 It says on stdout `b` when an action begins and `e` when one ends; `H` when the HOLD-th beginning (from 1) of this
 process stands still for ever; at last the run's status on a line of its own.
 """
@@ -8,7 +10,7 @@ import asyncio
 import os
 import sys
 
-from dagger import Context, Dagger, Graph, Static
+from dagger import AgentDriven, Context, Dagger, Graph, Static
 
 
 def flow():
@@ -45,10 +47,13 @@ def application(store, ledger, hold):
         os.write(1, b"b")
         return begun == hold
 
-    def value(ctx):
+    def ended(ctx):
         ctx.cache.append("global", "order", ctx.idempotency_key.partition("/")[2])
         ctx.cache.add("global", "sum", 1)
         os.write(1, b"e")
+
+    def value(ctx):
+        ended(ctx)
         numbers = [n for given in ctx.inputs.values() for n in (given if isinstance(given, list) else [given])]
         return sum(numbers) % 1_000 + 1
 
@@ -82,15 +87,41 @@ def application(store, ledger, hold):
         began(ctx)
         return value(ctx)
 
+    add_supervisor(app, began, ended)
     app.add_graph(flow())
     return app
+
+
+def add_supervisor(app, began, ended):
+    """Five turns of two searches that feed the next."""
+
+    @app.action
+    async def search(ctx: Context, word: str) -> str:
+        began(ctx)
+        await asyncio.sleep(0.002)
+        ended(ctx)
+        return word.upper()
+
+    @app.action
+    async def supervise(ctx: Context, task: str):
+        began(ctx)
+        found = [ctx.cache.get(name, "output") for name in ctx.outcomes]
+        turn = ctx.node.iteration.number
+        if turn == 5:
+            ctx.finish(found)
+        else:
+            for word in ("left", "right"):
+                ctx.add_node(search, inputs={"word": f"{task} {word} {len(''.join(found))}"})
+        await asyncio.sleep(0.002)
+        ended(ctx)
 
 
 async def main(store, ledger, run_id, hold):
     async with application(store, ledger, hold) as app:
         for run in await app.recover():
             await run.wait()
-        report = await app.execute(Static("flow"), run_id=run_id)
+        spec = AgentDriven("t", supervisor="supervise") if run_id.startswith("agent") else Static("flow")
+        report = await app.execute(spec, run_id=run_id)
         os.write(1, f"\n{report.status} {report.error or ''}\n".encode())
 
 

@@ -5,7 +5,7 @@ import dataclasses
 import threading
 from collections import Counter
 
-from dagger import Context, Dagger, Graph
+from dagger import Context, Dagger, Graph, Static, WorkflowSpec
 
 SHAPES = {}
 """By name."""
@@ -18,21 +18,26 @@ class Shape:
     """A graph, and what is known of its runs."""
 
     name: str
-    graph: Graph
+    spec: WorkflowSpec
+    graph: Graph | None = None
+    """Of a static one."""
     status: str = "succeeded"
     is_steady: bool = True
     """Whether the outcomes do not depend on which of several steps is faster."""
+    config: dict = dataclasses.field(default_factory=dict)
+    """What its runs are started with."""
 
     @property
     def dependencies(self):
-        return {node.id: node.dependencies for node in self.graph.nodes.values()}
+        return {node.id: node.dependencies for node in self.graph.nodes.values()} if self.graph else {}
 
 
 def shape(status="succeeded", *, is_steady=True):
     def register(function):
         graph = Graph(function.__name__, config={"retry_strategy": {"linear": {"delay_secs": 30}}})
         built = function(graph) or graph
-        SHAPES[function.__name__] = Shape(function.__name__, built, status, is_steady)
+        name = function.__name__
+        SHAPES[name] = Shape(name, Static(name), built, status, is_steady)
         return function
 
     return register
@@ -148,7 +153,8 @@ def application(store, ledger=None, **options):
     for register in ACTIONS:
         register(app, ledger)
     for each in SHAPES.values():
-        app.add_graph(each.graph)
+        if each.graph is not None:
+            app.add_graph(each.graph)
     return app
 
 

@@ -97,6 +97,44 @@ def test_a_flow_killed_at_random_moments_and_resumed_each_time_is_done_once(tmp_
     assert killed == kills
 
 
+async def seen_of(directory, run_id):
+    """What a run came to: its result, its tree without times, and how often each step succeeded."""
+    async with Dagger(directory / "runs.db") as app:
+        run = await app.get_run(run_id)
+        report, tree = await run.report(), await run.tree()
+        report.load()
+        names = [(snapshot.node_id, snapshot.outcome.status) for snapshot in tree.nodes]
+        edges = sorted((names[before][0], edge.label, names[after][0]) for before, after, edge in tree.edges)
+        journal = [recorded.event async for recorded in run.events(live=False)]
+        successes = Counter(event.step for event in journal if type(event).__name__ == "StepSucceeded")
+        return (report.status, report.result, report.iterations, sorted(names), edges), successes
+
+
+def test_an_agent_driven_run_killed_at_random_moments_ends_with_the_same_tree(tmp_path, request):
+    """Five iterations of two nodes each, SIGKILL 50 times (5 without --campaign), and recovered by another process."""
+    kills = 50 if request.config.getoption("--campaign") else 5
+    draw = random.Random(SEED)
+
+    def finish(run_id):
+        process = worker(tmp_path, run_id)
+        out, errors = process.communicate(timeout=60)
+        assert out.decode().splitlines()[-1].strip() == "succeeded", errors.decode()
+        return asyncio.run(seen_of(tmp_path, run_id))
+
+    whole, once = finish("agent-whole")
+    assert whole[:3] == ("succeeded", ["T LEFT 19", "T RIGHT 19"], 5)
+    assert len(once) == 13
+    for number in range(kills):
+        process = worker(tmp_path, f"agent-{number}")
+        read_until(process, draw.randrange(26))
+        kill(process)
+        seen, successes = finish(f"agent-{number}")
+        assert seen == whole
+        assert successes == once
+    keys = Counter((tmp_path / "ledger").read_text().split())
+    assert {key.partition("/")[2] for key in keys} == set(once)
+
+
 def test_while_a_run_goes_on_nobody_else_can_have_it(tmp_path):
     """A second process gets RunLeased as long as the first lives, and the run as soon as it is dead."""
     process = worker(tmp_path, "r", hold=5)

@@ -18,6 +18,7 @@ LAYERS = {
     "views": ("core", "msgspec"),
     "engine": ("core spec", "msgspec uuid_utils"),  # a store only as the protocol in core.journal
     "modes": ("core spec engine", "msgspec"),
+    "llm": ("core spec modes", "msgspec pydantic_ai"),  # an extra: imported by those who ask for it, and by nobody here
     "graph": ("core spec views", "msgspec"),
     "registry": ("core spec graph", "msgspec"),
     "address": ("core", ""),

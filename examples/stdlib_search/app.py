@@ -6,11 +6,13 @@ say what is in them. What goes from node to node, and so into the run's journal,
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
 from pathlib import Path
 from typing import Literal, TypedDict
 
+import agent
 from librarian import builtin_modules, corpus, files, illustrate, index, question, rank, report, search, shard
 from librarian.illustrate import Illustrated
 from librarian.question import Query
@@ -21,6 +23,9 @@ from librarian.search import Hits
 from dagger import Context, Dagger
 
 app = Dagger("stdlib_search.db")
+
+MODEL = os.environ.get("DAGGER_MODEL", "")
+"""The language model that decides in the agent's mode, as pydantic-ai names it; empty: a rule decides."""
 
 SHARDS = 4
 READING: Literal["thread", "process"] = "thread" if sys.platform == "win32" else "process"
@@ -155,3 +160,9 @@ def write_report(
     path = Path(manifest["workdir"], "answers", ctx.run_id, "answer.md")
     files.write_text(path, report.markdown(query, answers, account, ctx.run_id))
     return {"path": str(path), "best": answers[0]["name"] if answers else ""}
+
+
+app.include(agent)
+app.load_yaml_file(Path(__file__).with_name("search.yaml"))
+if MODEL:
+    app.register_action(agent.model_librarian(MODEL))

@@ -1,7 +1,8 @@
 """Ask Python's standard library a question: `python ask.py "how do I limit how many tasks run at once?"`.
 
-Runs the flow of search.yaml durably, prints the answer, and leaves answer.md below .stdlib_search/, with a picture of
-the run beside it where Graphviz or graphviz-pure is there to draw it.
+Runs the flow of search.yaml durably, or with `--mode agent` a supervisor that goes on from what this flow finds;
+prints the answer, and leaves answer.md below .stdlib_search/, with a picture of the run beside it where Graphviz or
+graphviz-pure is there to draw it.
 """
 
 from __future__ import annotations
@@ -11,12 +12,21 @@ import asyncio
 import shlex
 import shutil
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any, NamedTuple
 
-from app import app
+import person
 from librarian import files
 
-from dagger import DaggerError, Report, Run, Static
+from dagger import AgentDriven, DaggerError, Report, Run, Static, WorkflowSpec
+
+try:
+    from app import MODEL, app
+except ModuleNotFoundError as error:  # what DAGGER_MODEL needs
+    sys.exit(
+        f"no answer: DAGGER_MODEL names a model, but {error}, or here: {sys.executable} -m pip install -e '.[llm]'"
+    )
 
 HERE = Path(__file__).parent
 
@@ -27,21 +37,68 @@ PICTURE = "[![The steps of the run](run.svg)](run.svg)"
 QUESTION = "how do I limit how many tasks run at once?"
 
 
-async def ask(question: str, count: int, run_id: str | None) -> int:
+class Flow(NamedTuple):
+    """What a mode runs."""
+
+    spec: WorkflowSpec
+    inputs: Mapping[str, Any]
+    config: Mapping[str, Any]
+
+
+def static(question: str) -> Flow:
+    """The flow of search.yaml, as it stands there."""
+    return Flow(Static("stdlib_search"), {"question": question}, {})
+
+
+def agent_driven(question: str) -> Flow:
+    """A supervisor, which decides itself what to search, and asks a person only if there is one."""
+    supervisor = "model_librarian" if MODEL else "librarian"
+    people = {"human_timeout_action": "autopilot", "human_wait_minutes": person.wait_minutes()}
+    return Flow(AgentDriven(question, supervisor=supervisor), {}, {"review_frequency": None, **people})
+
+
+MODES: Mapping[str, Callable[[str], Flow]] = {"static": static, "agent": agent_driven}
+
+
+async def ask(flow: Flow, count: int, run_id: str | None) -> int:
     """Run the flow, show its steps, print its answer. The exit code: 0 answered, 1 failed, 3 paused."""
     async with app:
-        app.load_yaml_file(HERE / "search.yaml")
-        inputs = {"question": question, "workdir": str(WORKDIR), "count": count}
-        run = await app.start(Static("stdlib_search"), inputs=inputs, run_id=run_id)
+        inputs = {"workdir": str(WORKDIR), "count": count, **flow.inputs}
+        run = await app.start(flow.spec, inputs=inputs, config=flow.config, run_id=run_id)
         await show_steps(run)
         report = await run.wait()
         if not report.overall_success:
             return complain(report)
-        answer = Path(report.outputs["report"]["path"])
+        answer = answer_of(report)
         show_answer(answer)
         await leave_picture(run, answer)
+    for line in account(report):
+        print(line)
     print(f"run      {command('show', report.run_id)}   ({len(report.node_outcomes)} steps, {report.duration:.1f} s)")
     return 0
+
+
+def answer_of(report: Report) -> Path:
+    """Where the answer is: a model gives it as a text, all others write it themselves."""
+    if "report" in report.outputs:
+        return Path(report.outputs["report"]["path"])
+    path = WORKDIR / "answers" / report.run_id / "answer.md"
+    files.write_text(path, str(report.result))
+    return path
+
+
+def account(report: Report) -> list[str]:
+    """What a supervisor did; nothing of a flow that has none."""
+    if not report.iterations:
+        return []
+    steps = [ended.node_id for ended in report.node_outcomes if ":" not in ended.node_id]  # not those of child flows
+    searches = sum(step.startswith(("follow_name", "ask_library")) for step in steps)
+    lines = [f"agent    {report.iterations} turns, {searches} further searches"]
+    if isinstance(report.result, dict):
+        lines += [f"followed {', '.join(report.result['followed']) or 'nothing'}"]
+        lines += [f"person   {report.result['chosen'] or 'did not answer in time'}"]
+        lines += [f"best     {''.join(report.result['answers'][:1]) or 'nothing matches'}"]
+    return lines
 
 
 async def show_steps(run: Run) -> None:
@@ -51,11 +108,13 @@ async def show_steps(run: Run) -> None:
         event = recorded.event
         match recorded.type:
             case "StepSucceeded":
-                print(f"  {event.step:<18} {event.duration_ms / 1000:6.2f} s", file=sys.stderr)
+                print(f"  {event.step:<29} {event.duration_ms / 1000:6.2f} s", file=sys.stderr)
             case "AttemptFailed" | "StepFailed":
-                print(f"  {event.step:<18} failed: {event.error}", file=sys.stderr)
+                print(f"  {event.step:<29} failed: {event.error}", file=sys.stderr)
+            case "WaitOpened" if event.review and person.wait_minutes():
+                await person.ask(run)
             case "StepSkipped":
-                print(f"  {event.step:<18} skipped: {event.reason}", file=sys.stderr)
+                print(f"  {event.step:<29} skipped: {event.reason}", file=sys.stderr)
 
 
 def complain(report: Report) -> int:
@@ -112,6 +171,7 @@ def main() -> int:
     """Read the command line, ask. A DaggerError becomes one line, Ctrl-C leaves a run that can be resumed."""
     parser = argparse.ArgumentParser(description="Answer a question from the source of Python's standard library.")
     parser.add_argument("question", nargs="?", default=QUESTION, help=f"in plain words (default: {QUESTION})")
+    parser.add_argument("--mode", choices=MODES, default="static", help="how to go about it (default: static)")
     parser.add_argument("--count", type=int, default=5, help="how many answers (default: 5)")
     parser.add_argument("--run", metavar="ID", help="the run's id; one that exists is taken up again")
     given = parser.parse_args()
@@ -123,7 +183,7 @@ def main() -> int:
     WORKDIR.mkdir(exist_ok=True)
     app.use_store(STORE)
     try:
-        return asyncio.run(ask(given.question, given.count, given.run))
+        return asyncio.run(ask(MODES[given.mode](given.question), given.count, given.run))
     except DaggerError as error:
         print(f"no answer: {error}", file=sys.stderr)
         return 1

@@ -56,6 +56,7 @@ class Opening:
             Write("set", INSTRUCTIONS, given_key(ordinal), text) for ordinal, text in enumerate(self.instructions)
         ]
         self._tags = _tags(given.tags)
+        self._needs = tuple(registry.own_actions) if begins.calls_any else ()
         self.fingerprint = _fingerprint(self.spec, self.plan.digest, self.inputs, self.instructions)
         """Of spec, graphs, inputs and instructions."""
 
@@ -89,6 +90,7 @@ class Opening:
                 msgspec.structs.replace(write, value=codec.sealed(bytes(write.value), blobs)) for write in self._seed
             ],
             tags=self._tags,
+            needs=self._needs,
             app=app,
             fingerprint=self.fingerprint,
         )

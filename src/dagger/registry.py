@@ -98,12 +98,17 @@ class Registry:
         """The registered actions by name, the built-in ones first."""
         return types.MappingProxyType(self._actions)
 
+    @property
+    def own_actions(self) -> list[str]:
+        """The names of the registered actions that are not built in."""
+        return [name for name in self._actions if name not in self._built_in]
+
     def tool_schemas(self, format: ToolFormat = "dagger") -> list[dict[str, Any]]:
         """All registered actions as tools, ready for a model: `dagger`, `openai`, `anthropic` or `mcp`.
 
         Where an action's name is none that these take, see `dagger.spec.tools.tool_name`. Raises ConfigError.
         """
-        return tool_schemas([each for name, each in self._actions.items() if name not in self._built_in], format)
+        return tool_schemas([self._actions[name] for name in self.own_actions], format)
 
     def load_yaml_file(self, path: str | Path) -> Graph:
         """Load and register the graph of a file. Raises GraphError that names every problem of it."""
@@ -227,7 +232,7 @@ class Registry:
         for node in nodes:
             for word, action in (("action", node.action), ("failure action", node.failure)):
                 if action and action not in self._actions:
-                    known = ", ".join(name for name in self._actions if name not in self._built_in) or "none"
+                    known = ", ".join(self.own_actions) or "none"
                     near = nearest(action, self._actions) or f"; registered: {known}"
                     message = f"node {node.id!r}: {word} {action!r} is not registered{near}"
                     raise ActionNotRegistered(message)

@@ -14,6 +14,7 @@ from dagger.core import codec
 from dagger.core.cache import CacheView
 from dagger.core.config import RunConfig
 from dagger.core.errors import (
+    InvalidState,
     LeaseLost,
     RunError,
     RunNotFound,
@@ -300,11 +301,16 @@ class Run:
         text = answer_text(value, review.options, review_id)
         who = user_name() if who is None else who
         order = Answer(id=fresh_id(), step=review.step, key=review.key, value=text, who=who)
-        if (tenure := self._tenure()) is not None and not tenure.state.halt:
+        if (tenure := self._tenure()) is not None and not orders.is_pausing(tenure.state):
             orders.answer(tenure, order)
             await self._host.durable()
         else:
-            await tell(self._host, self.id, order, requires_actions=True)
+            try:
+                await tell(self._host, self.id, order, requires_actions=True)
+            except InvalidState:
+                if (status := self.status) not in TERMINAL:
+                    raise
+                raise no_review(self._host.store, self.id, status, review_id) from None  # it was answered meanwhile
 
     async def instruct(self, action: Called, params: Mapping[str, Any] | None = None, priority: int = 0) -> None:
         """Give the run's supervisor an instruction, from any process: an action, its inputs, and how urgent it is.

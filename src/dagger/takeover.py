@@ -9,7 +9,8 @@ from typing import Any
 
 import msgspec
 
-from dagger.core import decide, events
+from dagger.core import codec, decide, events
+from dagger.core.children import orphans
 from dagger.core.errors import (
     ActionNotRegistered,
     DaggerError,
@@ -21,9 +22,10 @@ from dagger.core.errors import (
 )
 from dagger.core.graph import Node
 from dagger.core.journal import Lease
-from dagger.core.orders import Pause
+from dagger.core.orders import Answer, Pause
 from dagger.core.reviews import only_review
 from dagger.core.state import STANDS_STILL, TERMINAL, State
+from dagger.engine.children import dropped
 from dagger.engine.ids import user_name
 from dagger.engine.kernel import Kernel
 from dagger.engine.orders import obey, unfit
@@ -69,13 +71,17 @@ class Takeover:
                 tenure.lease.orders.remove(order)
                 told = events.Error("InvalidState", "the run was resumed since")
                 tenure.note(events.OrderRefused(at=now, order=order.id, error=told))
+            blobs: list[codec.Blob] = []
+            given = text if text is msgspec.UNSET else codec.sealed(bytes(text), blobs)
             if review is not None:
                 step, key, wait = review
-                who = user_name()
-                tenure.note(events.WaitAnswered(at=now, step=step, key=key, value=text, review=wait.review, who=who))
+                answered = events.WaitAnswered(
+                    at=now, step=step, key=key, value=given, review=wait.review, who=user_name()
+                )
+                tenure.note(answered, blobs)
                 was_parked = False  # the answered step's code is to run
-            given = text if review is None else msgspec.UNSET
-            tenure.note(events.RunResumed(at=now, config=dict(config), input=given))
+                given, blobs = msgspec.UNSET, []
+            tenure.note(events.RunResumed(at=now, config=dict(config), input=given), blobs)
         await self._begin(tenure, was_parked=was_parked)
 
     async def go_on(self, run_id: str, *, requires_actions: bool) -> bool:
@@ -90,20 +96,30 @@ class Takeover:
             return True
         self._taking.add(run_id)
         try:
-            while tenure.lease.orders and tenure.state.status == "paused":
-                obey(tenure, tenure.lease.orders.pop(0))
+            # an answer may be what the run was paused for, so it is left to whoever has its code
+            orders = sorted(tenure.lease.orders, key=lambda order: isinstance(order, Answer))
+            tenure.lease.orders.clear()
+            for order in orders:
+                if tenure.state.status != "paused":
+                    tenure.lease.orders.append(order)
+                    continue
+                if isinstance(order, Answer):
+                    self._require_code(tenure.state)
+                obey(tenure, order)
             if tenure.state.status == "running" and not tenure.state.halt:  # it was this answer that it was paused for
                 await self._begin(tenure, was_parked=False)
                 return True
-            if not tenure.is_settled:
+        finally:
+            self._taking.discard(run_id)
+            if tenure.state.status == "paused" and not tenure.is_settled:
                 await kernel.durable()
                 kernel.tenures.pop(run_id, None)
                 kernel.store.give_up(tenure.lease)
-        finally:
-            self._taking.discard(run_id)
         return False
 
     async def _begin(self, tenure: Tenure, *, was_parked: bool) -> None:
+        for child in orphans(tenure.state):
+            tenure.note(dropped(self._kernel.clock.now_ms(), child))
         tenure.begin(tenure.state.ready(), was_parked=was_parked)
         await self._kernel.durable()
         if tenure.done.done():
@@ -115,7 +131,8 @@ class Takeover:
         for run_id in run_ids:
             row = self._kernel.store.row(run_id)
             try:
-                if row is not None and await self.go_on(run_id, requires_actions=row.status != "paused"):
+                requires_actions = row is not None and (row.status != "paused" or run_id in self._left)
+                if row is not None and await self.go_on(run_id, requires_actions=requires_actions):
                     taken.append(run_id)
             except (RunLeased, InvalidState):
                 continue  # another process was faster, or another call
@@ -165,9 +182,10 @@ class Takeover:
             state = replay(store, run_id)
             check(state)
             if requires_actions:
-                self._require_actions(pending.node for pending in state.pending.values())
-                for graph in state.graphs.values():
-                    self._require_actions(graph.nodes)
+                if state.needs and self._actions.keys().isdisjoint(state.needs):
+                    message = f"run {run_id!r} may call {', '.join(state.needs[:5])}: none of them is registered here"
+                    raise ActionNotRegistered(message)
+                self._require_code(state)
             was_let_go = store.ownership(run_id) == "none"
             lease = await store.claim(run_id)
             try:
@@ -177,6 +195,12 @@ class Takeover:
                 raise
         finally:
             self._taking.discard(run_id)
+
+    def _require_code(self, state: State) -> None:
+        """Raise ActionNotRegistered where what the run may still do is not registered here."""
+        self._require_actions(pending.node for pending in state.pending.values())
+        for graph in state.graphs.values():
+            self._require_actions(graph.nodes)
 
     def _tenure_of(self, lease: Lease, state: State, *, was_let_go: bool) -> tuple[Tenure, bool]:
         """The tenure of a run that was just claimed."""

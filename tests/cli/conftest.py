@@ -8,8 +8,12 @@ from tests.cli import shell as kit
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
-    """The current folder: `flows.py` with an application, `sums.yaml` with a graph. What is imported is forgotten."""
+    """The current folder: `flows.py` and `asks.py` with applications, `sums.yaml` with a graph.
+
+    What is imported is forgotten.
+    """
     (tmp_path / "flows.py").write_text(kit.FLOWS, "utf-8")
+    (tmp_path / "asks.py").write_text(kit.ASKS, "utf-8")
     (tmp_path / "sums.yaml").write_text(kit.SUMS, "utf-8")
     monkeypatch.chdir(tmp_path)
     for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS"):
@@ -44,3 +48,19 @@ def begin(home):
             process.kill()
         if not process.stdout.closed:
             process.communicate()
+
+
+@pytest.fixture
+def terminal(home):
+    """`terminal("run", …)`: the command in a process of its own, at a terminal; those that are left are killed."""
+    begun = []
+
+    def start(*words):
+        begun.append(kit.Terminal(*words, cwd=home))
+        return begun[-1]
+
+    yield start
+    for each in begun:
+        if each.process.poll() is None:
+            each.process.kill()
+            each.finish()

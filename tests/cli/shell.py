@@ -1,7 +1,10 @@
 """How the tests type commands: in this process for speed, or in one of their own."""
 
+import asyncio
 import json
 import os
+import pty
+import select
 import subprocess
 import sys
 import time
@@ -9,6 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dagger.cli import main
+from dagger.cli.loading import load_app
+from dagger.modes.static import Static
 
 FLOWS = '''"""An application for tests."""
 
@@ -96,6 +101,37 @@ for action in (chatty, spend, wordy, telling):
     app.add_graph(graph)
 '''
 
+ASKS = '''"""An application that asks people."""
+
+from dagger import Context, Dagger, Graph
+
+app = Dagger()
+
+
+@app.action
+async def search(q: str) -> str:
+    return q.upper()
+
+
+@app.action
+async def choose(ctx: Context) -> str:
+    return await ctx.review("Which one?", options=["red", "green"])
+
+
+@app.action
+async def plan(ctx: Context, task: str) -> None:
+    turn = ctx.cache.get("global", "iteration")
+    if turn == 3:
+        ctx.finish(f"{task} done")
+    else:
+        ctx.add_node(search, inputs={"q": f"{task} {turn}"})
+
+
+asking = Graph("asking")
+asking.add(choose)
+app.add_graph(asking)
+'''
+
 SUMS = """\
 name: sums
 nodes:
@@ -145,6 +181,66 @@ def finish(process):
 def typed(*words, cwd=None, **environment):
     """The command in a process of its own, to its end."""
     return finish(begin(*words, cwd=cwd, **environment))
+
+
+class Terminal:
+    """The command in a process of its own, at a terminal: somebody reads its screen, and types."""
+
+    def __init__(self, *words, cwd):
+        self._master, slave = pty.openpty()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "dagger", *words],
+            cwd=cwd,
+            stdin=slave,
+            stdout=subprocess.PIPE,
+            stderr=slave,
+            text=True,
+            env=os.environ | {"TERM": "dumb", "COLUMNS": "100"},
+        )
+        os.close(slave)
+        self._unread = b""
+
+    def read(self, text):
+        """What the screen shows up to and with this text, which must come."""
+        wanted = text.encode()
+        while wanted not in self._unread:
+            more = self._more()
+            assert more, f"{text!r} never came: {self._unread.decode()}"
+            self._unread += more
+        shown, _, self._unread = self._unread.partition(wanted)
+        return shown.decode() + text
+
+    def type(self, text):
+        os.write(self._master, text.encode())
+
+    def finish(self):
+        """The exit code, stdout, and what was shown since."""
+        while more := self._more():
+            self._unread += more
+        out, _ = self.process.communicate(timeout=60)
+        os.close(self._master)
+        return Typed(self.process.returncode, out, self._unread.decode())
+
+    def _more(self):
+        ready, _, _ = select.select([self._master], [], [], 60)
+        try:
+            return os.read(self._master, 4096) if ready else b""
+        except OSError:  # Linux says so where the other end is closed
+            return b""
+
+
+def left_waiting(run_id, spec=None, **config):
+    """The id of the review that a run of `asks.py` waits for, whose process is gone."""
+    app = load_app("asks.py", "dagger.db")
+
+    async def main():
+        async with app:
+            run = await app.start(spec or Static("asking"), run_id=run_id, config=config)
+            while not (found := await run.reviews()):
+                await asyncio.sleep(0.001)
+            return found[0].id
+
+    return asyncio.run(main())
 
 
 def wait_for(condition, process):

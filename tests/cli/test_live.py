@@ -1,17 +1,16 @@
 """dagger.cli.live: what is shown while a run goes on."""
 
-import asyncio
 import io
 import json
 import re
 import sys
 from datetime import datetime
 
+import msgspec
 import pytest
 from msgspec import Raw
 
 from dagger.cli import live
-from dagger.cli.exits import Left
 from dagger.cli.progress import Progress
 from dagger.core import events
 from dagger.core.graph import Definition, Node
@@ -50,6 +49,36 @@ DONE = events.StepSucceeded(at=0, step="a", duration_ms=1200)
         (events.StepSucceeded(at=0, step="a", reused="r1"), "reused     a from run r1"),
         (events.Emitted(at=0, step="a", value=Raw(b'{"x": 1}')), 'emitted    a: {"x": 1}'),
         (events.NodeAdded(at=0, node=Node(id="n", action="x")), "added      n"),
+        (events.ChildOpened(at=0, step="a", key="child:1", graph="inner"), "began      a: child flow inner"),
+        (
+            events.Instructed(at=0, key="k", value=Raw(b'{"action":"search"}')),
+            'instructed {"action":"search"}',
+        ),
+        (
+            events.WaitOpened(
+                at=0,
+                step="a",
+                key="review:1",
+                kind="review",
+                review="r1",
+                detail=Raw(b'{"question":"Which\\none?","options":["red",5]}'),
+            ),
+            "asks       a: Which one? [red, 5] (r1)",
+        ),
+        (events.WaitOpened(at=0, step="a", key="sleep:1", kind="sleep"), None),
+        (
+            events.WaitAnswered(at=0, step="a", key="review:1", value=Raw(b'"red"'), review="r1", who="ann"),
+            'answered   a: "red" by ann (r1)',
+        ),
+        (
+            events.WaitAnswered(at=0, step="a", key="review:1", review="r1"),
+            "unanswered a: the question is open no more (r1)",
+        ),
+        (
+            events.WaitAnswered(at=0, step="a", key="review:1", error=ERROR, review="r1"),
+            "withdrawn  a: the question is open no more (r1)",
+        ),
+        (events.WaitAnswered(at=0, step="a", key="sleep:1"), None),
         (events.RunWaiting(at=0, reason="waits for a person"), "waits      for a person"),
         (events.RunWaiting(at=0, reason="to try again", wake_at=5, is_active=True), None),
         (events.RunParked(at=0, reason="for a person"), None),
@@ -145,6 +174,21 @@ def test_a_log_gets_a_record_for_each_step(caplog):
     assert [getattr(record, "node", None) for record in caplog.records] == ["a", "b", "c", None]
     assert {record.run for record in caplog.records} == {"r"}
     assert [record.levelname for record in caplog.records] == ["INFO", "INFO", "INFO", "ERROR"]
+
+
+def test_a_log_tells_who_answered_and_hides_what(caplog):
+    """The question is logged by the kernel, when it is asked."""
+    caplog.set_level("INFO")
+    answered = events.WaitAnswered(at=0, step="a", key="k", value=Raw(b'"secret"'), review="r1", who="ann")
+    with live.Logged("r") as logged:
+        logged.tell(events.WaitAnswered(at=0, step="a", key="sleep:1"))
+        logged.tell(answered)
+        logged.tell(msgspec.structs.replace(answered, who="", value=msgspec.UNSET))
+
+    assert [record.getMessage() for record in caplog.records] == [
+        "step a: review r1 was answered by ann",
+        "step a: review r1 was answered by nobody",
+    ]
 
 
 def test_a_log_tells_how_far_steps_are_and_hides_what_they_emit(caplog):
@@ -266,6 +310,23 @@ def test_a_narrow_terminal_is_not_overrun(screen, monkeypatch):
     assert max(map(len, plain(shown.getvalue()).replace("\r", "\n").splitlines())) <= 30
 
 
+def test_a_terminal_can_be_left_and_entered_again(screen):
+    """In between somebody types there; who answered leaves a line."""
+    shown = screen()
+    terminal = live.Terminal()
+    with terminal:
+        terminal.tick(progress_of())
+    shown.write("> prompt\n")
+    with terminal:
+        terminal.tell(events.WaitAnswered(at=0, step="a", key="k", value=Raw(b"1"), review="r1", who="ann"))
+        terminal.tell(events.WaitAnswered(at=0, step="a", key="sleep:1"))
+        terminal.tick(progress_of(DONE))
+
+    _, answered = plain(shown.getvalue()).split("> prompt\n")
+    assert "answered   a: 1 by ann (r1)" in answered
+    assert "1/12 steps" in answered
+
+
 def test_the_cursor_comes_back(screen):
     """Also where the display ends with an error."""
     shown = screen()
@@ -289,120 +350,3 @@ def test_a_terminal_gets_the_picture(screen):
     screen()
     assert type(live.display_of("r", None, is_quiet=False)) is live.Terminal
     assert type(live.display_of("r", None, is_quiet=True)) is live.Silent
-
-
-class Going:
-    """A run that ends when it is told to, and a journal that grows."""
-
-    id = "r"
-
-    def __init__(self, journal=(), live=(), owner="here"):
-        self.journal = list(journal)
-        self.live = live
-        self.owner = owner
-        self.ended = asyncio.Event()
-        self.cancelled_for = None
-
-    async def wait(self):
-        await self.ended.wait()
-        return "the report"
-
-    async def cancel(self, reason):
-        self.cancelled_for = reason
-        self.ended.set()
-
-    async def events(self, from_seq):
-        for event in self.live:
-            yield events.Recorded(0, event)
-        await self.ended.wait()
-
-    def ownership(self, run_id):
-        return self.owner
-
-    def read(self, run_id, after, limit):
-        for seq, event in list(enumerate(self.journal, 1))[after : after + limit]:
-            yield events.Recorded(seq, event)
-
-
-class Heard(live.Silent):
-    """A display that keeps what it was told."""
-
-    is_blind = False
-
-    def __init__(self):
-        self.events = []
-        self.said = []
-
-    def tell(self, event):
-        self.events.append(event)
-
-    def say(self, text, *, is_bad=False):
-        self.said.append(text)
-
-
-def test_everything_is_told_before_the_report_is_given():
-    """Events that came with the end are not lost, and none is told twice."""
-
-    async def main():
-        run, display = Going([DONE] * 1000), Heard()
-        following = asyncio.ensure_future(live.follow(run, run, display, Progress(), asyncio.Event()))
-        await asyncio.sleep(0)
-        run.journal += [DONE] * 234
-        run.ended.set()
-        return await following, len(display.events)
-
-    assert asyncio.run(main()) == ("the report", 1234)
-
-
-def test_what_was_known_is_not_told_again():
-    """A resumed run's display begins where the run does."""
-
-    async def main():
-        run, display, progress = Going([DONE] * 10), Heard(), Progress()
-        progress.seq = 7
-        run.ended.set()
-        await live.follow(run, run, display, progress, asyncio.Event())
-        return len(display.events)
-
-    assert asyncio.run(main()) == 3
-
-
-def test_to_stop_is_to_cancel_the_run():
-    """In an orderly way: its report is still given."""
-
-    async def main():
-        run, display, stop = Going(), Heard(), asyncio.Event()
-        stop.set()
-        report = await live.follow(run, run, display, Progress(), stop)
-        return report, run.cancelled_for, display.said
-
-    assert asyncio.run(main()) == ("the report", "Ctrl-C", ["cancelling the run; Ctrl-C again leaves at once"])
-
-
-def test_a_run_of_another_process_is_not_cancelled():
-    """Only the command ends that looked on."""
-
-    async def main():
-        run, stop = Going(owner="elsewhere"), asyncio.Event()
-        stop.set()
-        with pytest.raises(Left, match="run r goes on in another process: only this command was ended"):
-            await live.follow(run, run, Heard(), Progress(), stop)
-        return run.cancelled_for
-
-    assert asyncio.run(main()) is None
-
-
-def test_what_steps_tell_live_is_told():
-    """It has no place in the journal, and takes nobody else's."""
-    emitted = events.Emitted(at=0, step="a", value=Raw(b"1"))
-
-    async def main():
-        run, display, progress = Going([DONE] * 3, live=[told("a", 0.5), emitted]), Heard(), Progress()
-        run.ended.set()
-        await live.follow(run, run, display, progress, asyncio.Event())
-        return display.events, progress.seq
-
-    heard, seq = asyncio.run(main())
-    assert seq == 3
-    assert [event.type for event in heard if event != DONE] == ["Progressed", "Emitted"]
-    assert heard.count(DONE) == 3

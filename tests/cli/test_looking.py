@@ -5,7 +5,7 @@ import signal
 from datetime import datetime
 
 import pytest
-from tests.cli.shell import finish, marker, run_ids, wait_for
+from tests.cli.shell import finish, left_waiting, marker, run_ids, wait_for
 
 MANY = """\
 from dagger import Dagger, Graph
@@ -267,3 +267,12 @@ def test_a_run_that_waits_says_what_for_and_until_when(shell, home, begin):
     assert "; goes on at " in line
     assert f"why      {row['reason']}" in shown
     assert [part for part in shown if part.startswith("goes on  ")]
+
+
+def test_a_waiting_run_shows_what_it_asks(shell, home):
+    """With the command that answers it."""
+    review = left_waiting("mine")
+
+    lines = shell("show", "mine").out.splitlines()
+    assert "asks:    Which one? [red, green] (choose)" in lines
+    assert f"answer:  dagger answer {review} VALUE --store {home / 'dagger.db'}" in lines

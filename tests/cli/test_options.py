@@ -15,13 +15,13 @@ def options_of(name):
 def test_every_listing_has_json():
     """So has every report; `events`, `graph --format json`, `schema` and `tools` are JSON already."""
     with_json = {name for name in COMMANDS if "--json" in options_of(name)}
-    assert with_json == {"run", "resume", "runs", "show", "validate", "ls"}
+    assert with_json == {"run", "agent", "resume", "reviews", "answer", "instruct", "runs", "show", "validate", "ls"}
 
 
 def test_app_stands_on_every_command_that_runs_or_reads_code():
     """And on no other."""
     with_app = {name for name in COMMANDS if "--app" in options_of(name)}
-    assert with_app == {"run", "resume", "validate", "ls", "graph", "tools"}
+    assert with_app == {"run", "agent", "resume", "answer", "instruct", "validate", "ls", "graph", "tools"}
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))

@@ -156,3 +156,11 @@ def test_values_are_shortened():
 def test_numbers_have_their_plural():
     """And thousands are told apart."""
     assert [output.count(number, "node") for number in (0, 1, 2000)] == ["0 nodes", "1 node", "2,000 nodes"]
+
+
+@pytest.mark.parametrize(
+    ("options", "text"), [(None, "Go on?"), (["yes", 5, None], "Go on? [yes, 5, null]"), ([["a"]], 'Go on? [["a"]]')]
+)
+def test_a_question_is_told_with_its_options(options, text):
+    """Texts as they stand, all else as JSON."""
+    assert output.question("Go on?", options) == text

@@ -27,7 +27,7 @@ def after(*journal):
 
 def told(progress):
     return {
-        name: value if isinstance(value, int) else list(value)
+        name: value if isinstance(value, int | str) else list(value)
         for name, value in vars(progress).items()
         if value and name not in ("graph", "graphs", "stuck", "seq", "total")
     }
@@ -40,6 +40,9 @@ failed = events.StepFailed(at=0, step="a", attempt=1, error=ERROR, policy="conti
 spent = events.TokensSpent(at=0, step="a", count=5)
 done = events.StepSucceeded(at=0, step="a")
 asks = events.WaitOpened(at=0, step="a", key="review:1", kind="review")
+naps = events.WaitOpened(at=0, step="a", key="sleep:1", kind="sleep")
+rested = events.WaitAnswered(at=0, step="a", key="sleep:1")
+limited = events.LimitReached(at=0, limit="max_iterations", value=2, policy="pause", review="r1")
 half = events.Progressed(at=0, step="a", fraction=0.5)
 handled = events.AttemptFailed(at=0, step="a", attempt=1, error=ERROR, failure="mend")
 recovered = events.StepSucceeded(at=0, step="a:failure", recovers={})
@@ -69,7 +72,10 @@ answered = events.WaitAnswered(at=0, step="a", key="review:1")
         ([started, asks], {"waiting": ["a"]}),
         ([asks, started], {"waiting": ["a"]}),
         ([started, asks, answered], {"running": ["a"]}),
-        ([started, asks, asks, answered], {"waiting": ["a"]}),
+        ([started, asks, naps, answered], {"waiting": ["a"]}),
+        ([started, asks, naps, answered, rested], {"running": ["a"]}),
+        ([started, limited], {"running": ["a"], "paused_for": "r1"}),
+        ([limited, events.RunPaused(at=0, reason=""), events.RunResumed(at=0)], {}),
         ([started, events.WaitOpened(at=0, step="a", key="m", kind="memo")], {"running": ["a"]}),
         ([started, events.WaitOpened(at=0, step="a", key="m", kind="memo"), answered], {"running": ["a"]}),
         ([started, events.RunRecovered(at=0)], {}),
@@ -101,6 +107,8 @@ def test_steps_that_steps_add_are_counted():
         (events.ScopeOpened(at=0, step="a", items=Raw(b"[1,2,3,4]"), count=4), 6),
         (events.ScopeOpened(at=0, step="a", graph="inner"), 5),
         (events.ScopeOpened(at=0, step="a/0", graph="inner"), 5),
+        (events.ChildOpened(at=0, step="a", key="child:1", graph="inner"), 6),
+        (events.ChildOpened(at=0, step="a", key="child:1", graph="own", graphs={"own": BEGUN.graph}), 5),
         (events.NodeAdded(at=0, node=Node(id="c", action="x")), 3),
         (handled, 3),
     ],
@@ -108,6 +116,20 @@ def test_steps_that_steps_add_are_counted():
 def test_steps_that_come_up_are_counted(event, total):
     """Of child flows, of orders, of failures that have an action."""
     assert after(event).total == total
+
+
+def test_the_kinds_of_open_waits_are_known():
+    """Each as long as it is open."""
+    assert after(asks, naps).waits_for == {"review", "sleep"}
+    assert after(asks, naps, rested).waits_for == {"review"}
+    assert after(asks, answered).waits_for == set()
+
+
+def test_progress_is_taken_from_a_journal_that_is_there():
+    """As if its events had come one by one."""
+    progress = Progress.of([events.Recorded(1, BEGUN), events.Recorded(2, done)])
+
+    assert (progress.seq, progress.succeeded) == (2, 1)
 
 
 WAITS = events.RunWaiting(at=0, reason="1 step sleeps", wake_at=9)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from tests.cli.shell import finish, marker, run_ids, typed, wait_for
+from tests.cli.shell import finish, left_waiting, marker, run_ids, typed, wait_for
 
 _NOTHING = "there is no file '{}', and no registered graph of this name"
 SUMS = ("run", "sums.yaml", "--app", "flows.py", "-i", "x=1", "-i", "y=2")
@@ -332,6 +332,26 @@ def test_an_input_is_given_to_the_resumed_run(shell, home):
     assert resumed["input"] == {"answer": 42}
 
 
+def test_an_input_answers_the_one_open_review(shell):
+    """As `dagger answer` would."""
+    left_waiting("mine")
+
+    typed = shell("resume", "mine", "--input", "green")
+
+    assert (typed.code, typed.out) == (0, 'choose.output = "green"\n')
+
+
+def test_an_input_that_is_no_answer_is_refused(shell):
+    """And the run stays as it was."""
+    left_waiting("mine")
+
+    typed = shell("resume", "mine", "--input", "blue")
+
+    assert typed.code == 2
+    assert "'blue' is none of the options; choose one of 'red', 'green'" in typed.err
+    assert len(shell("reviews", "--json").json) == 1
+
+
 def test_a_finished_run_cannot_be_resumed(shell, home):
     """Also where its application is gone: that is not what is wrong."""
     shell(*SUMS)
@@ -488,3 +508,53 @@ def test_a_store_that_fails_meanwhile_leaves_with_1(home):
     assert done.code == 1
     assert "go on: dagger resume " in done.err
     assert "Traceback" not in done.err
+
+
+AGENT = ("agent", "tea", "--app", "asks.py", "--run-id", "mine")
+
+
+def test_an_agent_works_on_a_task(shell):
+    """By turns of the supervisor that is named; its result is printed."""
+    typed = shell(*AGENT, "--supervisor", "plan", "--tag", "team=docs")
+
+    assert (typed.code, typed.out) == (0, 'result = "tea done"\n')
+    assert "done       search_2_1 in " in typed.err
+    assert shell("runs", "--json").json[0]["tags"] == {"team": "docs"}
+
+
+def test_an_agent_works_instructions(shell):
+    """Those of the highest priority first; what is none is kept by the run, and skipped."""
+    words = [
+        '{"action": "search", "params": {"q": "low"}}',
+        '{"action": "search", "params": {"q": "high"}, "priority": 5}',
+        '{"action": "nothing"}',
+    ]
+    typed = shell(*AGENT, *(word for each in words for word in ("--instruction", each)))
+
+    assert (typed.code, typed.out) == (0, 'search_1_1.output = "HIGH"\nsearch_2_1.output = "LOW"\n')
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--instruction", "{bad"], "error: --instruction {bad: JSON is malformed: "),
+        (["--instruction", '{"a": NaN}'], 'error: --instruction {"a": NaN}: NaN is not JSON'),
+        (["--supervisor", "pln"], "action 'pln' is not registered; did you mean 'plan'?"),
+        (["--supervisor", "search"], "supervisor 'search' does not receive its context"),
+        (["--config", "max_paralel=3"], "unknown setting 'max_paralel'"),
+    ],
+)
+def test_an_agent_that_cannot_be_is_refused(shell, home, words, said):
+    """Nothing is begun."""
+    typed = shell(*AGENT, *words)
+
+    assert (typed.code, typed.out) == (2, "")
+    assert said in typed.err
+    assert not (home / "dagger.db").exists()
+
+
+def test_an_agent_needs_an_application(shell):
+    """Its actions are what the supervisor's nodes call."""
+    assert shell("agent", "tea").err == (
+        "error: --app is missing: whose actions? --app module:name or --app path/file.py\n"
+    )

@@ -7,6 +7,7 @@ from tests.views.journals import T, failed, journal, node, succeeded
 
 from dagger.cli import summary
 from dagger.core.events import LimitReached, RunEnded, RunPaused, RunWaiting, RunWoken, TokensSpent
+from dagger.core.reviews import Review
 from dagger.views.report import Report
 
 STORE = "/runs/it's mine.db"
@@ -143,3 +144,35 @@ def test_of_many_errors_the_first_are_told():
 
     assert len(lines) == 5
     assert lines[3] == "  and 3 more lines"
+
+
+def review(number, options=None):
+    return Review(
+        id=f"r{number}", run_id="run-1", step="a", key="k", question="Which\none?", options=options, opened_ms=T
+    )
+
+
+def test_a_waiting_run_tells_what_it_asks():
+    """With the command that answers; the run's reason would say the same."""
+    report, _ = report_of([node("a")], RunWaiting(at=T + 20, reason="waits for 1 review"))
+
+    assert list(summary.trouble(report, "waits for 1 review", STORE, [review(1, ["red", 5])])) == [
+        "  asks:    Which one? [red, 5] (a)",
+        f"  answer:  dagger answer r1 VALUE --store {shlex.quote(STORE)}",
+    ]
+
+
+def test_a_paused_run_tells_why_and_what_it_asks():
+    """A limit, say."""
+    report, _ = report_of([node("a")], paused("max_iterations of 2 used up"))
+
+    told = list(summary.trouble(report, "max_iterations of 2 used up", STORE, [review(1)]))
+    assert [line.split()[0] for line in told] == ["max_iterations", "asks:", "answer:"]
+
+
+def test_of_very_many_questions_the_first_are_told():
+    """And the command that lists them all."""
+    told = list(summary.questions([review(number) for number in range(7)], STORE))
+
+    assert len(told) == 2 * summary.REVIEWS_SHOWN + 1
+    assert told[-1] == f"and 2 more reviews: dagger reviews run-1 --store {shlex.quote(STORE)}"

@@ -5,7 +5,16 @@ import shlex
 import pytest
 
 from dagger.cli.exits import UsageError
-from dagger.cli.values import config_of, inputs_of, tags_of, value_of
+from dagger.cli.values import (
+    answer_of,
+    config_of,
+    inputs_of,
+    instruction_of,
+    is_numbered,
+    picked,
+    tags_of,
+    value_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -127,3 +136,56 @@ def test_one_input_may_come_from_a_file(tmp_path):
 def test_an_input_that_is_declared_a_string_takes_what_is_typed():
     """No JSON is looked for in it."""
     assert inputs_of(["n=5", "m=5"], ["n"]) == {"n": "5", "m": 5}
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "value"),
+    [
+        ("5", None, 5),
+        ("five", None, "five"),
+        ("red", ["red", "green"], "red"),
+        ("5", ["5", "6"], "5"),
+        ("5", [5, "5"], 5),
+        ("true", ["true", 1], "true"),
+        ("1", [True, False], 1),
+        ("1", ["red", "green"], 1),
+    ],
+)
+def test_an_answer_is_the_option_that_was_typed(text, options, value):
+    """A text among the options stands for itself; what is none is refused by who gets it."""
+    answer = answer_of(text, options)
+
+    assert (answer, type(answer)) == (value, type(value))
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "value"),
+    [
+        ("2", ["red", "green"], "green"),
+        ("green", ["red", "green"], "green"),
+        ("3", ["red", "green"], 3),
+        ("0", ["red", "green"], 0),
+        ("2", [True, False], False),
+        ("2", [3, 2], 2),
+        ("1", ["2", "1"], "1"),
+        ("1", None, 1),
+    ],
+)
+def test_an_option_is_picked_by_its_number(text, options, value):
+    """But not where an option is a number itself: nobody could tell what was meant."""
+    assert picked(text, options) == value
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"), [(["a", None, True], True), (["a", 2], False), (["a", "2.5"], False), (None, True)]
+)
+def test_options_are_numbered_unless_one_is_a_number(options, expected):
+    """Or looks like one."""
+    assert is_numbered(options) is expected
+
+
+def test_an_instruction_is_json():
+    """What is none is told with an example; what it must say, the run checks."""
+    assert instruction_of('{"action": "search"}') == {"action": "search"}
+    with pytest.raises(UsageError, match=r"--instruction \{bad: .*\n  write '\{\"action\""):
+        instruction_of("{bad")

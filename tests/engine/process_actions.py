@@ -299,3 +299,8 @@ def supervise(ctx: Context) -> None:
         ctx.finish(number)
     else:
         ctx.add_node("noted")
+
+
+@action(runs_in="process")
+def look_around(ctx: Context) -> list:
+    return list(ctx.action_schemas)

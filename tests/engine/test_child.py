@@ -200,3 +200,10 @@ def test_a_module_that_is_another_there_is_told(then, told, tmp_path):
     )
 
     assert out == f"Failed after 1 attempt. Last error: RegistryError: node 'n': its process {told}\n"
+
+
+def test_the_applications_actions_stay_the_parents_to_know():
+    """A process has loaded what it runs, and no more."""
+    found = outcome(actions.look_around)
+
+    assert "StepError: what runs in a process does not know the application's actions" in found.final_error

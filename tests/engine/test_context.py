@@ -323,3 +323,15 @@ def test_threads_read_and_write_the_cache_while_others_do():
             return report.error, sorted((await app.get_run("r")).cache.get("global", "list"))
 
     assert asyncio.run(main()) == (None, list(range(200)))
+
+
+def test_it_knows_what_nodes_can_call():
+    """The schemas of all registered actions by name, the built-in ones included."""
+
+    async def act(ctx: Context):
+        return [sorted(ctx.action_schemas), ctx.action_schemas["act"]["parameters"]]
+
+    report, _ = execute(act)
+    names, parameters = report.outputs["n"]["output"]
+    assert names == ["act", "human_interrupt", "supervisor_step"]
+    assert parameters == {"type": "object", "properties": {}, "required": []}

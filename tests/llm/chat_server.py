@@ -1,15 +1,23 @@
 """A chat-completions server: it says what a script says, and keeps what it was asked.
 
-A script is called with the number of answers that the conversation has so far and the request's body. It gives a text,
-a list of tool calls `(name, arguments)`, a dict of what differs from such a choice, an HTTP status, or raw bytes.
+A script is what is always said, or a function of the number of answers that the conversation has so far. To say is: a
+text, a list of tool calls `(name, arguments)`, a dict of what differs from such a choice, an HTTP status, raw bytes, or
+a tuple of bytes after which the line breaks.
 """
 
+import contextlib
 import json
 import threading
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 USAGE = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
+
+
+def one_by_one(*said):
+    """A script that says each once, and the last again and again."""
+    left = list(said)
+    return lambda _: left.pop(0) if len(left) > 1 else left[0]
 
 
 class ChatServer:
@@ -53,23 +61,27 @@ def _handler(server):
             server.bodies.append(body)
             server.keys.append(self.headers["Idempotency-Key"])
             answers = sum(message["role"] == "assistant" for message in body["messages"])
-            said = server.script(answers, body)
+            said = server.script(answers) if callable(server.script) else server.script
             if isinstance(said, int):
                 self._send(said, json.dumps({"error": {"message": f"status {said}", "code": None}}).encode())
             elif isinstance(said, bytes):
                 self._send(200, said)
+            elif isinstance(said, tuple):
+                self._send(200, b"".join(said), "text/event-stream", missing=1)
+                self.close_connection = True
             elif body.get("stream"):
                 self._send(200, b"".join(_events(_choice(answers, said))), "text/event-stream")
             else:
                 whole = {"id": "c", "object": "chat.completion", "created": 1, "model": "m", "usage": USAGE}
                 self._send(200, json.dumps({**whole, "choices": [_choice(answers, said)]}).encode())
 
-        def _send(self, status, content, kind="application/json"):
+        def _send(self, status, content, kind="application/json", missing=0):
             self.send_response(status)
             self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(content)))
+            self.send_header("Content-Length", str(len(content) + missing))
             self.end_headers()
-            self.wfile.write(content)
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # whoever asked was killed
+                self.wfile.write(content)
 
         def log_message(self, *_):
             pass

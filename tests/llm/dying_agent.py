@@ -1,6 +1,6 @@
-"""A run that a model drives, in a process of its own that may kill itself: python dying_agent.py STORE URL [EVENT COUNT].
+"""A run that a model drives, in a process of its own: python dying_agent.py STORE URL [EVENT COUNT].
 
-It does so when the COUNT-th event of that name (from 1) is in the journal.
+It kills itself when the COUNT-th event of that name (from 1) is in the journal.
 """
 
 import asyncio

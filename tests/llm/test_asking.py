@@ -12,7 +12,7 @@ pytest.importorskip("pydantic_ai", reason="the extra llm is not installed")
 
 from pydantic_ai.messages import ModelResponse, TextPart
 from pydantic_ai.models.function import FunctionModel
-from tests.llm.chat_server import ChatServer
+from tests.llm.chat_server import ChatServer, one_by_one
 
 from dagger.llm import ModelSupervisor
 
@@ -30,7 +30,7 @@ def execute(model, *, config=None, **options):
 
 def test_a_server_that_is_down_is_asked_again_by_the_steps_next_try(chat):
     """A refused connection is a failure like any other: it has its tries, and their strategy's delays."""
-    with ChatServer(lambda answers, body: "hello") as server:
+    with ChatServer("hello") as server:
         pass
 
     report = execute(chat(server))
@@ -44,7 +44,7 @@ def test_a_server_that_is_down_is_asked_again_by_the_steps_next_try(chat):
 @pytest.mark.parametrize("stream", [False, True])
 def test_what_may_go_better_is_tried_again(serve, chat, bad, stream):
     """One request a try: nobody but the step's retries asks again. All of them carry the same idempotency key."""
-    server = serve(lambda answers, body: bad if len(server.bodies) == 1 else "hello")
+    server = serve(one_by_one(bad, "hello"))
 
     report = execute(chat(server), stream=stream)
 
@@ -55,7 +55,7 @@ def test_what_may_go_better_is_tried_again(serve, chat, bad, stream):
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 405, 422])
 def test_what_will_not_go_better_fails_at_once(serve, chat, status):
     """The message names the model and what the server said."""
-    server = serve(lambda answers, body: status)
+    server = serve(status)
 
     report = execute(chat(server))
 
@@ -80,20 +80,20 @@ def test_a_model_that_cannot_be_made_fails_at_once(monkeypatch, name, complaint)
 @pytest.mark.parametrize("stream", [False, True])
 def test_an_answer_that_is_not_whole_is_no_result(serve, chat, reason, why, stream):
     """It fails the step at once, and what it cost counts."""
-    server = serve(lambda answers, body: {"finish_reason": reason})
+    server = serve({"finish_reason": reason})
 
     report = execute(chat(server), stream=stream)
 
     assert (report.status, report.result, report.tokens, len(server.bodies)) == ("failed", None, 15, 1)
-    assert f"its answer is not whole: " in report.error
+    assert "its answer is not whole: " in report.error
     assert why in report.error
 
 
 def test_a_stream_that_breaks_off_is_no_answer(serve, chat):
     """The text so far was shown, and the request is made again."""
     part = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m"}
-    broken = f'data: {json.dumps({**part, "choices": [{"index": 0, "delta": {"content": "hel"}}]})}\n\ndata: {{"id'
-    server = serve(lambda answers, body: broken.encode() if len(server.bodies) == 1 else "hello")
+    begun = f"data: {json.dumps({**part, 'choices': [{'index': 0, 'delta': {'content': 'hel'}}]})}\n\n".encode()
+    server = serve(one_by_one((begun,), "hello"))
 
     report = execute(chat(server), stream=True)
 
@@ -102,7 +102,7 @@ def test_a_stream_that_breaks_off_is_no_answer(serve, chat):
 
 def test_a_request_that_could_pass_the_limit_is_not_made(serve, chat):
     """What one request may cost is held before it: by default its `max_tokens`."""
-    server = serve(lambda answers, body: "hello")
+    server = serve("hello")
 
     report = execute(chat(server), settings={"max_tokens": 50}, config={"max_tokens": 40})
 
@@ -112,7 +112,7 @@ def test_a_request_that_could_pass_the_limit_is_not_made(serve, chat):
 
 def test_reserve_tokens_says_what_one_request_may_cost(serve, chat):
     """It need not be the model's setting."""
-    server = serve(lambda answers, body: "hello")
+    server = serve("hello")
 
     assert execute(chat(server), reserve_tokens=41, config={"max_tokens": 40}).status == "failed"
     assert execute(chat(server), reserve_tokens=40, config={"max_tokens": 40}).status == "succeeded"
@@ -121,7 +121,7 @@ def test_reserve_tokens_says_what_one_request_may_cost(serve, chat):
 
 def test_settings_reach_the_model(serve, chat):
     """Those of the supervisor come before those of its model, and headers are added to."""
-    server = serve(lambda answers, body: "hello")
+    server = serve("hello")
     model = chat(server, temperature=0.5, extra_headers={"X-Team": "docs"})
 
     execute(model, settings={"temperature": 0.25, "seed": 7})
@@ -138,6 +138,6 @@ def test_a_model_that_does_not_say_what_it_used_is_noticed(caplog):
             return ModelResponse([TextPart("hello")])
 
     with caplog.at_level(logging.WARNING, "dagger"):
-        assert execute(Silent(lambda messages, info: None)).result == "hello"
+        assert execute(Silent(lambda *_: None)).result == "hello"
 
     assert "does not say what it used" in caplog.text

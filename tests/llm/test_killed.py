@@ -16,7 +16,7 @@ from tests.llm.dying_agent import application
 PROGRAM = Path(__file__).with_name("dying_agent.py")
 
 
-def script(answers, body):
+def script(answers):
     """Two rounds of two searches, one of them with a misspelt tool before."""
     if answers == 1:
         return [("serach", "{}")]
@@ -28,7 +28,7 @@ def go_on(store, url):
 
     async def main():
         async with application(store, url) as app:
-            run = await app.attach("r")
+            run = await app.get_run("r")
             events = [recorded.event async for recorded in run.events(live=False)]
             answered = {
                 f"{event.step}/{event.key.removeprefix('request:')}"
@@ -36,7 +36,7 @@ def go_on(store, url):
                 if type(event).__name__ == "WaitAnswered"
             }
             await app.recover()
-            return answered, await (await app.attach("r")).wait()
+            return answered, await (await app.get_run("r")).wait()
 
     return asyncio.run(main())
 
@@ -47,14 +47,13 @@ def is_well(report):
 
 @pytest.mark.parametrize(
     ("event", "count"),
-    [("RunStarted", 1), ("WaitOpened", 1), ("WaitOpened", 3), ("TokensSpent", 1), ("TokensSpent", 3),
-     ("WaitAnswered", 1), ("WaitAnswered", 2), ("WaitAnswered", 4), ("StepSucceeded", 1), ("StepSucceeded", 4)],
-)  # fmt: skip
+    [("WaitOpened", 1), ("TokensSpent", 3), ("WaitAnswered", 1), ("WaitAnswered", 2), ("StepSucceeded", 4)],
+)
 def test_nothing_that_was_answered_is_asked_again(serve, tmp_path, event, count):
     """Whatever event the process dies after: what is asked again was not in the journal, and has the same key."""
     server, store = serve(script), str(tmp_path / "store.db")
 
-    died = subprocess.run([sys.executable, PROGRAM, store, server.url, event, str(count)], timeout=60)
+    died = subprocess.run([sys.executable, PROGRAM, store, server.url, event, str(count)], timeout=60, check=False)
     before = server.asked()
     answered, report = go_on(store, server.url)
 
@@ -70,11 +69,11 @@ def test_a_request_under_way_is_made_again_with_its_key(serve, tmp_path):
     """Killed between sending and the answer: the server can tell by the key that it is the same request."""
     store = str(tmp_path / "store.db")
 
-    def deadly(answers, body):
+    def deadly(answers):
         if len(server.bodies) == 3:
             os.kill(process.pid, signal.SIGKILL)
             process.wait()
-        return script(answers, body)
+        return script(answers)
 
     server = serve(deadly)
     process = subprocess.Popen([sys.executable, PROGRAM, store, server.url])

@@ -7,11 +7,12 @@ import sys
 
 import pytest
 
-from dagger import AgentDriven, Context, Dagger, Graph, NonRetryable, Static
+from dagger import AgentDriven, Dagger, Graph, NonRetryable, Static
 
 pytest.importorskip("pydantic_ai", reason="the extra llm is not installed")
 
 from pydantic_ai.models.test import TestModel
+from tests.llm.chat_server import one_by_one
 
 from dagger.llm import ModelSupervisor
 
@@ -49,7 +50,7 @@ def execute(app, task="find it", *, inputs=None, config=None, **fields):
     return asyncio.run(main())
 
 
-def three_rounds(answers, body):
+def three_rounds(answers):
     if answers == 0:
         return [("search", '{"text": "a"}'), ("add", '{"a": 1, "b": 2}')]
     if answers == 1:
@@ -78,7 +79,7 @@ def test_each_round_the_model_sees_what_became_of_its_calls(serve, chat, stream)
 
 def test_calls_of_one_answer_run_in_parallel(serve, chat):
     """Two tools that wait for each other both end."""
-    app = application(chat(serve(lambda answers, body: "done" if answers else [("meet", "{}"), ("meet", "{}")])))
+    app = application(chat(serve(lambda answers: "done" if answers else [("meet", "{}"), ("meet", "{}")])))
     both = asyncio.Barrier(2)
 
     @app.action
@@ -90,7 +91,7 @@ def test_calls_of_one_answer_run_in_parallel(serve, chat):
 
 def test_text_is_shown_as_it_comes_and_journalled_whole(serve, chat):
     """With `stream`, listeners see the pieces; the turn's output is all of it."""
-    app = application(chat(serve(lambda answers, body: "one two three")), stream=True)
+    app = application(chat(serve("one two three")), stream=True)
 
     async def main():
         async with app:
@@ -108,7 +109,7 @@ def test_text_is_shown_as_it_comes_and_journalled_whole(serve, chat):
 def test_of_several_calls_the_good_ones_run_and_the_others_are_told(serve, chat):
     """No answer is lost for one bad call in it, and no request is made for that alone."""
     bad = [("serach", '{"text": "a"}'), ("search", '{"text": '), ("add", '{"a": "x"}'), ("search", '{"text": "a"}')]
-    server = serve(lambda answers, body: "done" if answers else bad)
+    server = serve(lambda answers: "done" if answers else bad)
 
     report = execute(application(chat(server)))
 
@@ -131,7 +132,7 @@ def test_of_several_calls_the_good_ones_run_and_the_others_are_told(serve, chat)
 )
 def test_an_answer_with_which_nothing_can_be_done_is_refused_at_once(serve, chat, bad, told):
     """The model is asked again in the same turn."""
-    server = serve(lambda answers, body: "done" if len(server.bodies) > 1 else bad)
+    server = serve(one_by_one(bad, "done"))
 
     report = execute(application(chat(server)))
 
@@ -142,7 +143,7 @@ def test_an_answer_with_which_nothing_can_be_done_is_refused_at_once(serve, chat
 
 def test_a_model_that_never_makes_sense_fails_its_turn(serve, chat):
     """After two refusals, with the last error; the journalled answers are not asked for again by further tries."""
-    server = serve(lambda answers, body: [("nothing", "{}")])
+    server = serve([("nothing", "{}")])
 
     report = execute(application(chat(server)), config={"max_attempts": 3})
 
@@ -153,7 +154,7 @@ def test_a_model_that_never_makes_sense_fails_its_turn(serve, chat):
 
 def test_a_model_that_loops_is_stopped_by_max_iterations(serve, chat):
     """The limit of every supervisor is that of a model, too."""
-    server = serve(lambda answers, body: [("search", '{"text": "again"}')])
+    server = serve([("search", '{"text": "again"}')])
 
     report = execute(application(chat(server)), config={"max_iterations": 3})
 
@@ -203,7 +204,7 @@ def test_instructions_are_told_to_the_model(serve, chat):
 
 def test_with_keep_alive_the_model_answers_instruction_after_instruction(serve, chat):
     """Its text ends nothing: the next turn begins with what comes next."""
-    server = serve(lambda answers, body: f"answer {answers}")
+    server = serve(lambda answers: f"answer {answers}")
     app = application(chat(server))
 
     async def main():
@@ -224,7 +225,7 @@ def test_with_keep_alive_the_model_answers_instruction_after_instruction(serve, 
 
 def test_a_model_can_ask_people(serve, chat):
     """With `ask_person` it has `human_interrupt` for a tool, and waits for the answer like for any other."""
-    server = serve(lambda answers, body: "done" if answers else [("human_interrupt", '{"question": "Sure?"}')])
+    server = serve(lambda answers: "done" if answers else [("human_interrupt", '{"question": "Sure?"}')])
     app = application(chat(server), ask_person=True)
 
     async def main():
@@ -264,8 +265,8 @@ def test_what_a_person_says_between_turns_is_told_to_the_model(serve, chat):
 
 def test_a_supervisor_is_a_tool_of_another(serve, chat):
     """Called by a node it works on its task in a child flow of its own, and its result is the node's output."""
-    inner = serve(lambda answers, body: "deep" if answers else [("search", '{"text": "x"}')])
-    outer = serve(lambda answers, body: "done" if answers else [("helper", '{"task": "dig"}')])
+    inner = serve(lambda answers: "deep" if answers else [("search", '{"text": "x"}')])
+    outer = serve(lambda answers: "done" if answers else [("helper", '{"task": "dig"}')])
     app = application(chat(outer), tools=["helper"])
     app.register_action(ModelSupervisor(chat(inner), name="helper", tools=["search"]))
 
@@ -278,7 +279,7 @@ def test_a_supervisor_is_a_tool_of_another(serve, chat):
 
 def test_it_is_the_action_of_a_graph_too(serve, chat):
     """A step of a static graph can be a task for a model; where the model fails, the step does."""
-    app = application(chat(serve(lambda answers, body: 401)))
+    app = application(chat(serve(401)))
     graph = Graph("g")
     graph.add("agent", id="work", inputs={"task": "dig"})
     app.add_graph(graph)
@@ -303,12 +304,12 @@ def test_importing_dagger_does_not_import_models():
     """The extra costs those nothing who do not use it."""
     code = "import sys, dagger; print([name for name in sys.modules if name.startswith(('pydantic', 'openai'))])"
 
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False).stdout == "[]\n"
 
 
 def test_without_the_extra_the_import_says_what_to_install():
     """Whoever lacks pydantic-ai learns where it comes from."""
     code = "import sys; sys.modules['pydantic_ai'] = None; import dagger.llm"
 
-    complaint = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stderr
+    complaint = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False).stderr
     assert complaint.endswith("pip install 'dagger-flow[llm]'\n")

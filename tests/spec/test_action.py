@@ -14,8 +14,8 @@ import pytest
 from dagger import Context, NodeAction, action
 from dagger.core import codec
 from dagger.core.errors import InputInvalid, OutputInvalid, RegistryError
-from dagger.core.graph import Node, Output, Reuse
-from dagger.spec.action import Action, action_of, argument, outputs, refuse_missing
+from dagger.core.graph import Input, Node, Output, Reuse
+from dagger.spec.action import Action, action_of, argument, outputs, refuse_missing, require_fit
 
 NODE = Node(id="n", action="act")
 
@@ -658,3 +658,33 @@ def test_a_callable_without_a_signature_is_refused():
     """Some built-in types do not tell their parameters."""
     with pytest.raises(RegistryError, match="does not tell its parameters; wrap it in a function"):
         Action(dict)
+
+
+class Dot(NodeAction):
+    """It takes what its schema says."""
+
+    def schema(self):
+        properties = {"x": {"type": "integer", "minimum": 0}}
+        return {"parameters": {"type": "object", "properties": properties, "required": ["x"]}}
+
+    async def execute(self, ctx):
+        return ctx.inputs["x"]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "complaint"),
+    [
+        ((Input("x", value=msgspec.Raw(b"-1")),), r"node 'n': at \$\.x: -1 is less than the minimum of 0"),
+        ((), r"node 'n': at \$: \"x\" is a required property"),
+    ],
+)
+def test_literals_that_an_explicit_schema_refuses_do_not_fit(inputs, complaint):
+    """Where all inputs are literals, what they cannot be is known before the node is there."""
+    with pytest.raises(InputInvalid, match=complaint):
+        require_fit(action_of(Dot), Node(id="n", inputs=inputs))
+
+
+@pytest.mark.parametrize("x", [Input("x", value=msgspec.Raw(b"1")), Input("x", "a.output")])
+def test_what_an_explicit_schema_may_take_fits(x):
+    """A literal that it takes; and a reference, whose value is looked at when it is there."""
+    require_fit(action_of(Dot), Node(id="n", inputs=(x,)))

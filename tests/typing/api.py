@@ -3,7 +3,21 @@
 from dataclasses import dataclass
 from typing import Any
 
-from dagger import Cache, Context, Dagger, Graph, NodeAction, NodeOutcome, Report, Run, RunConfig, Static, action
+from dagger import (
+    AgentDriven,
+    Cache,
+    Context,
+    Dagger,
+    Graph,
+    NodeAction,
+    NodeOutcome,
+    Report,
+    Run,
+    RunConfig,
+    Static,
+    action,
+)
+from dagger.llm import ModelSupervisor
 from dagger.testing import VirtualClock
 
 
@@ -112,3 +126,11 @@ def a_graph_in_code() -> Graph:
     total = graph.add(add_numbers, num1=graph.input("num1"), num2=2.0)
     graph.add(add_numbers, id="again", num1=total, num2=total["sum"])
     return graph
+
+
+async def a_model_decides(app: Dagger) -> str:
+    """A supervisor that a language model drives."""
+    agent = ModelSupervisor("openai-chat:gpt-5", name="agent", tools=[add_numbers, "shout"], settings={"seed": 1})
+    app.register_action(agent)
+    report = await app.execute(AgentDriven("shout a sum", supervisor=agent), config={"max_tokens": 10_000})
+    return str(report.result)

@@ -1,10 +1,10 @@
-"""Following what was found: the names that the best hits speak of and nobody has looked up, and whether two compete."""
+"""Following what was found: the names that the best answers speak of, and whether two answers compete."""
 
 from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from pathlib import Path
 from typing import TypedDict
 
@@ -16,57 +16,62 @@ READ = 8
 """How many of the best answers are read for names."""
 
 MOST_LEADS = 8
-"""Names followed at a time, the best answers' first."""
+"""Names followed at a time: those that the best answers speak of."""
 
-CLOSE = 0.95
-"""A second answer that scores this part of the first competes with it: the difference is less than the ranking knows."""
+CLOSE = 0.9
+"""A second answer that scores this part of the first competes with it: the ranking knows no better."""
 
-_NAME = re.compile(r"(?<![\w.])[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*(?:\(|\b)")
+MOST_OPTIONS = 4
+
+NO_ANSWERS = ("module", "exception")
+"""Kinds of names that docstrings mention in passing."""
+
+_NAME = re.compile(r"(?<![\w.])[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*(?:\(|\b)")
 
 
 class Lead(TypedDict):
-    """A name that answers speak of, and how much each of them says of each topic of the question, the most of all."""
+    """A name that answers speak of; `scores`: how much of each of the question's topics two of them say at least."""
 
     symbol: int
     name: str
-    said_by: list[str]
     scores: list[float]
 
 
-def leads(index: Path, searches: list[Hits], ranking: Ranking, known: Collection[str]) -> list[Lead]:
-    """The names that the best answers speak of, and that are not `known`: those of the best first."""
+def leads(index: Path, query: Query, searches: list[Hits], ranking: Ranking, known: Collection[str]) -> list[Lead]:
+    """The public names that the best answers speak of and that are not `known`, those of the best answer first."""
+    silent = [0.0] * len(query["topics"])
     spoken = _spoken(searches)
-    found: dict[int, Lead] = {}
+    said: dict[tuple[int, str], list[list[float]]] = {}
     connection = open_index(index)
     try:
         for answer in ranking["answers"][:READ]:
             for symbol, name in _mentioned(connection, answer["symbol"]):
                 if name not in known:
-                    lead = found.setdefault(symbol, {"symbol": symbol, "name": name, "said_by": [], "scores": []})
-                    scores = spoken.get(answer["symbol"], [])
-                    lead["said_by"].append(answer["name"])
-                    lead["scores"] = [max(pair) for pair in zip(scores, lead["scores"] or scores, strict=True)]
+                    said.setdefault((symbol, name), [silent]).append(spoken.get(answer["symbol"], silent))
     finally:
         connection.close()
-    return list(found.values())[:MOST_LEADS]
+    # What a single answer mentions is no evidence: `wraps` says that it calls `update_wrapper`, and is the better one.
+    found = [
+        Lead(symbol=symbol, name=name, scores=[sorted(scores)[-2] for scores in zip(*by, strict=True)])
+        for (symbol, name), by in said.items()
+    ]
+    return found[:MOST_LEADS]
 
 
 def follow(index: Path, query: Query, lead: Lead) -> list[Hits]:
-    """What every field says of one name, and as a field of its own what those say that speak of it."""
-    hits = [search(index, query, field, lead["symbol"]) for field in FIELDS]
-    mentions: Hits = {"field": "mentions", "found": 1, "hits": [(lead["symbol"], lead["scores"])]}
-    return [*hits, mentions]
+    """What each field says of one name, however far down, and what the answers say that speak of it."""
+    own: list[Hits] = [{**search(index, query, field, lead["symbol"]), "found": 0} for field in FIELDS]  # no new names
+    return [*own, {"field": "mentions", "found": 1, "hits": [(lead["symbol"], lead["scores"])]}]
 
 
 def competing(ranking: Ranking) -> list[Answer]:
-    """The answers that nearly score as the best one; empty where it stands alone."""
-    first, *others = ranking["answers"] or [None]
-    near = [answer for answer in others if answer["score"] >= CLOSE * first["score"]] if first else []
-    return [first, *near] if near else []
+    """The best answer and those that score nearly as much; empty where it stands alone."""
+    close = [answer for answer in ranking["answers"] if answer["score"] >= CLOSE * ranking["answers"][0]["score"]]
+    return close[:MOST_OPTIONS] if len(close) > 1 else []
 
 
 def _spoken(searches: list[Hits]) -> dict[int, list[float]]:
-    """Per symbol, the most that a search found of each topic."""
+    """Per symbol, the most that any search found of each topic."""
     most: dict[int, list[float]] = {}
     for hits in searches:
         for symbol, scores in hits["hits"]:
@@ -75,18 +80,19 @@ def _spoken(searches: list[Hits]) -> dict[int, list[float]]:
 
 
 def _mentioned(connection: sqlite3.Connection, symbol: int) -> list[tuple[int, str]]:
-    """The public names that a symbol speaks of: its class, and what its docstring and signature name."""
+    """The names that a symbol speaks of: its class, and what its docstring and its signature name."""
     row = connection.execute("SELECT * FROM symbol WHERE id = ?", (symbol,)).fetchone()
     owner = row["name"].rpartition(".")[0]
-    found = {}
-    for text in [owner, *_NAME.findall(f"{row['doc']} {row['signature']}")]:
-        if _is_name(text):
-            name = text.rstrip("(")
-            for full in (f"{owner}.{name}", f"{row['module']}.{name}", name):
-                hit = connection.execute("SELECT id, kind FROM symbol WHERE name = ?", (full,)).fetchone()
-                if hit and hit["id"] != symbol and hit["kind"] != "module":
-                    found[hit["id"]] = full
-                    break
+    found: dict[int, str] = {}
+    for text in dict.fromkeys([owner, *_NAME.findall(f"{row['doc']} {row['signature']}")]):
+        name = text.rstrip("(")
+        if text != owner and not _is_name(text):
+            continue
+        for full in (f"{owner}.{name}", f"{row['module']}.{name}", name):
+            hit = connection.execute("SELECT id, kind FROM symbol WHERE name = ?", (full,)).fetchone()
+            if hit and hit["id"] != symbol and hit["kind"] not in NO_ANSWERS:
+                found[hit["id"]] = full
+                break
     return list(found.items())
 
 

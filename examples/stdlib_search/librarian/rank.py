@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import sqlite3
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypedDict
@@ -13,8 +14,10 @@ from librarian.names import words_of
 from librarian.question import Query
 from librarian.search import Hits, open_index
 
-EVIDENCE: Mapping[str, float] = {"names": 1.25, "docstrings": 0.9, "parameters": 0.25, "usages": 0.65}
-"""What a point of each search is worth."""
+EVIDENCE: Mapping[str, float] = {
+    "names": 1.25, "docstrings": 0.9, "parameters": 0.25, "usages": 0.65, "mentions": 0.4,
+}  # fmt: skip
+"""What a point of each search is worth; for `mentions` see `follow`."""
 
 ENOUGH = 11.0
 MORE = 0.6
@@ -65,7 +68,9 @@ class Ranking(TypedDict):
 def rank(index: Path, query: Query, searches: list[Hits], count: int) -> Ranking:
     """The `count` best symbols of all searches together; fewer, or none, when nothing matches."""
     evidence: dict[int, dict[str, list[float]]] = {}
+    found: Counter[str] = Counter()
     for hits in searches:
+        found[hits["field"]] += hits["found"]
         for symbol, scores in hits["hits"]:
             evidence.setdefault(symbol, {})[hits["field"]] = scores
     connection = open_index(index)
@@ -74,9 +79,9 @@ def rank(index: Path, query: Query, searches: list[Hits], count: int) -> Ranking
         for symbol in named:
             evidence.setdefault(symbol, {})
         scored = [
-            (_score(query, found, row) + 100 * (row["id"] in named), row)
-            for row in _rows(connection, list(evidence)) for found in [evidence[row["id"]]]
-        ]  # fmt: skip
+            (_score(query, evidence[row["id"]], row) + 100 * (row["id"] in named), row)
+            for row in _rows(connection, list(evidence))
+        ]
     finally:
         connection.close()
     scored.sort(key=lambda pair: (-pair[0], pair[1]["name"]))
@@ -90,8 +95,7 @@ def rank(index: Path, query: Query, searches: list[Hits], count: int) -> Ranking
         }
         for score, row in best
     ]
-    found = {hits["field"]: hits["found"] for hits in searches}
-    return {"considered": len(evidence), "found": found, "answers": answers}
+    return {"considered": len(evidence), "found": dict(found), "answers": answers}
 
 
 def _rows(connection: sqlite3.Connection, symbols: list[int]) -> list[sqlite3.Row]:

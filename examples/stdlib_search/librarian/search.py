@@ -28,7 +28,7 @@ class Hits(TypedDict):
 
 
 def search(index: Path, query: Query, field: str, symbol: int | None = None) -> Hits:
-    """The best hits of one field, or what it has of one symbol. A topic scores by its best term: synonyms do not add up."""
+    """The best hits of one field, or what it has of one symbol. A topic scores by its best term, not by all."""
     if field not in FIELDS:
         raise ValueError(f"no field {field!r} to search; there are {', '.join(FIELDS)}")
     topics = query["topics"]
@@ -54,9 +54,7 @@ def open_index(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _matches(
-    connection: sqlite3.Connection, field: str, term: Term, symbol: int | None
-) -> list[tuple[int, float]]:
+def _matches(connection: sqlite3.Connection, field: str, term: Term, symbol: int | None) -> list[tuple[int, float]]:
     phrase = " ".join(re.findall(r"[^\W_]+", term["text"]))
     if not phrase:
         return []

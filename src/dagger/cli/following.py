@@ -13,7 +13,7 @@ from dagger.cli.exits import Left
 from dagger.cli.live import Display
 from dagger.cli.progress import Progress
 from dagger.core.errors import InvalidState, StoreError
-from dagger.core.events import Recorded
+from dagger.core.events import Recorded, RunWaiting
 from dagger.core.iterate import INSTRUCTION
 from dagger.core.journal import Store
 from dagger.core.reviews import REVIEW, Review
@@ -95,7 +95,9 @@ class Following:
                 display.tick(self._progress)
                 if stopping.done():
                     stopping.result()
-                if self._asker.is_there and not self._stop.is_set():
+                if self._stop.is_set():
+                    pass  # it is being cancelled
+                elif self._asker.is_there:
                     for review in await self._run.reviews():
                         if review.id != self._progress.paused_for:  # it is asked when the run has come to a stand
                             self._is_shown.clear()
@@ -158,9 +160,11 @@ class Following:
         self._display.tell(recorded.event)
 
     def _is_left_to_people(self) -> bool:
-        """Whether the run was parked, and nothing but a person's answer or instruction lets it go on."""
+        """Whether nothing but a person's answer or instruction lets the run go on: it is parked when it is left."""
         row = self._store.row(self._run.id)
-        if row is None or row.status != "parked":
+        if row is None or row.status not in {"waiting", "parked"}:
             return False
         self._read(float("inf"))
-        return self._progress.waits_for <= _OF_PEOPLE
+        rest = self._progress.rest
+        has_delays = isinstance(rest, RunWaiting) and rest.is_active
+        return rest is not None and not has_delays and self._progress.waits_for <= _OF_PEOPLE

@@ -28,7 +28,7 @@ def load_app(place: str, store: str | None = None) -> Dagger:
 
 
 def open_store(store: str | None) -> Dagger:
-    """An application without actions, for reading a store that is there."""
+    """An application without actions of its own: for reading a store that is there, and telling its runs something."""
     url = store or DEFAULT_STORE
     require_store(url)
     return Dagger(url)

@@ -40,7 +40,7 @@ def run(
     log: options.Log = None,
     quiet: options.Quiet = False,
 ) -> int:
-    """Run a graph until it is over, paused, or waits for people who cannot be asked here.
+    """Run a graph until it is over, paused, or waits for people.
 
     Graphs that a FILE's nodes run, and that the application does not have, are looked for in the files beside it.
 

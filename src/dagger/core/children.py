@@ -5,6 +5,8 @@ A part of the fold (see `core/fold`): pure changes of a state.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import msgspec
 
 from dagger.core import events
@@ -20,14 +22,22 @@ CHILD = "child"
 
 
 def child_of(step: str, key: str) -> str:
-    """The step of a child flow, by the step whose code waits for it and the wait's key."""
-    return f"{step}:{key}"
+    """The step of a child flow, by the step whose code waits for it and the wait's key.
+
+    Whatever the key is, the name tells what is in it, and is none of another step.
+    """
+    named = ":" + key.replace("%", "%25").replace("/", "%2F")
+    return f"{step}:%{named[1:]}" if named.startswith(HANDLER) else step + named
+
+
+def owner_of(step: str, key: str) -> str:
+    """The step whose code waits for a child flow, by the flow's own step and the wait's key."""
+    return step.removesuffix(child_of("", key))
 
 
 def open_child(state: State, event: events.ChildOpened) -> list[str]:
     """Begin the child flow, and the wait for it."""
     owner, step = state.pending[event.step].node, child_of(event.step, event.key)
-    _drop(state, step)  # what an attempt before a resume has left
     state.waits.setdefault(event.step, {})[event.key] = Wait(CHILD, msgspec.json.encode(event.graph))
     for name, definition in event.graphs.items():
         state.graphs.setdefault(name, definition)  # a run keeps a graph as it first had it
@@ -38,25 +48,46 @@ def open_child(state: State, event: events.ChildOpened) -> list[str]:
     return open_scope(state, events.ScopeOpened(at=event.at, step=step, graph=event.graph, inputs=event.inputs))
 
 
-def drop_scope(state: State, name: str) -> None:
-    """Forget a child flow that has not ended, with all that is in it."""
-    if name not in state.scopes:
-        return
-    for step in members(state, name):
-        for one in (step, step + HANDLER):
-            _drop(state, one)
-    del state.scopes[name]
-    for section in ("inputs", INSTRUCTIONS):
-        state.sections.pop(step_name(name, section), None)
+def within(state: State, name: str) -> Iterator[str]:
+    """What there may be of a child flow: its steps, their failure actions', and those of flows in it, these first."""
+    for member in members(state, name) if name in state.scopes else ():
+        for step in (member, member + HANDLER):
+            for key, wait in state.waits.get(step, {}).items():
+                if wait.kind == CHILD:
+                    yield from within(state, child_of(step, key))
+                    yield child_of(step, key)
+            yield from within(state, step)
+            yield step
 
 
-def _drop(state: State, step: str) -> None:
-    drop_scope(state, step)
-    for key in state.waits.pop(step, {}):
-        _drop(state, child_of(step, key))
+def orphans(state: State) -> list[str]:
+    """Child flows of steps that have ended: a process died between the two. Looks at all pending steps."""
+    found = []
+    for step, pending in state.pending.items():
+        if key := pending.node.answers:
+            owner = owner_of(step, key)
+            wait, awaiting = state.waits.get(owner, {}).get(key), state.pending.get(owner)
+            if wait is None or (wait.is_open and awaiting is not None and awaiting.error is not None):
+                found.append(step)
+    return found
+
+
+def drop_child(state: State, step: str) -> None:
+    """Forget a child flow that has not ended, with all that is in it, and the wait for it."""
+    key = state.pending[step].node.answers
+    state.waits.get(owner_of(step, key), {}).pop(key, None)
+    for one in [*within(state, step), step]:
+        _forget(state, one)
+
+
+def _forget(state: State, step: str) -> None:
     pending = state.pending.pop(step, None)
     if pending is not None:
-        state.stuck -= pending.is_stuck
         state.handled -= bool(pending.node.handles)
-    for steps in (state.dependents, state.doomed, state.succeeded, state.unsuccessful, state.sections):
+        if pending.is_stuck:
+            state.stuck -= 1
+            state.errors = [error for error in state.errors if not error.startswith(f"{step}: ")]
+    for steps in (state.dependents, state.doomed, state.waits, state.scopes, state.succeeded, state.unsuccessful):
         steps.pop(step, None)
+    for section in (step, step_name(step, "inputs"), step_name(step, INSTRUCTIONS)):
+        state.sections.pop(section, None)

@@ -74,6 +74,8 @@ class RunStarted(Event, frozen=True, kw_only=True, tag=True):
     cache: list[Write] = []
     """The seed."""
     tags: dict[str, str] = {}
+    needs: tuple[str, ...] = ()
+    """Actions that its supervisor may call: who has none of them has not the run's application."""
     app: str = ""
     """Where the application's code is, `module:name`; empty: not known."""
     fingerprint: str = ""

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from dagger.core import cache, events
-from dagger.core.children import drop_scope, open_child
+from dagger.core.children import drop_child, open_child
 from dagger.core.config import RunConfig
 from dagger.core.errors import IllegalEvent
 from dagger.core.graph import INSTRUCTIONS, Node
@@ -58,7 +58,7 @@ def _run_started(state: State, event: events.RunStarted) -> list[str]:
         raise _illegal(state, event)
     state.run_id, state.spec = event.run_id, event.spec
     state.config = RunConfig.of(event.config)
-    state.graphs = event.graphs
+    state.graphs, state.needs = event.graphs, event.needs
     state.started_at = state.active_since = event.at
     for write in event.cache:
         cache.apply(state.sections, write)
@@ -271,11 +271,11 @@ def _step_skipped(state: State, event: events.StepSkipped) -> list[str]:
 
 
 def _step_cancelled(state: State, event: events.StepCancelled) -> list[str]:
-    _require_pending(state, event, event.step)
-    # a cancelled step ends with its run: nothing follows from it, so nothing is skipped for it
-    state.unsuccessful[event.step] = Ended("cancelled", event.reason)
-    del state.pending[event.step]
-    drop_scope(state, event.step)  # of a child flow that nobody waits for any more
+    if _require_pending(state, event, event.step).node.answers:
+        drop_child(state, event.step)
+    else:  # it ends with its run: nothing follows from it, so nothing is skipped for it
+        state.unsuccessful[event.step] = Ended("cancelled", event.reason)
+        del state.pending[event.step]
     return _passed(state, event)
 
 
@@ -306,7 +306,9 @@ def _wait_answered(state: State, event: events.WaitAnswered) -> list[str]:
     wait = state.waits.get(event.step, {}).get(event.key)
     if wait is None or not wait.is_open:
         raise _illegal(state, event)
-    wait.is_open, wait.value, wait.error = False, _bytes(event.value), event.error
+    if event.error is not None:  # nobody waits any more: a later attempt that comes to it opens it anew
+        del state.waits[event.step][event.key]
+    wait.is_open, wait.value = False, _bytes(event.value)
     if event.key == LIMIT_REVIEW and wait.value == _CONTINUE:
         state.granted += state.config.max_iterations or 0
     return _passed(state, event)

@@ -161,6 +161,8 @@ class Node(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=Fal
     """Of a child flow that a step's code executes: the key of the step's wait for it. No person writes it."""
     iteration: Iteration | None = None
     """Of a supervisor: which of its iterations this is. No person writes it."""
+    precedes: str = ""
+    """Of a review between two iterations: the one that comes after it. No person writes it."""
     on_failure: str = ""
     """`stop`, `continue` or `pause`; empty: as the run's config says."""
     description: str = ""
@@ -190,7 +192,7 @@ class Node(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=Fal
 _WORK = [
     (field.name, field.default)
     for field in msgspec.structs.fields(Node)
-    if field.name not in {"hash", "description", "instructions", "handles", "answers", "iteration"}
+    if field.name not in {"hash", "description", "instructions", "handles", "answers", "iteration", "precedes"}
 ]
 """The fields that say what work it is, with their defaults: a new field leaves the hashes of nodes without it."""
 

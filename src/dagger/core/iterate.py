@@ -59,21 +59,22 @@ def next_iteration(state: State, config: RunConfig, node: Node, turn: events.Ste
     )
     if not config.review_frequency or this.number % config.review_frequency:
         return (following.hashed(),)
-    review = _review(node, this, waits_for)
+    review = _review(node, this, following)
     condition = Condition(f"{review.id}.answer", {"not_equals": literal(STOP, "")})
     following = msgspec.structs.replace(following, dependencies=(*waits_for, review.id), when=condition)
     return review.hashed(), following.hashed()
 
 
-def _review(node: Node, this: Iteration, waits_for: tuple[str, ...]) -> Node:
-    """What asks a person between two iterations."""
+def _review(node: Node, this: Iteration, following: Node) -> Node:
+    """What asks a person between two iterations; it waits for what the next one waits for."""
     question = f"Iteration {this.number} is done. Any answer lets {node.action} go on, {STOP!r} ends it."
     return Node(
         id=f"{node.id}_review",
         action=HUMAN_INTERRUPT,
         inputs=(Input("question", value=literal(question, "")),),
-        dependencies=waits_for,
+        dependencies=following.dependencies,
         run_when="finished",
+        precedes=following.id,
     )
 
 

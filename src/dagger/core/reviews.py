@@ -100,7 +100,8 @@ def answer_text(value: object, options: Sequence[Any] | None, review: str) -> ms
     except codec.NotJson as error:
         message = f"review {review}: the answer {error}"
         raise AnswerInvalid(message) from None
-    if options is not None and not any(codec.encode(option) == text for option in options):
+    same = codec.canonical(text)
+    if options is not None and not any(codec.canonical(codec.encode(option)) == same for option in options):
         offered = ", ".join(map(repr, options))
         message = f"review {review}: {value!r:.80} is none of the options; choose one of {offered}"
         raise AnswerInvalid(message)

@@ -51,7 +51,6 @@ class Wait(msgspec.Struct):
     wake_at: int | None = None
     is_open: bool = True
     value: bytes = b""
-    error: events.Error | None = None
     review: str = ""
     """Of a review: its id."""
 
@@ -113,6 +112,8 @@ class State(msgspec.Struct):
     """Of each step that has not ended: its waits by key."""
     graphs: dict[str, Definition] = {}
     """What child flows may run."""
+    needs: tuple[str, ...] = ()
+    """Actions of which whoever goes on with the run must have one."""
     scopes: dict[str, Scope] = {}
     """Child flows that were begun and have not succeeded."""
     handled: int = 0

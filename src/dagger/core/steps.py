@@ -92,8 +92,12 @@ def leave(state: State, step: str, node: Node) -> list[str]:
         handled = _handler_ended(state, step)
         state.pending[handled].unmet = 0
         return [handled]
+    if node.answers:  # nothing can refer to it, and the step that waits for it is told by an event of its own
+        state.succeeded.pop(step, None)
+        state.unsuccessful.pop(step, None)
+        return []
     name = events.scope_of(step)
-    if not name or node.answers:  # a step that waits for a child flow is told by an event of its own
+    if not name:
         return []
     owner = state.pending[name]
     owner.unmet -= 1

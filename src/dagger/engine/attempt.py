@@ -73,7 +73,6 @@ class Waits(Protocol):
         step: str,
         key: str,
         value: bytes = b"",
-        error: events.Error | None = None,
         blobs: list[codec.Blob] | None = None,
         *,
         who: str = "",

@@ -70,9 +70,8 @@ def bind(run: Source, step: str, node: Node, action: Action) -> dict[str, Any]:
             argument(action, node, name, text)
         elif action.gathers:
             made[name] = codec.decode(text)
-    for name in action.required:  # `all` of a generator would be a tenth of a step
-        if name not in made:
-            refuse_missing(action, node, made)
+    if not action.required <= made.keys():
+        refuse_missing(action, node, made)
     if action.refuse is not None and (wrong := action.refuse(input_values(run, step, node))):
         message = f"node {node.id!r}: {wrong}"
         raise InputInvalid(message)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
 
 from dagger.core import codec, events
-from dagger.core.children import CHILD, child_of
+from dagger.core.children import CHILD, child_of, owner_of, within
 from dagger.core.errors import ScopeFailed, StepError
 from dagger.core.graph import Definition, Node
 from dagger.core.state import State, Wait
@@ -39,8 +39,8 @@ class Waits(Protocol):
     """What is asked here of a run's waits: see engine/waits."""
 
     def find(self, attempt: Attempt, kind: str, key: str, detail: bytes = b"") -> Wait | None: ...
-    def opened(self, event: events.ChildOpened) -> Wait: ...
-    def leave(self, step: str) -> None: ...
+    def opened(self, event: events.ChildOpened, blobs: Sequence[codec.Blob] = ()) -> Wait: ...
+    def leave(self, step: str) -> list[str]: ...
     def answer(self, step: str, key: str, value: bytes = b"", *, blobs: list[codec.Blob] | None = None) -> None: ...
 
 
@@ -71,6 +71,7 @@ def open_child(run: Parent, attempt: Attempt, key: str, spec: object, inputs: Ma
     for definition in graphs.values():
         run.underway.look_over(definition.nodes)
     run.underway.expect_scopes()
+    blobs: list[codec.Blob] = []
     run.waits.opened(
         events.ChildOpened(
             at=run.kernel.tick(),
@@ -78,19 +79,21 @@ def open_child(run: Parent, attempt: Attempt, key: str, spec: object, inputs: Ma
             key=key,
             graph=flow.name,
             graphs={name: each for name, each in graphs.items() if name not in run.state.graphs},
-            inputs={name: msgspec.Raw(text) for name, text in flow.inputs.items()},
-            instructions=flow.instructions,
-        )
+            inputs={name: codec.sealed(text, blobs) for name, text in flow.inputs.items()},
+            instructions=tuple(codec.sealed(bytes(text), blobs) for text in flow.instructions),
+        ),
+        blobs,
     )
     run.underway.begin_scope(child_of(attempt.step, key))
 
 
 def end_child(run: Parent, step: str, node: Node, now: int) -> Instead:
     """All of a child flow has ended: the code that waits for it is told, then its step ends."""
-    owner = step.removesuffix(f":{node.answers}")
+    owner = owner_of(step, node.answers)
     scope = run.state.scopes[step]
     error = errors_of(scope)
-    if run.state.waits[owner][node.answers].is_open:
+    wait = run.state.waits.get(owner, {}).get(node.answers)
+    if wait is not None and wait.is_open:  # else a process died that had just told it: it may have ended since
         report: dict[str, Any] = {
             "run_id": run.state.run_id,
             "status": "failed" if scope.failures else "succeeded",
@@ -109,21 +112,25 @@ def end_child(run: Parent, step: str, node: Node, now: int) -> Instead:
 
 
 def drop_child(run: Parent, child: str, running: set[Attempt]) -> None:
-    """Give up a child flow that nobody waits for any more, with all that runs in it."""
-    inside = {step: each.node for step, each in run.state.pending.items() if step.startswith(f"{child}/")}
+    """Give up a child flow that nobody waits for any more, with all that runs in it, in flows of its own too."""
+    pending = run.state.pending
+    inside = {step: pending[step] for step in within(run.state, child) if step in pending}
+    for step in inside:
+        run.waits.leave(step)
     for attempt in [attempt for attempt in running if attempt.step in inside]:
         running.discard(attempt)
         del inside[attempt.step]
-        run.waits.leave(attempt.step)
         attempt.over()
         if attempt.task is not None:
             attempt.task.cancel()
         run.underway.leave(attempt.step, attempt.node, attempt)
-    for step in inside:
-        run.waits.leave(step)
     run.underway.drop(inside)
-    reason = "the step that waited for it has ended"
-    run.record(events.StepCancelled(at=run.kernel.tick(), step=child, attempt=1, reason=reason))
+    run.record(dropped(run.kernel.tick(), child))
+
+
+def dropped(now: int, child: str) -> events.StepCancelled:
+    """What ends a child flow that nobody waits for."""
+    return events.StepCancelled(at=now, step=child, attempt=1, reason="the step that waited for it has ended")
 
 
 def _outputs(run: Parent, step: str) -> Iterator[tuple[str, dict[str, msgspec.Raw]]]:

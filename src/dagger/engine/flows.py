@@ -42,7 +42,7 @@ class Run(Source, Protocol):
 
 def is_special(node: Node) -> bool:
     """Whether a step of this node may do anything but begin its action."""
-    return bool(node.when or node.map or node.graph or node.cache or node.failure or node.iteration)
+    return bool(node.when or node.map or node.graph or node.cache or node.failure or node.iteration or node.precedes)
 
 
 def instead(run: Run, step: str, pending: Pending, now: int) -> Instead | None:

@@ -52,14 +52,21 @@ def finish(run: Iterating) -> None:
             run.waits.answer(step, iterate.INSTRUCTION)
 
 
-def instead(run: Iterating, step: str, node: Node, now: int) -> Instead | None:
-    """What follows instead of a supervisor's turn: the flow has its result, or no turns are left."""
-    state = run.state
+def omitted(run: Iterating, step: str, node: Node, now: int) -> Instead | None:
+    """What follows instead of a supervisor's turn, or of the review before one: the flow has its result."""
+    if node.iteration is None and not node.precedes:
+        return None
+    state, flow = run.state, flow_of(run.state, step)
+    if (state.scopes[flow] if flow else state).result is None:
+        return None
+    return Instead(events.StepSkipped(at=now, step=step, reason=iterate.FINISHED))
+
+
+def limited(run: Iterating, step: str, node: Node, now: int) -> Instead | None:
+    """What follows instead of a supervisor's turn: no turns are left."""
     if node.iteration is None:
         return None
-    flow = flow_of(state, step)
-    if (state.scopes[flow] if flow else state).result is not None:
-        return Instead(events.StepSkipped(at=now, step=step, reason=iterate.FINISHED))
+    state = run.state
     policy = decide.limit_policy(decide.config_of(state, step))
     review = review_id(state.run_id, step, iterate.LIMIT_REVIEW) if policy == "pause" else ""
     reached = iterate.limit(state, now, policy, review)

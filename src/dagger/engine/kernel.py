@@ -55,6 +55,7 @@ class Tenant(OwnedRun, Ordered, Protocol):
     def release(self, steps: list[str]) -> None: ...
     def recognise(self) -> None: ...
     def reopen(self, lease: Lease, state: State) -> None: ...
+    def leave(self, error: BaseException) -> None: ...
     def discard(self, error: BaseException) -> None: ...
 
 
@@ -88,6 +89,7 @@ class Kernel:
         """Gives a child flow, of a spec and inputs, as engine/children wants it; the application sets it."""
         self._alarms: dict[str, Timer] = {}
         """When runs that were parked here are due."""
+        self._is_closing = False
         self._reopening: set[Tenant] = set()
         """Runs that the store did not let end, until they are claimed anew."""
         self._thread = threading.get_ident()
@@ -274,7 +276,7 @@ class Kernel:
             if tenure in self._reopening:
                 return  # it goes on
             self.tenures.pop(tenure.state.run_id, None)
-            if tenure.lease.row.wake_at is not None:  # it is parked
+            if tenure.lease.row.wake_at is not None and not self._is_closing:  # it is parked
                 self._wake_later(tenure.state.run_id, tenure.lease.row.wake_at)
             if tenure.done.done():
                 return
@@ -324,13 +326,18 @@ class Kernel:
 
     async def close(self, error: BaseException) -> None:
         """Let go of all runs, and end the workers."""
+        self._is_closing = True
+        is_here = self.loop is asyncio.get_running_loop()  # else that loop has ended, and its tasks with it
         for tenure in list(self.tenures.values()):
-            self.let_go(tenure, error)
+            if is_here:
+                tenure.leave(error)
+            else:
+                self.let_go(tenure, error)
         self.timers.close()
         self.threads.close()
         await self.processes.close()
-        if self.loop is not asyncio.get_running_loop():
-            return  # that loop has ended, and its tasks with it
+        if not is_here:
+            return
         self._keeper.cancel()
         for worker in self._workers:
             worker.cancel()

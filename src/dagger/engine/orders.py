@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -34,15 +34,15 @@ class Ordered(Protocol):
     def is_settled(self) -> bool: ...
     def look_at(self, node: Node) -> None: ...
     def require_actions(self, node: Node) -> None: ...
-    def record(self, event: events.Event) -> None: ...
-    def note(self, event: events.Event) -> None: ...
+    def record(self, event: events.Event, blobs: Sequence[codec.Blob] = ()) -> None: ...
+    def note(self, event: events.Event, blobs: Sequence[codec.Blob] = ()) -> None: ...
     def halt(self) -> None: ...
     def step_over(self) -> None: ...
 
 
 def obey(run: Ordered, order: AnyOrder) -> None:
     """Do what somebody outside ordered."""
-    if run.is_settled or (isinstance(order, Answer) and run.state.halt):
+    if run.is_settled or (isinstance(order, Answer) and is_pausing(run.state)):
         return  # it stays in the inbox, for whoever goes on with the run
     try:
         match order:
@@ -58,6 +58,11 @@ def obey(run: Ordered, order: AnyOrder) -> None:
                 instruct(run, order.value, order.id)
     except DaggerError as error:
         refuse(run, order, error)
+
+
+def is_pausing(state: State) -> bool:
+    """Whether the run is about to pause: what is answered then is for whoever resumes it."""
+    return state.halt == "pause" and state.status != "paused"
 
 
 def refuse(run: Ordered, order: AnyOrder, error: DaggerError) -> None:
@@ -107,9 +112,11 @@ def add_node(run: Ordered, node: Node, order: str = "") -> None:
 def answer(run: Ordered, given: Answer) -> None:
     """Answer an open review. A run that was paused for want of this answer goes on with it.
 
-    Raises ReviewAnswered or AnswerInvalid.
+    Raises ReviewAnswered, AnswerInvalid, or InvalidState for a run that is about to end.
     """
     state = run.state
+    if state.halt and state.halt != "pause":
+        raise _unfit_halting(state, "answered")
     wait = state.waits.get(given.step, {}).get(given.key)
     if wait is None or not wait.is_open or wait.kind != REVIEW:
         raise ReviewAnswered(
@@ -117,16 +124,18 @@ def answer(run: Ordered, given: Answer) -> None:
             "was answered already, or its step waits no longer"
         )
     options = msgspec.json.decode(wait.detail, type=Question).options
-    value = answer_text(codec.decode(bytes(given.value)), options, wait.review)
+    blobs: list[codec.Blob] = []
+    value = codec.sealed(bytes(answer_text(codec.decode(bytes(given.value)), options, wait.review)), blobs)
     if state.status != "paused":
-        run.waits.answer(given.step, given.key, bytes(value), who=given.who, order=given.id)
+        run.waits.answer(given.step, given.key, bytes(value), blobs, who=given.who, order=given.id)
         return
     # it was taken over to be told
     at = run.now_ms()
     run.note(
         events.WaitAnswered(
             at=at, step=given.step, key=given.key, value=value, review=wait.review, who=given.who, order=given.id
-        )
+        ),
+        blobs,
     )
     if state.review == wait.review:
         run.note(events.RunResumed(at=at))
@@ -140,11 +149,13 @@ def instruct(run: Ordered, value: msgspec.Raw, order: str = "") -> None:
     if not iterate.has_supervisor(state):
         message = f"run {state.run_id!r} has no supervisor that goes on: nobody would follow an instruction"
         raise InvalidState(message)
-    event = events.Instructed(at=run.now_ms(), key=f"instruction_{state.seq + 1}", value=value, order=order)
+    blobs: list[codec.Blob] = []
+    key, told = f"instruction_{state.seq + 1}", codec.sealed(bytes(value), blobs)
+    event = events.Instructed(at=run.now_ms(), key=key, value=told, order=order)
     if state.status == "paused":
-        run.note(event)
+        run.note(event, blobs)
         return
-    run.record(event)
+    run.record(event, blobs)
     for step in iterate.idle(state):
         run.waits.answer(step, iterate.INSTRUCTION)
 

@@ -42,6 +42,12 @@ class Rest:
         self._wake_at: int | None = None
         """Until when the run was last said to wait."""
 
+    @property
+    def has_reason(self) -> bool:
+        """Whether anything but a child flow is waited for."""
+        run = self._run
+        return run.waits.has_open or run.underway.next_attempt() is not None or bool(run.underway.held())
+
     def quiet(self) -> None:
         """Nothing of the run is ready or running any more: say so, if that will last."""
         run = self._run
@@ -74,6 +80,14 @@ class Rest:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def park_now(self) -> bool:
+        """Park the run without delay, as its application is closed; False: it does not only wait."""
+        if self._timer is None or not self._run.waits.can_be_closed():
+            return False
+        self.close()
+        self._park()
+        return True
 
     def _park_later(self) -> None:
         self._timer = self._run.kernel.timers.after(PARK_AFTER_SECONDS, self._park)

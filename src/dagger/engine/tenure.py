@@ -137,7 +137,11 @@ class Tenure(Sources):
                 if node.answers:
                     found: flows.Instead | None = children.end_child(self, step, node, now)
                 else:
-                    found = flows.instead(self, step, pending, now) or iterations.instead(self, step, node, now)
+                    found = (
+                        iterations.omitted(self, step, node, now)
+                        or flows.instead(self, step, pending, now)
+                        or iterations.limited(self, step, node, now)
+                    )
             except Exception as error:  # noqa: BLE001 - a condition or a list that is none fails the step
                 self.maps.end(step)
                 attempt = Attempt(self, step, pending.node, pending.failures + 1, self.kernel.now_ms, self.context)
@@ -158,6 +162,7 @@ class Tenure(Sources):
             self.record(*found)
             if self.state.halt:
                 self.halt()
+        self.underway.dropped.pop(step, None)
         self.underway.open -= 1
         self.step_over()
 
@@ -186,12 +191,12 @@ class Tenure(Sources):
         if attempt is not None:
             self._running.discard(attempt)
         if not self._is_settled:
-            if self.state.waits:
-                self.waits.leave(step)
+            flows_left = self.waits.leave(step) if self.state.waits else ()
             key = flows.key_of(self, event) if self.keys else ""
             self.record(msgspec.structs.replace(event, key=key) if key else event, blobs)
             if key and not self._is_settled:
                 self.kernel.store.remember(self.lease, key)
+            self._drop(flows_left)
             if event.result is not msgspec.UNSET and not self._is_settled:
                 iterations.finish(self)
         underway = self.underway
@@ -204,9 +209,11 @@ class Tenure(Sources):
         """Begin a child flow for the attempt's code: see engine/children."""
         children.open_child(self, attempt, key, spec, inputs)
 
-    def drop_child(self, child: str) -> None:
-        """Give up a child flow that nobody waits for any more: see engine/children."""
-        children.drop_child(self, child, self._running)
+    def _drop(self, flows_left: Sequence[str]) -> None:
+        """Give up child flows that nobody waits for any more: see engine/children."""
+        for child in flows_left:
+            if not self._is_settled:
+                children.drop_child(self, child, self._running)
 
     def failed(self, attempt: Attempt, error: events.Error, *, retryable: bool, now: int, duration_ms: int) -> None:
         """An attempt failed: another one follows, or the step has failed."""
@@ -227,9 +234,12 @@ class Tenure(Sources):
         if attempt.is_abandoned:
             event = msgspec.structs.replace(event, is_abandoned=True)
         self.kernel.log_failure(self.state.run_id, event)
+        flows_left: list[str] = []
         if isinstance(event, events.StepFailed) or event.failure:
-            self.waits.leave(step)
+            is_stuck = isinstance(event, events.StepFailed) and event.policy == "pause"
+            flows_left = self.waits.leave(step, is_stuck=is_stuck)
         self.record(event)
+        self._drop(flows_left)
         if self.state.halt:
             self.halt()
         elif isinstance(event, events.AttemptFailed) and not event.failure:
@@ -273,10 +283,10 @@ class Tenure(Sources):
         for listener in list(self.listeners):
             listener(event)
 
-    def note(self, event: events.Event) -> None:
+    def note(self, event: events.Event, blobs: Sequence[Blob] = ()) -> None:
         """Record an event from before anything is on its way."""
         apply(self.state, event)
-        self.kernel.store.append(self.lease, event)
+        self.kernel.store.append(self.lease, event, blobs)
 
     def recognise(self) -> None:
         """Actions were registered: steps that waited for them can start."""
@@ -299,6 +309,11 @@ class Tenure(Sources):
         if self._is_settled:
             return
         self._let_go()
+
+    def leave(self, error: BaseException) -> None:
+        """The application is closed: a run that only waits is parked, any other let go of."""
+        if not self._rest.park_now():
+            self.kernel.let_go(self, error)
 
     def park(self, event: events.RunParked) -> None:
         """Give up tasks and owner until a wait is due or answered, or an order comes."""
@@ -347,6 +362,8 @@ class Tenure(Sources):
             return
         if self._is_settled or not self.underway.is_quiet:
             return
+        if self.underway.open and not self._rest.has_reason:
+            self.halt()  # what still waits, waits for child flows in which nothing goes on before the run is resumed
         if self.underway.open:
             self._rest.quiet()
         else:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from dagger.core.graph import Node
-from dagger.core.state import State
+from dagger.core.state import Pending, State
 from dagger.engine import flows
 from dagger.engine.attempt import Attempt
 from dagger.engine.delays import Delays
@@ -126,6 +126,7 @@ class Underway:
         for step in steps:
             waiting = pending.get(step)
             if waiting is None or is_halting:
+                self.dropped.pop(step, None)
                 self.open -= 1
             elif waiting.retry_at or (kernel.abandoned and (run.state.run_id, step) in kernel.abandoned):
                 self.delay(step, waiting.retry_at)
@@ -234,16 +235,16 @@ class Underway:
         self._asleep.add(step)
         self.idle += 1
 
-    def drop(self, steps: Mapping[str, Node]) -> None:
+    def drop(self, steps: Mapping[str, Pending]) -> None:
         """Steps are given up: those that are idle here at once, those that are queued when their turn comes."""
-        for step, node in steps.items():
+        for step, pending in steps.items():
             is_asleep, is_held = step in self._asleep, self._held.pop(step, None) is not None
             self._asleep.discard(step)
             if is_asleep or is_held or self._delays.end(step):
                 self.idle -= 1
                 self.open -= 1
-            else:
-                self.dropped[step] = node
+            elif not (pending.unmet or pending.is_stuck):
+                self.dropped[step] = pending.node
 
     def recognise(self) -> None:
         """Actions were registered: steps that waited for them can start."""

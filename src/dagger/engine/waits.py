@@ -39,7 +39,6 @@ class Waiting(Ordered, Protocol):
 
     def record(self, event: events.Event, blobs: Sequence[codec.Blob] = ()) -> None: ...
     def rest(self, attempt: Attempt) -> None: ...
-    def drop_child(self, child: str) -> None: ...
 
 
 class Waits:
@@ -100,9 +99,9 @@ class Waits:
             )
         return wait
 
-    def opened(self, event: events.WaitOpened | events.ChildOpened) -> Wait:
+    def opened(self, event: events.WaitOpened | events.ChildOpened, blobs: Sequence[codec.Blob] = ()) -> Wait:
         """Journal that a step waits for something."""
-        self._run.record(event, [])
+        self._run.record(event, blobs)
         wait = self._run.state.waits[event.step][event.key]
         self._watch(event.step, event.key, wait)
         if wait.review:
@@ -137,7 +136,6 @@ class Waits:
         step: str,
         key: str,
         value: bytes = b"",
-        error: events.Error | None = None,
         blobs: list[codec.Blob] | None = None,
         *,
         who: str = "",
@@ -147,9 +145,7 @@ class Waits:
         told = msgspec.Raw(value) if value else msgspec.UNSET
         at, wait = self._run.kernel.tick(), self._run.state.waits[step][key]
         self._forget(step, key, wait)
-        answered = events.WaitAnswered(
-            at=at, step=step, key=key, value=told, error=error, review=wait.review, who=who, order=order
-        )
+        answered = events.WaitAnswered(at=at, step=step, key=key, value=told, review=wait.review, who=who, order=order)
         self._run.record(answered, blobs or [])
         awaited = self._awaited.get((step, key))
         if awaited is None:
@@ -163,6 +159,11 @@ class Waits:
             heapq.heappop(self._due)
         return self._due[0][0] if self._due else None
 
+    @property
+    def has_open(self) -> bool:
+        """Whether somebody else, or time, has to end any of them."""
+        return any(self._kinds.values())
+
     def named(self) -> str:
         """What is waited for, in words."""
         kinds = [f"{count} {kind}{'' if count == 1 else 's'}" for kind, count in self._kinds.items() if count]
@@ -170,18 +171,25 @@ class Waits:
         more = f" and {len(asks) - 1} more" if len(asks) > 1 else ""
         return ", ".join(kinds) + (f" ({asks[0]}{more})" if asks else "")
 
-    def leave(self, step: str) -> None:
-        """Forget the waits of a step that is about to end: its reviews are withdrawn, its child flows given up."""
+    def leave(self, step: str, *, is_stuck: bool = False) -> list[str]:
+        """Forget the waits of a step that is about to end: its reviews are withdrawn. Gives its open child flows.
+
+        One that is stuck keeps them, for when it is tried again.
+        """
+        flows = []
         for key, wait in list(self._run.state.waits.get(step, {}).items()):
             if not wait.is_open:
                 continue
-            self._forget(step, key, wait)
             self._dismiss(step, key)
+            if is_stuck:
+                continue
+            self._forget(step, key, wait)
             if wait.review:
                 at, error = self._run.kernel.tick(), events.Error("StepError", "its step waits no longer")
                 self._run.record(events.WaitAnswered(at=at, step=step, key=key, error=error, review=wait.review), [])
             if wait.kind == CHILD:
-                self._run.drop_child(child_of(step, key))
+                flows.append(child_of(step, key))
+        return flows
 
     def close(self) -> None:
         """Forget all of them, and end the code that awaits them."""
@@ -228,11 +236,13 @@ class Waits:
     def _due_now(self, step: str, key: str, wait: Wait) -> None:
         """Its time has come: it answers itself, or, a review, pauses the run where the config says so."""
         state = self._run.state
+        self._timers.pop((step, key), None)
         if not wait.review or config_of(state, step).human_timeout_action == "autopilot":
             self.answer(step, key)
         elif wait.wake_at is not None and wait.wake_at > state.resumed_at:
-            del self._timers[step, key]
             pause(self._run, f"review {wait.review} of {step!r} was not answered in time", review=wait.review)
+        else:
+            self._run.step_over()  # the run was resumed without an answer: it waits on, for as long as it takes
 
     def _forget(self, step: str, key: str, wait: Wait) -> None:
         if wait.kind not in _AT_WORK:

@@ -97,9 +97,7 @@ async def _streamed(
             if text := _text_of(event):
                 ctx.emit({"text": text})
         response = stream.get()
-    # a stream that is cut off cleanly looks complete, but for what comes last
-    has_end = response.finish_reason is not None or not response.usage.unmeasured_requests
-    if response.state != "complete" or not has_end:
+    if response.state != "complete":
         message = f"model {model.model_name!r} broke off in the middle of its answer"
         raise UnexpectedModelBehavior(message)
     return response

@@ -57,7 +57,7 @@ class Tools:
             return Call(call.tool_call_id, call.tool_name, error=f"there is no tool {call.tool_name!r}{near}")
         try:
             node = self._ctx.add_node(known["name"], inputs=_arguments(call))
-        except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        except msgspec.DecodeError as error:
             return Call(call.tool_call_id, call.tool_name, error=f"the arguments are no JSON object: {error}")
         except DaggerError as error:
             return Call(call.tool_call_id, call.tool_name, error=str(error))
@@ -79,6 +79,7 @@ def _definition(name: str, schema: Mapping[str, Any]) -> ToolDefinition:
 
 def _arguments(call: ToolCallPart) -> dict[str, Any]:
     """The arguments of a call: models send an object, its text, or nothing at all."""
-    if isinstance(call.args, str) and call.args.strip():
-        return msgspec.json.decode(call.args, type=dict[str, Any])
-    return msgspec.convert(call.args or {}, dict[str, Any])
+    given = call.args or {}
+    if isinstance(given, str):
+        return msgspec.json.decode(given if given.strip() else "{}", type=dict[str, Any])
+    return given

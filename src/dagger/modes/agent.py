@@ -53,4 +53,5 @@ class AgentDriven(msgspec.Struct, frozen=True):
             inputs={TASK: self.task},
             instructions=tuple(self.instructions),
             config={"timeout_seconds": None} if self.keep_alive else {},
+            calls_any=True,
         )

@@ -72,7 +72,7 @@ class Action:
         self.runs_in: RunsIn = options.get("runs_in") or ("loop" if self.is_async else "thread")
         self.decoders: dict[str, schema.Decode] = {}
         """What makes each parameter's value from JSON text."""
-        self.required: tuple[str, ...] = ()
+        self.required: frozenset[str] = frozenset()
         """The parameters without a default."""
         self.context_name = context_name
         """The parameter that receives the context; None: found by its annotation, if there is one."""
@@ -127,7 +127,7 @@ class Action:
                 self.decoders[parameter.name] = self._decoder(parameter.name, annotation)
                 if parameter.default is parameter.empty:
                     required.append(parameter.name)
-        self.required = tuple(required)
+        self.required = frozenset(required)
 
     def _read_limits(self, options: Options) -> None:
         self.slots = options.get("concurrency")
@@ -196,7 +196,11 @@ class Action:
         properties = dict(zip(self.decoders, made, strict=True))
         for name, default in self._defaults():
             properties[name]["default"] = default
-        parameters: dict[str, Any] = {"type": "object", "properties": properties, "required": list(self.required)}
+        parameters: dict[str, Any] = {
+            "type": "object",
+            "properties": properties,
+            "required": self._in_order(self.required),
+        }
         if not self.is_open:
             parameters["additionalProperties"] = False
         if shared:
@@ -205,6 +209,9 @@ class Action:
         if shared:
             returns["$defs"] = shared
         return {"name": self.name, "description": self.description, "parameters": parameters, "returns": returns}
+
+    def _in_order(self, names: frozenset[str]) -> list[str]:
+        return [name for name in self.decoders if name in names]
 
     def _defaults(self) -> Iterator[tuple[str, Any]]:
         """The parameters' defaults as JSON values: those that an input could be."""
@@ -257,7 +264,7 @@ def require_fit(action: Action, node: Node) -> None:
 
 def refuse_missing(action: Action, node: Node, made: Mapping[str, Any]) -> None:
     """Raise InputInvalid where a required parameter has no value."""
-    missing = [repr(name) for name in action.required if name not in made]
+    missing = [repr(name) for name in action.decoders if name in action.required and name not in made]
     if missing:
         word = "input" if len(missing) == 1 else "inputs"
         message = f"node {node.id!r}: {word} {', '.join(missing)} missing; action {action.name!r} requires it"

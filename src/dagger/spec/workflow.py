@@ -23,6 +23,8 @@ class Beginning(NamedTuple):
     """What waits for its supervisor, first things first."""
     config: Mapping[str, Any] = {}
     """Settings in place of the library's defaults."""
+    calls_any: bool = False
+    """Whether it may call any of the application's actions."""
 
 
 class WorkflowSpec(Protocol):
