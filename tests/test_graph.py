@@ -198,7 +198,7 @@ def test_whether_how_often_and_what_a_node_runs_is_written_and_read_back():
         ({"outputs": [5]}, GraphError, "node 'n': expected str, got int (at $.outputs[0].name)"),
         ({"x": object()}, GraphError, "node 'n': input 'x': at $: an object is not a JSON value"),
         ({"x": float("nan")}, GraphError, "node 'n': input 'x': at $: nan"),
-        ({"inputs": {1: 2}}, GraphError, "node 'n': expected str, got int (at $.inputs[0].name)"),
+        ({"inputs": {1: 2}}, GraphError, "node 'n': an input's name is a text, not 1"),
         ({"inputs": 5}, GraphError, "node 'n': inputs are a dict of names, not 5"),
         ({"after": 5}, GraphError, "node 'n': after takes references and node ids, not 5"),
         ({"after": [["a"]]}, GraphError, "node 'n': after takes references and node ids, not ['a']"),

@@ -176,7 +176,7 @@ def test_a_question_that_was_changed_is_a_mismatch(world):
         await asyncio.sleep(1)
 
     async def go_on(app):
-        return (await (await app.resume("r")).wait()).error
+        return (await (await app.resume("r", input="yes")).wait()).error
 
     world.run(begin, first)
     error = world.run(go_on, second)
@@ -661,7 +661,7 @@ def leave(world, *actions, seconds=1, **options):
 
 
 @pytest.mark.parametrize("how", ["answer", "resume", "input"])
-@pytest.mark.parametrize("seconds", [1, 60], ids=["interrupted", "parked"])
+@pytest.mark.parametrize("seconds", [1, 60], ids=["waiting", "parked"])
 def test_a_waiting_run_whose_process_is_gone_goes_on_days_later(world, seconds, how):
     """By the answer itself, or resumed with or before it."""
     leave(world, asks, seconds=seconds)
@@ -681,7 +681,7 @@ def test_a_waiting_run_whose_process_is_gone_goes_on_days_later(world, seconds, 
     assert world.run(main, asks) == {"output": ["yes"]}
 
 
-@pytest.mark.parametrize("seconds", [1, 60, 600], ids=["interrupted", "parked", "paused"])
+@pytest.mark.parametrize("seconds", [1, 60, 600], ids=["waiting", "parked", "paused"])
 def test_an_answer_given_where_the_code_is_not_waits_for_whoever_has_it(world, seconds):
     """The process that answers does not take the run; one that recovers, and has the code, does."""
     leave(world, asks_for(5), seconds=seconds)

@@ -154,9 +154,12 @@ def test_an_alarm_wakes_a_run_only_if_it_is_still_parked(world):
     async def main(app):
         run = await app.start(Static("g"), run_id="r")
         await asyncio.sleep(10)
-        async with world.application(nap) as there:
-            await there.resume("r", config={"timeout_seconds": 50})
-            await asyncio.sleep(1)
+        there = world.application(nap)
+        await there.resume("r", config={"timeout_seconds": 50})
+        await asyncio.sleep(1)
+        await there.store.close()  # and no more: the application had no time to park what waits
+        if there.store.is_immediate:
+            pytest.skip("in memory nothing keeps an application from going on with a closed store")
         before = await types_of(app)
         await asyncio.sleep(2 * HOUR)
         return run.status, (await types_of(app))[len(before) :]

@@ -64,8 +64,8 @@ class Dagger(Registry):
     `store`: a path, or `memory:`; it opens at first use and is created if absent. `config` is merged over the
     library's defaults. `recover`: keep taking over runs that a dead process left. `clock`: see dagger.testing.
 
-    Use it as an async context manager, or `await app.close()`; leaving it lets go of runs that still go on: they
-    are `interrupted`, and `resume` or `recover` continues them.
+    Use it as an async context manager, or `await app.close()`; leaving it lets go of runs that still go on: those
+    that only wait are parked, the others `interrupted`, and `resume` or `recover` continues them.
     """
 
     def __init__(

@@ -14,6 +14,7 @@ from dagger.core import codec
 from dagger.core.cache import CacheView
 from dagger.core.config import RunConfig
 from dagger.core.errors import (
+    GraphError,
     InvalidState,
     LeaseLost,
     RunError,
@@ -318,6 +319,9 @@ class Run:
         `supervisor_step` works the highest priority first, then the oldest. Raises InvalidState where the run is over
         or has no supervisor that goes on, and GraphError for params that are no JSON.
         """
+        if not isinstance(params, Mapping | None) or isinstance(priority, bool) or not isinstance(priority, int):
+            message = f"run {self.id!r}: an instruction has params by name and a whole number as priority"
+            raise GraphError(f"{message}, not {params!r:.80} and {priority!r:.80}")
         given = {"action": action_name(action), "params": dict(params or {}), "priority": priority}
         value = literal({**given, "timestamp": datetime.datetime.now(datetime.UTC).isoformat()}, "instruction")
         if (status := self.status) in TERMINAL:

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from tests.worlds import HOUR, until
 
-from dagger import Context, InvalidState, Static
+from dagger import Context, Dagger, Graph, InvalidState, Static
 from dagger.core import events
 from dagger.core.graph import Node
 
@@ -271,8 +271,8 @@ def test_whoever_waits_for_a_parked_run_is_told_when_the_application_is_closed(w
     world.clock.run(main())
 
 
-def test_a_waiting_run_of_a_closed_application_is_interrupted_and_a_parked_one_waits(world):
-    """The one had an owner, the other had none; both go on where they were."""
+def test_runs_of_a_closed_application_wait_on_parked_before_or_by_that(world):
+    """Nobody has died, and nothing is to be taken up before it is due."""
 
     async def begin(app):
         await app.start(Static("g"), run_id="parked")
@@ -282,10 +282,9 @@ def test_a_waiting_run_of_a_closed_application_is_interrupted_and_a_parked_one_w
 
     async def go_on(app):
         runs = [await app.get_run(name) for name in ("parked", "waiting")]
-        assert [run.status for run in runs] == ["waiting", "interrupted"]
-        assert [run.id for run in await app.recover()] == ["waiting"]
-        await asyncio.sleep(1)
-        assert [app.store.row(run.id).status for run in runs] == ["parked", "waiting"]
+        assert [run.status for run in runs] == ["waiting", "waiting"]
+        assert [app.store.row(run.id).status for run in runs] == ["parked", "parked"]
+        assert await app.recover() == []
         await asyncio.sleep(HOUR)
         await app.recover()
         return [(await run.wait()).status for run in runs]
@@ -332,3 +331,53 @@ def test_a_step_whose_action_is_not_registered_here_is_waited_for(world):
         return report.status, report.outputs["extra"], report.duration
 
     assert world.run(main, nap) == ("succeeded", {"output": "here"}, 0)
+
+
+@pytest.mark.parametrize("waits_for", ["review", "sleep"])
+def test_a_run_that_only_waits_is_parked_when_its_application_is_closed(tmp_path, waits_for):
+    """Nobody has died: it waits on, without an owner, and goes on where its code is."""
+
+    def application():
+        app = Dagger(tmp_path / "runs.db")
+
+        @app.action
+        async def ask(ctx: Context):
+            return await (ctx.review("Go on?") if waits_for == "review" else ctx.sleep(3600))
+
+        graph = Graph("g")
+        graph.add(ask)
+        app.add_graph(graph)
+        return app
+
+    async def main():
+        async with application() as app:
+            run = await app.start(Static("g"), run_id="r")
+            while run.status != "waiting":
+                await asyncio.sleep(0.01)
+        async with application() as app:
+            run = await app.get_run("r")
+            return run.status, app.store.ownership("r"), [e.type async for e in run.events(live=False)][-1]
+
+    assert asyncio.run(main()) == ("waiting", "none", "RunParked")
+
+
+def test_a_run_with_code_at_work_is_let_go_when_its_application_is_closed(tmp_path):
+    """What it has begun may be half done: that it was cut off has to be seen."""
+
+    async def main():
+        app = Dagger(tmp_path / "runs.db")
+
+        @app.action
+        async def work(ctx: Context):
+            await asyncio.gather(ctx.sleep(3600), asyncio.sleep(3600))
+
+        graph = Graph("g")
+        graph.add(work)
+        app.add_graph(graph)
+        async with app:
+            await app.start(Static("g"), run_id="r")
+            await asyncio.sleep(0.05)
+        async with Dagger(tmp_path / "runs.db") as reader:
+            return (await reader.get_run("r")).status
+
+    assert asyncio.run(main()) == "interrupted"

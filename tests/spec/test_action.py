@@ -137,7 +137,7 @@ def test_missing_inputs_are_all_named():
         return a
 
     found = Action(act)
-    assert found.required == ("a", "b")
+    assert found.required == {"a", "b"}
     with pytest.raises(InputInvalid, match="node 'n': inputs 'a', 'b' missing; action 'act' requires"):
         refuse_missing(found, NODE, {})
     refuse_missing(found, NODE, {"a": 1, "b": 2})
@@ -268,7 +268,7 @@ def test_any_callable_can_be_an_action(function, name, runs_in, required):
             Action(function)
         return
     found = Action(function)
-    assert (found.name, found.runs_in, found.required) == (name, runs_in, required)
+    assert (found.name, found.runs_in, found.required) == (name, runs_in, set(required))
 
 
 def test_decorated_async_functions_are_async():
@@ -282,7 +282,7 @@ def test_decorated_async_functions_are_async():
         return act(*args, **kwargs)
 
     assert Action(wrapper).is_async
-    assert Action(wrapper).required == ("x",)
+    assert Action(wrapper).required == {"x"}
 
 
 def positional(x, /):
@@ -355,7 +355,7 @@ def test_the_context_is_received_by_annotation(annotation):
     found = Action(act)
     assert (found.context_name, found.required, list(found.schema()["parameters"]["properties"])) == (
         "me",
-        ("x",),
+        {"x"},
         ["x"],
     )
 

@@ -13,7 +13,7 @@ from dagger.core import events
 from dagger.core.cache import Write
 from dagger.core.config import RunConfig
 from dagger.core.events import scope_of, step_name
-from dagger.core.graph import INSTRUCTIONS, Condition, Input, Iteration, Node, literal
+from dagger.core.graph import INSTRUCTIONS, Condition, Input, Iteration, Node, literal, node_of
 from dagger.core.state import State
 from dagger.core.steps import flow_of
 
@@ -78,17 +78,19 @@ def _review(node: Node, this: Iteration, following: Node) -> Node:
     )
 
 
+def asked_before(node: Node) -> str:
+    """The node that asked a person before a supervisor's turn, or nothing. The last turn did not add it itself."""
+    return "" if node.iteration is None or node.when is None else node_of(node.when.reference)
+
+
 def has_instructions(state: State, step: str, writes: Iterable[Write] = ()) -> bool:
     """Whether an instruction waits for the supervisor that the step is a turn of, after these writes.
 
     Those of a child flow are its own.
     """
     section = step_name(flow_of(state, step), INSTRUCTIONS)
-    keys = set(state.sections.get(section, ()))
-    for write in writes:
-        if write.section == section:
-            (keys.discard if write.op == "delete" else keys.add)(write.key)
-    return bool(keys)
+    written = {write.key: write.op != "delete" for write in writes if write.section == section}
+    return any(written.values()) or any(key not in written for key in state.sections.get(section, ()))
 
 
 def forgive(state: State, step: str, node: Node) -> None:

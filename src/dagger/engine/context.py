@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar, Unpack
 
 import msgspec
 
-from dagger.core import codec, events, reviews
+from dagger.core import codec, events, iterate, reviews
 from dagger.core.errors import AttemptOver, OutputInvalid, StepError
 from dagger.core.events import scope_of, step_name
 from dagger.core.graph import Node, made_id
@@ -151,7 +151,12 @@ class AttemptContext(Context):
         step, node = self._attempt.step, self.node
         if node.handles:
             return {node.handles: self._outcome(node.handles, step.removesuffix(HANDLER))}
-        return {awaited: self._outcome(awaited, step_name(scope_of(step), awaited)) for awaited in node.dependencies}
+        asked = iterate.asked_before(node)
+        return {
+            awaited: self._outcome(awaited, step_name(scope_of(step), awaited))
+            for awaited in node.dependencies
+            if awaited != asked
+        }
 
     def _outcome(self, node_id: str, step: str) -> Outcome:
         state = self._run.state

@@ -19,7 +19,7 @@ from pydantic_ai.messages import (
     UserPromptPart,
 )
 
-from dagger.core import codec
+from dagger.core import codec, iterate
 from dagger.core.graph import INSTRUCTIONS
 from dagger.llm.tools import Call
 from dagger.modes.agent import TASK
@@ -79,14 +79,13 @@ def _task(ctx: Context, instructions: str) -> list[ModelRequestPart]:
 def _results(ctx: Context, turn: str) -> list[ModelRequestPart]:
     """What became of each tool call of the turn before; and what a person said who was asked to let this one begin."""
     calls = msgspec.convert(ctx.cache.get(turn, CALLS), list[Call])
-    outcomes = dict(ctx.outcomes)
+    outcomes = ctx.outcomes
     parts: list[ModelRequestPart] = [
-        _result(ctx, call, outcomes.pop(call.node)) if call.node else _failed(call, call.error) for call in calls
+        _result(ctx, call, outcomes[call.node]) if call.node else _failed(call, call.error) for call in calls
     ]
-    for node_id in outcomes:
-        answer = ctx.cache.node(node_id).get("answer")
-        if answer is not None:
-            parts.append(UserPromptPart(f"A person who was asked whether you may go on answered: {_text(answer)}"))
+    answer = ctx.cache.node(iterate.asked_before(ctx.node)).get("answer")
+    if answer is not None:
+        parts.append(UserPromptPart(f"A person who was asked whether you may go on answered: {_text(answer)}"))
     return parts
 
 

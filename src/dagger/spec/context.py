@@ -90,7 +90,10 @@ class Context(abc.ABC):
     @property
     @abc.abstractmethod
     def outcomes(self) -> Mapping[str, Outcome]:
-        """What became of the node's dependencies, by node id. Failed ones only with `run_when: finished`."""
+        """What became of the node's dependencies, by node id. Failed ones only with `run_when: finished`.
+
+        In a supervisor: of the nodes that its last turn added.
+        """
 
     @abc.abstractmethod
     def finish(self, result: object) -> None:
