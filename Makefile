@@ -23,12 +23,12 @@ endif
 bin := $(VENV)/bin
 .DEFAULT_GOAL := help
 .NOTPARALLEL:  # two set-ups at once would write into one folder
-.PHONY: help run test check format bench bench-peers campaign constraints clean setup-run setup-dev setup-bench
+.PHONY: help run test check format bench bench-peers campaign constraints clean setup-run setup-run-llm setup-dev setup-bench
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
-run: setup-run ## answer QUESTION from the source code of the standard library
+run: setup-run$(if $(DAGGER_MODEL),-llm) ## answer QUESTION from the source code of the standard library
 	@"$(bin)/python" examples/stdlib_search/ask.py --mode "$$MODE" "$$QUESTION"
 
 test: check ## everything in `check`, then all tests
@@ -65,5 +65,5 @@ clean: ## remove the virtual environment, caches, what was built and what `make 
 	rm -rf "$(VENV)" build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .stdlib_search
 	find src tests examples benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
-setup-run setup-dev setup-bench:
+setup-run setup-run-llm setup-dev setup-bench:
 	@scripts/setup $(@:setup-%=%)
