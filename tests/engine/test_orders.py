@@ -74,10 +74,10 @@ def test_a_cancel_from_elsewhere_ends_the_run(world):
 
 @pytest.mark.parametrize("order", ["pause", "cancel"])
 def test_an_order_reaches_a_run_at_full_load(world, order):
-    """A chain of steps that never suspend, and threads that do not wait, hold up nobody's order."""
+    """Steps that never suspend and never come to an end, and threads that do not wait, hold up nobody's order."""
 
     async def step(ctx: Context):
-        return ctx.attempt
+        ctx.add_node("step", dependencies=[ctx.node.id])
 
     stop = threading.Event()
 
@@ -86,18 +86,16 @@ def test_an_order_reaches_a_run_at_full_load(world, order):
             pass
 
     async def main(here):
-        graph, last = Graph("chain"), ()
-        for index in range(20_000):
-            last = (graph.add("step", id=f"n{index}", after=last),)
+        graph = Graph("endless")
+        graph.add("step", id="first")
         here.add_graph(graph)
         async with Dagger(world.store()) as there:
-            await here.start(Static("chain"), run_id="r", config={"durability": "async"})
+            await here.start(Static("endless"), run_id="r", config={"durability": "async"})
             report = await getattr(await there.get_run("r"), order)("enough")
         stop.set()
-        succeeded = [outcome for outcome in report.node_outcomes.values() if outcome.status == "succeeded"]
-        return report.status, len(succeeded) < 20_000
+        return report.status
 
-    assert world.run(main, step, burn) == ({"pause": "paused", "cancel": "cancelled"}[order], True)
+    assert world.run(main, step, burn) == {"pause": "paused", "cancel": "cancelled"}[order]
 
 
 def test_a_parked_run_obeys_too(world):
