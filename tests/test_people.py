@@ -11,6 +11,7 @@ import pytest
 from tests.worlds import HOUR, until
 
 from dagger import (
+    AgentDriven,
     AnswerInvalid,
     Context,
     Dagger,
@@ -559,7 +560,7 @@ def test_a_waiting_run_says_how_to_answer_and_costs_nothing(world):
         (review,) = await asked(run)
         await asyncio.sleep(40)
         assert world.told == [("worked", 30)]
-        told = f"waits for 1 review (`dagger answer {review.id} VALUE` answers 'Go on?')"
+        told = f"waits for 1 review (review {review.id}: 'Go on?')"
         assert (run.status, run.reason) == ("waiting", told)
         await asyncio.sleep(HOUR)
         assert (run.status, app.tenure("r"), app.store.ownership("r")) == ("waiting", None, "none")
@@ -736,3 +737,69 @@ def test_memos_around_a_review_are_done_once_though_its_process_is_killed(tmp_pa
     asyncio.run(answer())
     assert asyncio.run(go_on()) == {"asks": {"output": ["first", "yes", "second"]}}
     assert (tmp_path / "ledger").read_text().split() == ["first", "second"]
+
+
+def test_an_answer_that_waits_for_the_runs_code_is_an_answer(world):
+    """The review is listed no more, and nobody can answer it another time."""
+
+    async def main(here):
+        run = await here.start(Static("g"), run_id="r")
+        (review,) = await asked(run)
+        await asyncio.sleep(10)  # it is parked
+        async with Dagger(world.store(), clock=world.clock) as there:  # has none of its actions
+            found = await there.get_run("r")
+            await found.answer(review.id, "yes", who="ann")
+            with pytest.raises(ReviewAnswered, match="answered by ann already: the answer waits for whoever resumes"):
+                await found.answer(review.id, "no", who="bob")
+            listed = await there.reviews()
+        return listed, (await (await here.resume("r")).wait()).outputs["n0"]["output"]
+
+    assert world.run(main, asks) == ([], ["yes"])
+
+
+def test_code_goes_on_with_an_answer_when_that_is_on_disk(tmp_path):
+    """Else a crash could have it acted on, and then answered otherwise (I3)."""
+    seen = []
+
+    async def main():
+        app = Dagger(tmp_path / "runs.db")
+
+        @app.action
+        async def acts(ctx: Context):
+            await ctx.review("Go on?")
+            store = app.store
+            seen.extend(each.type for each in (recorded.event for recorded in store.read("r")))
+
+        graph = Graph("g")
+        graph.add(acts)
+        app.add_graph(graph)
+        async with app:
+            run = await app.start(Static("g"), run_id="r")
+            (review,) = await asked(run)
+            await run.answer(review.id, "x" * 200_000)
+            await run.wait()
+
+    asyncio.run(main())
+    assert "WaitAnswered" in seen
+
+
+def test_a_run_of_a_supervisor_is_left_to_who_has_one_of_its_actions(world):
+    """The built-in supervisor is everywhere; elsewhere it would find none of its instructions' actions."""
+
+    async def work():
+        return 1
+
+    async def main(here):
+        run = await here.start(AgentDriven("t", keep_alive=True), run_id="r")
+        await asyncio.sleep(10)
+        async with Dagger(world.store(), clock=world.clock, recover=True) as there:
+            await (await there.get_run("r")).instruct("work")
+            await asyncio.sleep(5)
+            nodes_there = (await (await there.get_run("r")).report()).node_outcomes
+        await here.recover()
+        await asyncio.sleep(5)
+        names = [outcome.node_id for outcome in (await run.report()).node_outcomes]
+        await run.cancel()
+        return len(nodes_there), names
+
+    assert world.run(main, work) == (1, ["supervisor_1", "supervisor_2", "work_2_1", "supervisor_3"])

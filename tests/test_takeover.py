@@ -7,10 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 from tests.worlds import HOUR
 
-from dagger import ActionNotRegistered, Context, InvalidState, RunLeased, RunNotFound, Static
+from dagger import ActionNotRegistered, Context, Graph, InvalidState, RunLeased, RunNotFound, Static
+from dagger.core import events
 
 DYING = Path(__file__).with_name("dying.py")
 
@@ -286,3 +288,38 @@ def test_a_success_in_between_ends_the_count(tmp_path):
     for _ in range(6):
         assert dying(store, 3) == ("", -9)
     assert dying(store, 3) == ("succeeded", 0)
+
+
+def test_a_flow_that_nobody_waits_for_is_dropped_with_what_it_asks(world):
+    """Its process died after the step that had begun it ended, and before it was dropped itself."""
+
+    async def asks(ctx: Context):
+        return await ctx.review("Go on?")
+
+    async def begins(ctx: Context):
+        await asyncio.wait({asyncio.create_task(ctx.execute(Static("child")))}, timeout=1)
+
+    async def later(ctx: Context):
+        await ctx.sleep(60)
+
+    async def main(app):
+        child, graph = Graph("child"), Graph("h")
+        child.add(asks)
+        graph.add(later, after=[graph.add(begins)])
+        app.add_graph(child)
+        app.add_graph(graph)
+        report = await app.execute(Static("h"), run_id="whole")
+        journal = [recorded.event for recorded in app.store.read("whole")]
+        died = [(type(event).__name__, event.at) for event in journal].index(("StepSucceeded", journal[-1].at - 60_000))
+        lease = app.store.create(msgspec.structs.replace(journal[0], run_id="r"))
+        for event in journal[1 : died + 1]:
+            if not (isinstance(event, events.WaitAnswered) and event.review):
+                app.store.append(lease, event)
+        await app.durable()
+        app.store.give_up(lease)
+        assert [review.run_id for review in await app.reviews()] == ["r"]
+        run = await app.resume("r")
+        left = await app.reviews()
+        return report.status, left, (await run.wait()).status
+
+    assert world.run(main, asks, begins, later) == ("succeeded", [], "succeeded")

@@ -96,7 +96,8 @@ def account(report: Report) -> list[str]:
     lines = [f"agent    {report.iterations} turns, {searches} further searches"]
     if isinstance(report.result, dict):
         lines += [f"followed {', '.join(report.result['followed']) or 'nothing'}"]
-        lines += [f"person   {report.result['chosen'] or 'did not answer in time'}"]
+        silent = "did not answer in time" if person.wait_minutes() else "nobody is there to ask"
+        lines += [f"person   {report.result['chosen'] or silent}"]
         lines += [f"best     {''.join(report.result['answers'][:1]) or 'nothing matches'}"]
     return lines
 
@@ -111,7 +112,7 @@ async def show_steps(run: Run) -> None:
                 print(f"  {event.step:<29} {event.duration_ms / 1000:6.2f} s", file=sys.stderr)
             case "AttemptFailed" | "StepFailed":
                 print(f"  {event.step:<29} failed: {event.error}", file=sys.stderr)
-            case "WaitOpened" if event.review and person.wait_minutes():
+            case "WaitOpened" if event.review:
                 await person.ask(run)
             case "StepSkipped":
                 print(f"  {event.step:<29} skipped: {event.reason}", file=sys.stderr)

@@ -18,7 +18,8 @@ from dagger.core.errors import (
 )
 from dagger.core.events import OrderRefused, WaitAnswered
 from dagger.core.journal import Store
-from dagger.core.orders import AnyOrder
+from dagger.core.orders import Answer, AnyOrder
+from dagger.core.reviews import review_id as review_id_of
 from dagger.core.state import TERMINAL
 from dagger.engine.kernel import Tenant
 from dagger.engine.orders import unfit
@@ -66,7 +67,14 @@ async def tell(host: Teller, run_id: str, order: AnyOrder, *, requires_actions: 
 
 
 def no_review(store: Store, run_id: str, status: str, review_id: str) -> ReviewError | InvalidState:
-    """Why no open review of the run has this id: looks at the whole journal."""
+    """Why no open review of the run has this id: looks at the inbox, and the whole journal."""
+    for order in store.unread(run_id):
+        if isinstance(order, Answer) and review_id == review_id_of(run_id, order.step, order.key):
+            by = order.who or "somebody"
+            return ReviewAnswered(
+                f"review {review_id} of run {run_id!r} was answered by {by} already: "
+                "the answer waits for whoever resumes the run"
+            )
     for recorded in store.read(run_id):
         event = recorded.event
         if isinstance(event, WaitAnswered) and event.review == review_id:

@@ -12,7 +12,7 @@ from dagger.core import codec, events
 from dagger.core.cache import Cache, CacheView, Write
 from dagger.core.config import RunConfig
 from dagger.core.errors import GraphError, InputInvalid, RunError
-from dagger.core.graph import INSTRUCTIONS, Definition
+from dagger.core.graph import INSTRUCTIONS, Definition, literal
 from dagger.core.iterate import given_key
 from dagger.engine.ids import fresh_id
 from dagger.registry import Registry
@@ -51,6 +51,9 @@ class Opening:
         self._config = chosen.merged(given.config)
         self.inputs = run_inputs(definition, {**inputs, **begins.inputs} if begins.inputs else inputs, self.plan.wanted)
         self.instructions = tuple(_text_of(each) for each in begins.instructions)
+        told = [self.name, *begins.inputs.values(), *map(codec.decode, self.instructions)]
+        self.detail = literal(told if told[1:] else self.name, "spec")
+        """What it is, apart from the caller's inputs."""
         self._seed = Cache.of(given.cache).writes()
         self._seed += [
             Write("set", INSTRUCTIONS, given_key(ordinal), text) for ordinal, text in enumerate(self.instructions)

@@ -166,6 +166,7 @@ class Run:
                     await asyncio.shield(tenure.done)
                     if tenure.state.status not in OWNED:  # else it is parked
                         return self._host.report(tenure.state)
+                self._host.require_open()
             status = self.status
             if status not in OWNED:
                 return self._host.report_of(self.id, status)

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from dagger.core import codec, decide, events
-from dagger.core.children import orphans
+from dagger.core.children import orphans, within
 from dagger.core.errors import (
     ActionNotRegistered,
     DaggerError,
@@ -119,6 +119,8 @@ class Takeover:
 
     async def _begin(self, tenure: Tenure, *, was_parked: bool) -> None:
         for child in orphans(tenure.state):
+            for step in list(within(tenure.state, child)):
+                tenure.waits.leave(step)
             tenure.note(dropped(self._kernel.clock.now_ms(), child))
         tenure.begin(tenure.state.ready(), was_parked=was_parked)
         await self._kernel.durable()
@@ -182,9 +184,6 @@ class Takeover:
             state = replay(store, run_id)
             check(state)
             if requires_actions:
-                if state.needs and self._actions.keys().isdisjoint(state.needs):
-                    message = f"run {run_id!r} may call {', '.join(state.needs[:5])}: none of them is registered here"
-                    raise ActionNotRegistered(message)
                 self._require_code(state)
             was_let_go = store.ownership(run_id) == "none"
             lease = await store.claim(run_id)
@@ -198,6 +197,10 @@ class Takeover:
 
     def _require_code(self, state: State) -> None:
         """Raise ActionNotRegistered where what the run may still do is not registered here."""
+        if state.needs and self._actions.keys().isdisjoint(state.needs):
+            called = ", ".join(state.needs[:5])
+            message = f"run {state.run_id!r} may call {called}: none of them is registered here"
+            raise ActionNotRegistered(message)
         self._require_actions(pending.node for pending in state.pending.values())
         for graph in state.graphs.values():
             self._require_actions(graph.nodes)

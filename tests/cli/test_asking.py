@@ -3,7 +3,11 @@
 import signal
 
 import pytest
+from msgspec.structs import replace
 from tests.cli.shell import wait_for
+
+from dagger.cli.asking import asked
+from dagger.core.reviews import Review
 
 ASK = ("run", "asking", "--app", "asks.py", "--run-id", "mine")
 PROMPT = "\n> "
@@ -23,6 +27,18 @@ def test_a_question_is_asked_where_the_run_was_started(terminal):
 
     done = running.finish()
     assert (done.code, done.out) == (0, 'choose.output = "green"\n')
+
+
+def test_where_a_number_would_be_ambiguous_none_is_offered():
+    """That is said; what is no text is shown as JSON."""
+    review = Review(
+        id="r", run_id="mine", step="a", key="k", question="How many?", options=[2, 1, None, True], opened_ms=0
+    )
+    say_so = "type the answer itself: a number is no place in this list"
+
+    assert asked(review) == ["a asks: How many?", "  2", "  1", "  null", "  true", say_so]
+    numbered = replace(review, options=[False, None, "a"])
+    assert asked(numbered) == ["a asks: How many?", "  1  false", "  2  null", "  3  a"]
 
 
 def test_an_answer_that_will_not_do_is_told_and_asked_again(terminal):
@@ -116,3 +132,15 @@ def test_a_resumed_run_asks_too(terminal, shell, begin):
     running.read(PROMPT)
     running.type("1\n")
     assert running.finish().out == 'choose.output = "red"\n'
+
+
+def test_ctrl_d_leaves_an_agent_waiting(terminal, shell):
+    """It is over only when somebody cancels it."""
+    bees = '{"action": "search", "params": {"q": "bees"}}'
+    words = ("agent", "tea", "--app", "asks.py", "--run-id", "mine", "--keep-alive", "--instruction", bees)
+    running = terminal(*words, "--config", "review_frequency=1")
+    running.read(PROMPT)
+    running.type("\x04")
+
+    assert running.finish().code == 3
+    assert shell("runs", "--json").json[0]["status"] == "waiting"

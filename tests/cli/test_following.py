@@ -35,6 +35,7 @@ class Going:
     """A run that ends when it is told to, and the store with its journal, which grows."""
 
     id = "r"
+    url = "/x.db"
 
     def __init__(self, journal=(), live=(), owner="here"):
         self.journal = list(journal)
@@ -259,12 +260,13 @@ def test_a_run_that_only_people_can_let_go_on_is_left_where_nobody_sits(display,
     ("status", "journal"),
     [
         ("parked", [opened("review"), opened("sleep", "b"), events.RunParked(at=9, reason="waits")]),
+        ("parked", [opened("review"), events.RunParked(at=9, reason="waits for 1 review", wake_at=99)]),
         ("waiting", [opened("review"), events.RunWaiting(at=9, reason="another attempt", is_active=True)]),
         ("running", [opened("review")]),
     ],
 )
 def test_a_run_that_goes_on_by_itself_is_followed(status, journal):
-    """A sleep will be over, a delayed attempt is due, or code still runs."""
+    """A sleep will be over, a review or a delayed attempt is due, or code still runs."""
 
     async def main():
         run = Going([BEGUN, *journal])
@@ -276,3 +278,24 @@ def test_a_run_that_goes_on_by_itself_is_followed(status, journal):
         return await following
 
     assert asyncio.run(main()) is OVER
+
+
+def test_where_somebody_sits_it_is_said_once_how_to_instruct():
+    """Nobody is asked for an instruction."""
+
+    async def main():
+        run, display = Going([BEGUN, opened("instruction"), events.RunWaiting(at=9, reason="waits")]), Heard()
+        following = asyncio.ensure_future(report(run, display, asker=Sitting(run)))
+        await asyncio.sleep(0)
+        while len(display.events) < 3 and not following.done():
+            await asyncio.sleep(0.001)
+        run.journal += [DONE]
+        while len(display.events) < 4 and not following.done():
+            await asyncio.sleep(0.001)
+        run.ended.set()
+        await following
+        return display.said
+
+    (said,) = asyncio.run(main())
+    assert "dagger instruct r ACTION -i KEY=VALUE --store /x.db" in said
+    assert "Ctrl-C here cancels the run" in said

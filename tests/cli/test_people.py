@@ -106,7 +106,7 @@ def test_without_its_application_the_answer_waits_for_who_resumes(shell, home, r
     typed = shell("answer", review, "red")
     assert typed.code == 0
     assert "the answer is recorded; nobody executes run mine now\n  its application cannot be loaded: " in typed.out
-    assert typed.out.splitlines()[-1] == f"  go on: dagger resume mine --store {home / 'dagger.db'}"
+    assert typed.out.splitlines()[-1] == f"  go on: dagger resume mine --store {home / 'dagger.db'} --app MODULE:NAME"
     assert shell("resume", "mine", "--app", "gone.py").out == 'choose.output = "red"\n'
 
 
@@ -187,12 +187,13 @@ def test_an_instruction_is_in_the_journal_and_the_run_goes_on_here(terminal, she
 
 
 def test_without_its_application_an_instruction_waits_for_who_resumes(shell, home, agent):
-    """The same as an answer."""
+    """The same as an answer; and nobody could see whether there is such an action."""
     (home / "asks.py").rename(home / "gone.py")
 
-    assert shell("instruct", "three", "search", "-i", "q=wasps").out.startswith(
-        "the instruction is recorded; nobody executes run three now\n"
-    )
+    out = shell("instruct", "three", "reed", "-i", "q=wasps").out
+    assert out.startswith("the instruction is recorded; nobody executes run three now\n  its application cannot be ")
+    assert "  nobody could check that there is an action 'reed'\n  go on: dagger resume three --store " in out
+    assert out.endswith(" --app MODULE:NAME\n")
 
 
 def test_who_executes_the_run_is_instructed(shell, begin):
@@ -203,6 +204,80 @@ def test_who_executes_the_run_is_instructed(shell, begin):
     typed = shell("instruct", "mine", "search", "-i", "q=bees")
     assert (typed.code, typed.out) == (0, "the instruction is given; run mine goes on in another process\n")
     wait_for(lambda: "BEES" in shell("show", "mine").out, owner)
+    told = shell("instruct", "mine", "search", "-i", "q=bees", "--json").json
+    assert (told["run_id"], told["is_executed"], told["go_on"]) == ("mine", True, None)
+
+
+def test_an_instruction_that_calls_no_action_is_refused(shell, begin, home):
+    """With the nearest name; the process that executes the run is not told, one without any is not taken over."""
+    owner = begin("agent", "tea", "--app", "asks.py", "--run-id", "mine", "--keep-alive")
+    wait_for(lambda: "waits for 1 instruction" in shell("runs").out, owner)
+
+    typed = shell("instruct", "mine", "serch")
+    owner.kill()
+    finish(owner)
+    assert typed == shell("instruct", "mine", "serch") == shell("instruct", "mine", "serch", "--json")
+    assert (typed.code, typed.out) == (2, "")
+    assert typed.err == f"error: {home / 'asks.py'}:app has no action 'serch'; did you mean 'search'?\n"
+    assert [event for event in told(shell, "mine") if event["type"] == "Instructed"] == []
+
+
+def test_a_supervisor_of_ones_own_takes_any_instruction(shell):
+    """What its words mean is for it to say."""
+    left_waiting("own", AgentDriven("tea", supervisor="plan", keep_alive=True), review_frequency=1)
+
+    typed = shell("instruct", "own", "be quick")
+    assert "no action" not in typed.err
+    assert any(event["type"] == "Instructed" for event in told(shell, "own"))
+
+
+def test_an_instruction_that_could_not_be_worked_is_told(shell):
+    """By the command that saw it, although the run succeeded, and by `dagger show`."""
+    words = ["--instruction", '{"action": "serch"}', "--instruction", '{"action": "search", "params": {"q": "a"}}']
+    typed = shell("agent", "tea", "--app", "asks.py", "--run-id", "mine", *words)
+
+    said = """skipped:  the instruction {"action":"serch"}: """
+    assert typed.code == 0
+    assert said in typed.err
+    assert said in shell("show", "mine").out
+    (kept,) = shell("show", "mine", "--json").json["invalid_instructions"]
+    assert kept["instruction"] == {"action": "serch"}
+    assert "did you mean 'search'?" in kept["error"]
+    assert shell("agent", "tea", "--app", "asks.py", *words, "--json").json["invalid_instructions"] == [kept]
+
+
+def test_a_run_that_waits_for_an_instruction_names_the_command(shell, home):
+    """To resume it would not help."""
+    typed = shell("agent", "tea", "--app", "asks.py", "--run-id", "mine", "--keep-alive")
+
+    go_on = f"go on:   dagger instruct mine ACTION -i KEY=VALUE --store {home / 'dagger.db'}"
+    assert typed.code == 3
+    assert typed.err.splitlines()[-1] == f"  {go_on}"
+    assert go_on in shell("show", "mine").out.splitlines()
+
+
+def test_a_recorded_answer_is_given_to_programs(shell, home, review):
+    """One object, and nothing else."""
+    (home / "asks.py").rename(home / "gone.py")
+
+    typed = shell("answer", review, "red", "--json")
+    assert typed.json == {
+        "run_id": "mine",
+        "is_executed": False,
+        "go_on": f"dagger resume mine --store {home / 'dagger.db'} --app MODULE:NAME",
+        "status": "waiting",
+    }
+
+
+def test_what_a_waiting_run_asks_is_given_to_programs(shell):
+    """With the reason, by the command that leaves it and by `dagger show`."""
+    left = shell("run", "asking", "--app", "asks.py", "--run-id", "mine", "--json")
+    shown = shell("show", "mine", "--json").json
+    (review,) = shell("reviews", "--json").json
+
+    assert left.code == 3
+    assert left.json["reviews"] == shown["reviews"] == [review]
+    assert left.json["reason"] == shown["reason"] != ""
 
 
 def test_who_has_no_supervisor_takes_no_instruction(shell, review):
@@ -221,3 +296,12 @@ def test_no_store_is_made(shell, home, words):
         assert typed.code == 2
         assert "there is no store dagger.db" in typed.err
     assert not (home / "dagger.db").exists()
+
+
+@pytest.mark.parametrize(("action", "code", "status"), [("autopilot", 0, "succeeded"), ("pause", 3, "paused")])
+def test_a_review_that_has_a_due_time_is_waited_for(shell, action, code, status):
+    """At that time the run goes on or pauses, and somebody has to see to it."""
+    due = ["--config", "human_wait_minutes=0.005", "--config", f"human_timeout_action={action}"]
+
+    assert shell("run", "asking", "--app", "asks.py", "--run-id", "mine", *due).code == code
+    assert shell("show", "mine", "--json").json["status"] == status

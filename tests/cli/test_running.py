@@ -539,6 +539,7 @@ def test_an_agent_works_instructions(shell):
     [
         (["--instruction", "{bad"], "error: --instruction {bad: JSON is malformed: "),
         (["--instruction", '{"a": NaN}'], 'error: --instruction {"a": NaN}: NaN is not JSON'),
+        ([], "error: supervisor_step only works instructions, and there is none: nothing would be done\n"),
         (["--supervisor", "pln"], "action 'pln' is not registered; did you mean 'plan'?"),
         (["--supervisor", "search"], "supervisor 'search' does not receive its context"),
         (["--config", "max_paralel=3"], "unknown setting 'max_paralel'"),

@@ -78,6 +78,24 @@ def test_of_many_outputs_the_first_are_told():
     assert list(summary.outputs(report, graph, "memory:"))[-1] == "… and 10 more"
 
 
+def test_of_an_unfinished_run_outputs_are_counted():
+    """Whoever resumes it again and again has seen them."""
+    ended = [succeeded(f"n{number}", 5, outputs={"x": number}) for number in range(2)]
+    report, graph = report_of([node("n0", outputs=["x"]), node("n1", outputs=["x"])], *ended, paused("tea"))
+    none, _ = report_of([node("a")], paused("tea"))
+
+    assert list(summary.outputs(report, graph, "/x.db")) == ["2 outputs so far: dagger show run-1 --store /x.db --json"]
+    assert list(summary.outputs(none, graph, "/x.db")) == []
+
+
+def test_an_application_that_the_journal_does_not_name_is_named():
+    """Without it the command would not find it."""
+    report, _ = report_of([node("a")], paused(""))
+
+    told = list(summary.trouble(report, "", "/x.db", app="my apps/x.py:app"))
+    assert told == ["  go on:   dagger resume run-1 --store /x.db --app 'my apps/x.py:app'"]
+
+
 def test_what_goes_on_can_be_pasted_into_a_shell():
     """Reason, error, and a command whose words are quoted."""
     report, _ = report_of([node("a")], failed("a", 8, policy="pause"), paused("'a' failed; mend it"))

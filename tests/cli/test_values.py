@@ -177,7 +177,8 @@ def test_an_option_is_picked_by_its_number(text, options, value):
 
 
 @pytest.mark.parametrize(
-    ("options", "expected"), [(["a", None, True], True), (["a", 2], False), (["a", "2.5"], False), (None, True)]
+    ("options", "expected"),
+    [(["a", None, True], True), (["true", "no"], True), (["a", 2], False), (["a", "2.5"], False), (None, True)],
 )
 def test_options_are_numbered_unless_one_is_a_number(options, expected):
     """Or looks like one."""

@@ -8,7 +8,7 @@ from dagger.core import events
 from dagger.core.children import child_of, orphans, owner_of, within
 from dagger.core.errors import IllegalEvent
 from dagger.core.fold import apply
-from dagger.core.graph import Definition
+from dagger.core.graph import Definition, Map
 
 TWO = {"two": Definition(name="two", nodes=(node("x"), node("y", "x")))}
 CHILD = "a:child:1"
@@ -91,3 +91,20 @@ def test_an_orphan_is_a_flow_whose_step_has_ended_or_finally_failed():
     apply(state, succeeded("b"))
     apply(state, answered(step="c"))
     assert orphans(state) == ["a:child:1", "b:child:1"]
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_a_stuck_flow_that_is_given_up_gives_its_place_back(others):
+    """The item around it counts as at work again; unless another step in it is stuck."""
+    item = Definition(name="item", nodes=(node("w"), node("v")))
+    mapped = node("each", graph="item", map=Map("inputs.xs", 1))
+    state, _ = begun(mapped, graphs={"item": item, **TWO})
+    apply(state, events.ScopeOpened(at=1, step="each", items=msgspec.Raw(b"[1,2]"), count=2))
+    apply(state, events.ScopeOpened(at=1, step="each/0", graph="item"))
+    apply(state, opened(step="each/0/w", graphs={}))
+    child = "each/0/w:child:1"
+    for stuck in [f"{child}/x", "each/0/v"][: 1 + others]:
+        apply(state, failed(stuck, "pause"))
+    assert state.scopes["each"].at_work == 1
+    apply(state, events.StepCancelled(at=3, step=child, attempt=1, reason="enough"))
+    assert (state.scopes["each"].at_work, state.stuck) == (2 - others, others)

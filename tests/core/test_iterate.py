@@ -161,7 +161,7 @@ def test_so_many_iterations_are_allowed(allowed, granted, used, is_reached):
     state, _ = begun(config={"max_iterations": allowed})
     state.iterations, state.granted = used, granted
 
-    reached = iterate.limit(state, 5, "stop", "")
+    reached = iterate.limit(state, 5, "stop")
 
     assert (reached is not None) is is_reached
     if reached is not None:
@@ -169,15 +169,21 @@ def test_so_many_iterations_are_allowed(allowed, granted, used, is_reached):
 
 
 def test_an_answer_grants_as_many_again():
-    """`continue` does, anything else does not; an answer of another wait neither."""
-    for key, answer, granted in [
-        (iterate.LIMIT_REVIEW, b'"continue"', 7),
-        (iterate.LIMIT_REVIEW, b'"stop"', 0),
-        ("review:1", b'"continue"', 0),
+    """`continue` does, anything else does not; an answer of another wait neither, whatever its key."""
+    state, _ = begun(config={"max_iterations": 7})
+    state.iterations = 7
+    key = iterate.limit_key(iterate.limit(state, 5, "pause"))
+    assert key == "limit:max_iterations:7"
+    for name, answer, review, granted in [
+        (key, b'"continue"', "x", 7),
+        (key, b'"stop"', "x", 0),
+        (key, b'"continue"', "", 0),
+        ("review:1", b'"continue"', "x", 0),
     ]:
         state, _ = begun(config={"max_iterations": 7})
-        apply(state, events.WaitOpened(at=2, step="supervisor_1", key=key, kind="review", review="x"))
-        apply(state, events.WaitAnswered(at=3, step="supervisor_1", key=key, value=msgspec.Raw(answer), review="x"))
+        step = "supervisor_1"
+        apply(state, events.WaitOpened(at=2, step=step, key=name, kind="review" if review else "memo", review=review))
+        apply(state, events.WaitAnswered(at=3, step=step, key=name, value=msgspec.Raw(answer), review=review))
         assert state.granted == granted
 
 

@@ -35,7 +35,7 @@ class Open:
         pass
 
 
-GIVEN = frames.AttemptInput("m:f", "r", "g", "n", None, 1, 0, {}, {}, {}, 0, [], [], {})
+GIVEN = frames.AttemptInput("m:f", "r", "g", "n", None, 1, 0, 7, {}, {}, {}, 0, [], [], {})
 
 
 def test_an_append_asks_for_no_item_of_the_list():

@@ -57,6 +57,9 @@ def one(called, name="one", config=None, **inputs):
     return graph
 
 
+PAUSE = {"on_failure": "pause"}
+
+
 class Flows:
     """Applications that have these graphs, and one of the given actions to begin with."""
 
@@ -211,8 +214,8 @@ def test_a_key_may_be_any_text(world, key):
 
 
 def test_a_flow_that_failed_is_told_so_and_does_not_fail_the_run(world):
-    """Under `continue` whoever executed it decides; outputs of what went well are there."""
-    graph = Graph("half", config={"on_failure": "continue"})
+    """Whoever executed it decides, unless its graph says otherwise; outputs of what went well are there."""
+    graph = Graph("half")
     graph.add(add, id="good", x=1)
     graph.add(add, id="lost", x=graph.add(fails, id="bad"))
 
@@ -234,7 +237,7 @@ def test_a_flow_that_fails_under_stop_fails_the_run(world):
     async def parent(ctx: Context):
         await ctx.execute(Static("one"))
 
-    report = Flows(world, one(fails)).execute(parent, config={"on_failure": "stop"})
+    report = Flows(world, one(fails, config={"on_failure": "stop"})).execute(parent)
     assert (report.status, report.error) == ("failed", "n0:child:1/only: NonRetryable: no")
 
 
@@ -260,7 +263,7 @@ def test_a_flow_that_is_stuck_pauses_the_run_where_nothing_else_goes_on(world):
         is_mended.append(True)
         return await (await app.resume("r")).wait()
 
-    report = Flows(world, one(fragile), actions=[fragile]).run(main, parent, nap)
+    report = Flows(world, one(fragile, config=PAUSE), actions=[fragile]).run(main, parent, nap)
     assert (report.status, report.outputs["n0"]) == ("succeeded", {"output": 5})
     assert [what for what, _ in world.told] == ["begins", "begins"]
 
@@ -274,7 +277,7 @@ def test_a_stuck_flow_lets_the_rest_go_on_first(world):
     async def sleeps(ctx: Context):
         await ctx.sleep(HOUR)
 
-    report = Flows(world, one(fails)).execute(parent, sleeps)
+    report = Flows(world, one(fails, config=PAUSE)).execute(parent, sleeps)
     assert (report.status, round(world.clock.passed_seconds)) == ("paused", HOUR)
     assert report.node_outcomes["n1"].status == "succeeded"
 
@@ -508,3 +511,55 @@ def test_code_of_a_dropped_flow_is_cancelled(world):
 
     assert Flows(world, one(works), actions=[works]).execute(parent, later).status == "succeeded"
     assert world.told == [("cancelled", 5)]
+
+
+def test_two_runs_of_one_graph_know_only_the_flows_of_their_own_journals(world):
+    """What one of them has executed stands in no other's state: each is replayed from its own journal."""
+
+    async def parent(ctx: Context):
+        return (await ctx.execute(Static("pair"), inputs={"x": 1})).outputs["second"]["output"]
+
+    async def main(app):
+        runs = [await app.start(Static("g"), run_id=name) for name in ("a", "b")]
+        reports = [await run.wait() for run in runs]
+        journals = [[recorded.event async for recorded in run.events(live=False)] for run in runs]
+        opened = [list(event.graphs) for events in journals for event in events if event.type == "ChildOpened"]
+        return [report.status for report in reports], opened, [fold(events).status for events in journals]
+
+    found = Flows(world, pair()).run(main, parent)
+    assert found == (["succeeded"] * 2, [["pair"]] * 2, ["succeeded"] * 2)
+
+
+def test_another_task_under_the_same_key_is_another_flow(world):
+    """The spec is compared on replay, and not the name alone."""
+    tasks = ["first"]
+
+    @action
+    async def idle(ctx: Context):
+        """A turn that does nothing."""
+
+    async def parent(ctx: Context):
+        await ctx.execute(AgentDriven(tasks[-1], supervisor="idle"))
+        tasks.append("second")
+        raise ValueError("again")
+
+    report = Flows(world, actions=[idle]).execute(parent, config={"retry_strategy": "immediate"})
+    assert re.search(r'WaitMismatch: .*"first".*"second"', report.error)
+
+
+def test_a_flow_that_executes_itself_is_stopped(world):
+    """Its store would grow until the disk is full."""
+
+    @action
+    async def again(ctx: Context):
+        flow = await ctx.execute(Static("deep"))
+        if not flow.overall_success:
+            raise NonRetryable(flow.error)
+
+    async def parent(ctx: Context):
+        return (await ctx.execute(Static("deep"))).error
+
+    graph = Graph("deep", config={"max_attempts": 1})
+    graph.add(again)
+    report = Flows(world, graph, actions=[again]).execute(parent)
+    assert "flows are 50 deep in each other here" in report.outputs["n0"]["output"]

@@ -7,7 +7,17 @@ from tests import supervised
 from tests.engine import process_actions
 from tests.supervised import execute, ran
 
-from dagger import AgentDriven, Context, Graph, InvalidState, NonRetryable, Static, action
+from dagger import (
+    AgentDriven,
+    Context,
+    Graph,
+    InvalidState,
+    NodeAlreadyExists,
+    NonRetryable,
+    ReviewAnswered,
+    Static,
+    action,
+)
 from dagger.core.fold import fold
 
 ASKED = {"on_failure": "pause", "max_iterations": 2}
@@ -146,8 +156,30 @@ def test_a_node_with_the_id_of_the_next_iteration_is_one_too_many(world):
 
     found = execute(world, plan, note, config={"on_failure": "continue"})
 
-    told = "supervisor_1: NodeAlreadyExists: node 'supervisor_2' is in run 'r' already; give it another id"
+    why = "the supervisor of run 'r' gives such ids to its turns; give it another id"
+    told = f"supervisor_1: NodeAlreadyExists: node 'supervisor_2': {why}"
     assert (found.report.status, found.report.error) == ("failed", told)
+
+
+def test_nobody_outside_can_take_the_id_of_a_turn_that_is_to_come(world):
+    """Nor that of the review before it: the supervisor would be stuck for good. Other ids are free."""
+
+    async def main(app):
+        run = await app.start(AgentDriven("t", supervisor="plan"), run_id="r")
+        for name in ("supervisor_2", "supervisor_14_review"):
+            with pytest.raises(NodeAlreadyExists, match="gives such ids to its turns; give it another id"):
+                await run.add_node(note, id=name)
+        for name in ("supervisor", "supervisor_x", "supervisor_2_x", "supervisor_123456789012"):
+            await run.add_node(note, id=name)
+        return await ran(run)
+
+    async def plan(ctx: Context):
+        await asyncio.sleep(60)
+        if ctx.node.iteration.number == 1:
+            ctx.add_node(note)
+
+    found = supervised.run(world, main, plan, note)
+    assert (found.report.status, len(found.statuses)) == ("succeeded", 7)
 
 
 # -- the end -------------------------------------------------------------------------------------------------
@@ -190,6 +222,51 @@ def test_nobody_is_asked_about_an_iteration_that_will_not_take_place(world):
     assert found.report.status == "succeeded"
     assert found.statuses["supervisor_1_review"] == found.statuses["supervisor_2"] == "skipped"
     assert "WaitOpened" not in types(found)
+
+
+@pytest.mark.parametrize("seconds", [1, 60], ids=["awake", "parked"])
+def test_a_review_between_two_iterations_ends_when_the_result_is_there(seconds, world):
+    """Nobody needs its answer any more: the run ends, and nothing is listed."""
+
+    async def main(app):
+        run = await app.start(AgentDriven("t", supervisor="plan"), run_id="r", config={"review_frequency": 1})
+        await asyncio.sleep(seconds)
+        assert [review.step for review in await run.reviews()] == ["supervisor_1_review"]
+        await run.add_node(tell)
+        if seconds == 60:
+            await app.resume("r")  # nobody executes it: it takes the node in now
+        return await ran(run), await run.reviews()
+
+    found, left = supervised.run(world, main, turns(9), note, tell)
+
+    assert (found.report.status, found.report.result, left) == ("succeeded", "told", [])
+    assert found.statuses["supervisor_2"] == "skipped"
+
+
+def test_a_result_in_a_child_flow_ends_its_own_review_only(world):
+    """That of the flow around it stays open."""
+
+    async def child(ctx: Context):
+        return (await ctx.execute(AgentDriven("deep", supervisor="inner"))).result
+
+    async def inner(ctx: Context):
+        ctx.add_node(late)
+
+    async def late(ctx: Context):
+        await asyncio.sleep(60)
+        ctx.finish("late")
+
+    async def main(app):
+        run = await app.start(AgentDriven("t", supervisor="plan"), run_id="r", config={"review_frequency": 1})
+        await asyncio.sleep(30)
+        await run.add_node(child, id="child")
+        await asyncio.sleep(100)
+        assert [review.step for review in await run.reviews()] == ["supervisor_1_review"]
+        await run.answer((await run.reviews())[0].id, "stop")
+        return await ran(run)
+
+    found = supervised.run(world, main, turns(9), note, inner, child, late)
+    assert (found.report.status, found.report.outputs["child"]) == ("succeeded", {"output": "late"})
 
 
 def test_failures_that_no_iteration_saw_fail_the_run(world):
@@ -327,7 +404,7 @@ def test_without_a_limit_there_is_none(world):
     assert (found.report.status, found.report.iterations) == ("succeeded", 60)
 
 
-def limited(world, main, last=9):
+def limited(world, main, *actions, last=9):
     """What `main` gives for a run that has come to the limit of two iterations."""
 
     async def begun(app):
@@ -339,7 +416,7 @@ def limited(world, main, last=9):
         assert review.options == ["continue", "stop"]
         return await main(app, run, review)
 
-    return supervised.run(world, begun, turns(last), note, config=ASKED)
+    return supervised.run(world, begun, turns(last), note, *actions, config=ASKED)
 
 
 def test_a_person_may_grant_as_many_iterations_again_and_again(world):
@@ -395,6 +472,99 @@ def test_a_resume_alone_grants_nothing(world):
     report, is_same = limited(world, main)
 
     assert (report.status, report.iterations, is_same) == ("paused", 2, True)
+
+
+@pytest.mark.parametrize("policy", ["pause", "continue"])
+def test_with_nothing_to_do_no_limit_is_reached(policy, world):
+    """A kept supervisor that has used up its turns waits for an instruction; the limit keeps it from working that."""
+
+    async def main(app):
+        run = await app.start(AgentDriven("t", supervisor="idle", keep_alive=True), run_id="r")
+        await asyncio.sleep(2)
+        assert (run.status, run.reason) == ("waiting", "waits for 1 instruction")
+        await run.instruct("note")
+        return (await run.wait()).status
+
+    config = {"max_iterations": 1, "on_failure": policy}
+    status = supervised.run(world, main, idle, note, config=config)
+    assert status == ("paused" if policy == "pause" else "failed")
+
+
+def test_a_question_about_a_limit_that_is_none_any_more_is_withdrawn(world):
+    """Resumed with a higher limit the run asks nothing while it goes on: a late answer would be lost."""
+
+    async def main(app, run, review):
+        await run.resume(config={"max_iterations": 5, "review_frequency": 1})
+        while not [each for each in await run.reviews() if each.step.endswith("_review")]:
+            await asyncio.sleep(1)
+        with pytest.raises(ReviewAnswered):
+            await run.answer(review.id, "stop")
+        return [each.step for each in await run.reviews()]
+
+    assert limited(world, main) == ["supervisor_3_review"]
+
+
+def test_a_turn_that_is_omitted_asks_nothing_any_more(world):
+    """The result came from elsewhere while the run was paused at its limit."""
+
+    async def main(app, run, review):
+        await run.add_node(tell, priority=5)
+        await run.add_node(long)
+        await run.resume(config={"max_parallel": 1})
+        await asyncio.sleep(10)
+        return run.status, await run.reviews()
+
+    async def long(ctx: Context):
+        await ctx.sleep(60)
+
+    assert limited(world, main, tell, long) == ("waiting", [])
+
+
+def test_a_turn_may_come_to_another_limit_before_it_has_its_place(world):
+    """Another supervisor used up what was granted for it: it asks anew, as often as it takes."""
+    tried = []
+
+    async def one(ctx: Context, task: str):
+        number = ctx.node.iteration.number
+        if task == "a" and number == 2 and not tried:
+            tried.append(number)
+            raise ConnectionError("once")
+        if number == 3:
+            ctx.finish(task)
+        else:
+            ctx.add_node(note)
+
+    async def both(ctx: Context):
+        flows = [ctx.execute(AgentDriven(task, supervisor="one"), key=task) for task in "ab"]
+        return [flow.result for flow in await asyncio.gather(*flows)]
+
+    async def main(app):
+        graph = Graph("g")
+        graph.add(both, id="both")
+        app.add_graph(graph)
+        run, asked = await app.start(Static("g"), run_id="r"), []
+        while (report := await run.wait()).status == "paused":
+            (review,) = await run.reviews()
+            asked.append(review.question[:22])
+            await run.answer(review.id, "continue")
+        return report, asked
+
+    config = {**ASKED, "max_attempts": 2, "retry_strategy": {"linear": {"delay_secs": 30}}}
+    report, asked = supervised.run(world, main, one, both, note, config=config)
+    assert (report.status, report.outputs["both"]["output"]) == ("succeeded", ["a", "b"])
+    assert asked == ["max_iterations of 2 us", "max_iterations of 4 us"]
+
+
+@pytest.mark.parametrize("key", ["limit:max_iterations:2", "instruction"])
+def test_the_keys_of_the_runs_own_waits_are_refused(key, world):
+    """Else code could grant itself turns."""
+
+    async def plan(ctx: Context):
+        await ctx.memo(key, lambda: "continue")
+
+    found = execute(world, plan, config={"on_failure": "continue"})
+    told = f"the key {key!r} is one of the run's own: give the wait another one"
+    assert found.report.error == f"supervisor_1: StepError: node 'supervisor_1': memo: {told}"
 
 
 def test_resuming_with_the_answer_as_input_answers_the_review(world):

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import time
 
 import pytest
@@ -265,3 +266,25 @@ def test_real_time_is_kept_too():
     passed, duration = asyncio.run(main())
     assert passed + 0.002 >= 0.03  # the journal keeps whole milliseconds
     assert duration + 0.001 >= 0.03
+
+
+@pytest.mark.parametrize("level", [logging.WARNING, logging.DEBUG])
+def test_what_a_person_is_asked_is_in_the_log_at_the_debug_level_only(level, world, caplog):
+    """It may be secret; who asks, and which review that is, is told at once."""
+
+    async def asks(ctx: Context):
+        await ctx.review("the secret?")
+
+    async def main(app):
+        run = await app.start(Static("g"), run_id="r")
+        while not (found := await run.reviews()):
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(1)
+        await run.cancel()
+        return found[0].id
+
+    with caplog.at_level(level, "dagger"):
+        review = world.run(main, asks)
+    warned = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert warned == [f"step n0 asks: review {review}"]
+    assert ("the secret?" in caplog.text) is (level == logging.DEBUG)

@@ -100,6 +100,43 @@ def test_what_is_spent_is_held_no_more_and_the_rest_is_given_back(world):
     assert (found.report.status, found.report.tokens) == ("succeeded", 10)
 
 
+def test_who_holds_again_holds_that_instead(world):
+    """A second call of the same attempt takes the place of the first, not of what is left beside it."""
+    found = execute(world, spender("a", 8, holds=[6, 4, 8]), config={"max_tokens": 8, "on_failure": "stop"})
+    assert (found.report.status, found.report.tokens) == ("succeeded", 8)
+
+
+def test_who_fails_or_is_dropped_holds_nothing(world):
+    """What an attempt held is free for the next one, and what was held in a child flow that is given up."""
+
+    async def fails(ctx: Context):
+        await ctx.reserve_tokens(8)
+        await asyncio.sleep(1)
+        if ctx.attempt == 1:
+            raise ConnectionError("once")
+
+    async def leaves(ctx: Context):
+        await asyncio.wait({asyncio.create_task(ctx.execute(Static("child")))}, timeout=60)
+
+    async def holds(ctx: Context):
+        await ctx.reserve_tokens(8)
+        await asyncio.sleep(600)
+
+    def main(app):
+        child, graph = Graph("child"), Graph("g")
+        child.add(holds)
+        left = graph.add(leaves, after=[graph.add(fails)])
+        graph.add(spend, after=[left])
+        app.add_graph(child)
+        app.add_graph(graph)
+        return executed(app, Static("g"))
+
+    spend = spender("spend", 8, holds=[8])
+    config = {"max_tokens": 8, "on_failure": "stop", "max_attempts": 2}
+    found = supervised.run(world, main, fails, leaves, holds, spend, config=config)
+    assert (found.report.status, found.report.error) == ("succeeded", None)
+
+
 def test_a_paused_run_goes_on_with_a_higher_limit(world):
     """The step that was cut off at its reserve begins anew, and what was spent stays spent."""
 

@@ -194,7 +194,7 @@ def what_it_is_given():
     """An attempt that gives the id of its process."""
     node = Node(id="n", action="pid", inputs=(Input(name="after", value=msgspec.Raw(b"null")),))
     return frames.AttemptInput(
-        "tests.engine.process_actions:pid", "r", "g", "n", node, 1, 0, {}, {}, {}, 0, list(sys.path), [], {}
+        "tests.engine.process_actions:pid", "r", "g", "n", node, 1, 0, 0, {}, {}, {}, 0, list(sys.path), [], {}
     )
 
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from tests.worlds import HOUR, until
 
-from dagger import Context, Dagger, Graph, InvalidState, Static
+from dagger import Context, Dagger, Graph, InvalidState, NonRetryable, Static
 from dagger.core import events
 from dagger.core.graph import Node
 
@@ -381,3 +381,35 @@ def test_a_run_with_code_at_work_is_let_go_when_its_application_is_closed(tmp_pa
             return (await reader.get_run("r")).status
 
     assert asyncio.run(main()) == "interrupted"
+
+
+@pytest.mark.parametrize("is_closed", [True, False], ids=["closed", "open"])
+def test_a_run_whose_code_cleans_up_before_it_pauses_is_not_said_to_wait(is_closed, world):
+    """Its child flow is stuck, and nothing is waited for: closed then, it pauses with whoever goes on with it."""
+
+    async def fails():
+        raise NonRetryable("no")
+
+    async def cleans(ctx: Context):
+        try:
+            await ctx.execute(Static("child"))
+        finally:
+            await asyncio.sleep(2)
+
+    async def main(app):
+        child, graph = Graph("child", config={"on_failure": "pause"}), Graph("h")
+        child.add(fails)
+        graph.add(cleans)
+        app.add_graph(child)
+        app.add_graph(graph)
+        run = await (app.resume("r") if world.told else app.start(Static("h"), run_id="r"))
+        await asyncio.sleep(1)
+        assert (run.status, run.reason) == ("running", "")
+        if not is_closed or world.told:
+            assert (await run.wait()).status == "paused"
+        world.tell("begun")
+
+    for _ in range(1 + is_closed):
+        world.run(main, fails, cleans)
+    assert "RunWaiting" not in world.types
+    assert "RunParked" not in world.types

@@ -660,3 +660,55 @@ def test_a_wait_of_another_kind_under_its_key_is_a_mismatch(world):
         "it was changed while the run was under way; give the new wait a key of its own"
     )
     assert report.node_outcomes["n0"].attempts == 1
+
+
+def test_a_stuck_step_is_waited_for_by_nobody(world):
+    """Its review stays, for when it is tried anew; in a child flow, too, the run pauses at once."""
+
+    async def asks(ctx: Context):
+        question = asyncio.create_task(ctx.review("Go on?"))
+        await asyncio.sleep(1)
+        if not world.told:
+            raise NonRetryable("beside it")
+        return await question
+
+    async def executes(ctx: Context):
+        return (await ctx.execute(Static("child"))).outputs["asks"]["output"]
+
+    async def main(app):
+        child, graph = Graph("child", config={"on_failure": "pause"}), Graph("h")
+        child.add(asks, id="asks")
+        graph.add(executes, id="executes")
+        app.add_graph(child)
+        app.add_graph(graph)
+        run = await app.start(Static("h"), run_id="r")
+        assert (await run.wait()).status == "paused"
+        assert world.clock.passed_seconds < 60
+        world.tell("mended")
+        await run.resume()
+        (review,) = await run.reviews()
+        await run.answer(review.id, "yes")
+        return await run.wait()
+
+    assert world.run(main, asks, executes).outputs == {"executes": {"output": "yes"}}
+
+
+def test_a_waiting_run_names_one_review_and_counts_the_others(world):
+    """The first, by its id and the beginning of its question."""
+
+    async def asks(ctx: Context):
+        await asyncio.gather(*[ctx.review(f"{key} " + "?" * 5000, key=key) for key in "abc"])
+
+    async def main(app):
+        graph = Graph("h")
+        graph.add(asks)
+        app.add_graph(graph)
+        run = await app.start(Static("h"), run_id="r")
+        await asyncio.sleep(1)
+        (first, *_) = await run.reviews()
+        assert run.reason.startswith(f"waits for 3 reviews (review {first.id}: 'a ???")
+        assert run.reason.endswith("? and 2 more)")
+        assert len(run.reason) < 200
+        await run.cancel()
+
+    world.run(main, asks)

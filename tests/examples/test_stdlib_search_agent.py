@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -165,6 +167,73 @@ def test_a_model_may_decide(tmp_path, library):
     assert report.overall_success
     assert report.node_outcomes["ask_library_1_1"].status == "succeeded"
     assert "ask_library" in report.result
+
+
+ASKING = """
+import asyncio, sys
+sys.path.insert(0, sys.argv[1])
+import ask, person
+from dagger import AgentDriven, Context, Dagger
+
+people = {"human_timeout_action": "autopilot", "human_wait_minutes": person.wait_minutes()}
+app = Dagger("memory:", config=people)
+
+@app.action
+async def choose(ctx: Context) -> None:
+    chosen = await ctx.review("Which one?", options=["red", "green", "decide yourself"])
+    ctx.finish({"followed": [], "answers": [], "chosen": chosen})
+
+async def main():
+    async with app:
+        run = await app.start(AgentDriven("choose", supervisor=choose))
+        await ask.show_steps(run)
+        print(*ask.account(await run.wait()), sep="\\n")
+
+asyncio.run(main())
+"""
+
+
+def asked(typed: str | None) -> tuple[list[str], str]:
+    """What is said of the person in the end, and what a terminal shows where this is typed; None: there is none."""
+    command = [sys.executable, "-c", ASKING, str(EXAMPLE)]
+    if typed is None:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True, timeout=60)
+        shown = done.stderr
+    else:
+        master, slave = pty.openpty()
+        os.write(master, typed.encode())
+        done = subprocess.run(
+            command, stdin=slave, stdout=subprocess.PIPE, stderr=slave, text=True, check=True, timeout=60
+        )
+        os.write(slave, b"\f")  # the end of what is shown
+        shown = ""
+        while "\f" not in shown:
+            shown += os.read(master, 4096).decode()
+        os.close(master)
+        os.close(slave)
+    return [line for line in done.stdout.splitlines() if line.startswith("person")], shown
+
+
+def test_a_person_at_the_terminal_chooses_by_the_number():
+    """An empty line is no answer, and what is no option is told."""
+    said, shown = asked("\nblue\n2\n")
+    assert said == ["person   green"]
+    assert shown.count("is none of the options") == 1
+    assert "'blue' is none of the options" in shown
+
+
+def test_ctrl_d_leaves_the_choice_to_the_librarian():
+    """At once, without a word of options."""
+    said, shown = asked("\x04")
+    assert said == ["person   decide yourself"]
+    assert "none of the options" not in shown
+
+
+def test_without_a_terminal_nobody_is_asked_or_said_to_be_late():
+    """Nobody was waited for."""
+    said, shown = asked(None)
+    assert said == ["person   nobody is there to ask"]
+    assert "Which one?" not in shown
 
 
 def test_an_unknown_mode_is_told_with_those_that_there_are():

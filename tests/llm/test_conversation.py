@@ -2,6 +2,7 @@
 
 import asyncio
 
+import msgspec
 import pytest
 
 from dagger import AgentDriven, Dagger
@@ -70,6 +71,21 @@ def test_every_turn_keeps_what_it_said_and_no_more():
 
     assert [len(report.outputs[f"supervisor_{turn}"]["messages"]) for turn in range(1, 6)] == [2] * 5
     assert seen == [1, 3, 5, 7, 9]
+
+
+def test_an_answer_is_in_the_journal_no_more_often_than_it_is_needed():
+    """When it comes, in what its turn keeps, and as the run's result."""
+    app = application()
+    app.register_action(ModelSupervisor(FunctionModel(lambda *_: ModelResponse([TextPart("ANSWER")])), name="agent"))
+
+    async def main():
+        async with app:
+            run = await app.start(AgentDriven("work", supervisor="agent"))
+            await run.wait()
+            return [recorded async for recorded in run.events(live=False)]
+
+    said = [(each.type, msgspec.json.encode(each.event).count(b"ANSWER")) for each in asyncio.run(main())]
+    assert [each for each in said if each[1]] == [("WaitAnswered", 1), ("StepSucceeded", 2)]
 
 
 def test_a_result_is_told_as_text():

@@ -103,7 +103,7 @@ def test_text_is_shown_as_it_comes_and_journalled_whole(serve, chat):
 
     shown, report = asyncio.run(main())
     assert shown == [{"text": "one "}, {"text": "two "}, {"text": "three "}]
-    assert report.outputs["supervisor_1"]["text"] == "one two three "
+    assert report.result == "one two three "
 
 
 def test_of_several_calls_the_good_ones_run_and_the_others_are_told(serve, chat):
@@ -128,6 +128,7 @@ def test_of_several_calls_the_good_ones_run_and_the_others_are_told(serve, chat)
         ([("add", "[1]")], "the arguments are no JSON object"),
         ([("nothing", "{}")], "there is no tool 'nothing'; there are: search, add, fail"),
         ("", "Your answer was empty"),
+        (" \n", "Your answer was empty"),
     ],
 )
 def test_an_answer_with_which_nothing_can_be_done_is_refused_at_once(serve, chat, bad, told):
@@ -150,6 +151,23 @@ def test_a_model_that_never_makes_sense_fails_its_turn(serve, chat):
     assert report.status == "failed"
     assert "supervisor 'agent': nothing can be done of what the model said 3 times: there is no tool" in report.error
     assert len(server.bodies) == 3
+
+
+def test_a_turn_that_failed_because_the_model_talked_nonsense_can_be_resumed(serve, chat):
+    """The model is told all that it said, and has its chances anew."""
+    server = serve(lambda answers: "done" if answers == 7 else [("nothing", "{}")])
+    app = application(chat(server))
+
+    async def main():
+        async with app:
+            run = await app.start(AgentDriven("find", supervisor="agent"), config={"on_failure": "pause"})
+            statuses = [(await run.wait()).status]
+            while len(statuses) < 3:
+                statuses.append((await (await app.resume(run.id)).wait()).status)
+            return statuses
+
+    assert asyncio.run(main()) == ["paused", "paused", "succeeded"]
+    assert server.asked() == {f"supervisor_1/{ordinal}": 1 for ordinal in range(1, 9)}
 
 
 def test_a_model_that_loops_is_stopped_by_max_iterations(serve, chat):
@@ -223,6 +241,60 @@ def test_with_keep_alive_the_model_answers_instruction_after_instruction(serve, 
     assert "search" in server.told(1)[0][1]
 
 
+def test_a_turn_that_is_begun_again_opens_as_it_did(serve, chat):
+    """An instruction that came in between is told in the next."""
+    server = serve(one_by_one([("nothing", "{}")], "done"))
+    app = application(chat(server))
+
+    async def main():
+        async with app:
+            config = {"max_tokens": 10, "on_failure": "pause"}
+            run = await app.start(AgentDriven("wait", supervisor="agent", keep_alive=True), config=config)
+            assert (await run.wait()).status == "paused"
+            await run.instruct("search", {"text": "late"})
+            run = await app.resume(run.id, config={"max_tokens": 1_000})
+            async for recorded in run.events():
+                if getattr(recorded.event, "kind", "") == "instruction":
+                    break
+            left = run.cache.keys("instructions")
+            await run.cancel()
+            return left
+
+    assert asyncio.run(main()) == []
+    first, *_, last = server.bodies
+    assert all(body["messages"][:1] == first["messages"] for body in server.bodies)
+    assert "late" in server.told(-1)[-1][-1]
+    assert last["messages"][-2]["content"] == "done"
+
+
+def test_an_instruction_that_comes_after_the_answer_is_not_lost(serve, chat):
+    """The model was not told of it when it gave the answer that the journal has, so the next turn tells it."""
+    server = serve(lambda answers: f"answer {answers}")
+    app = application()
+
+    class Shaky(ModelSupervisor):
+        async def execute(self, ctx):
+            outputs = await super().execute(ctx)
+            if ctx.attempt == ctx.node.iteration.number == 1:
+                await (await app.get_run(ctx.run_id)).instruct("search", {"text": "late"})
+                raise OSError
+            return outputs
+
+    app.register_action(Shaky(chat(server), name="agent"))
+
+    async def main():
+        async with app:
+            run = await app.start(AgentDriven("wait", supervisor="agent", keep_alive=True))
+            async for recorded in run.events():
+                if getattr(recorded.event, "kind", "") == "instruction":
+                    break
+            await run.cancel()
+
+    asyncio.run(main())
+    assert server.asked() == {"supervisor_1/1": 1, "supervisor_2/1": 1}
+    assert "late" in server.told(1)[0][1]
+
+
 def test_a_model_can_ask_people(serve, chat):
     """With `ask_person` it has `human_interrupt` for a tool, and waits for the answer like for any other."""
     server = serve(lambda answers: "done" if answers else [("human_interrupt", '{"question": "Sure?"}')])
@@ -240,7 +312,8 @@ def test_a_model_can_ask_people(serve, chat):
 
     question, report = asyncio.run(main())
     assert (question, report.result) == ("Sure?", "done")
-    assert server.told(1) == [("tool", "call_0_0", '{"answer":"quite"}')]
+    ((tool, call, told),) = server.told(1)
+    assert (tool, call, json.loads(told)["answer"]) == ("tool", "call_0_0", "quite")
 
 
 def test_what_a_person_says_between_turns_is_told_to_the_model(serve, chat):

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from dagger import AgentDriven, Dagger, NodeAction
+from dagger import AgentDriven, Dagger, GraphError, NodeAction, RegistryError
 
 pytest.importorskip("pydantic_ai", reason="the extra llm is not installed")
 
@@ -28,7 +28,7 @@ class Point(NodeAction):
         return ctx.inputs["x"]
 
 
-def run(calls, **options):
+def run(calls, *others, **options):
     """The report of a run whose model makes these calls and then says `done`; and the tools that it was offered."""
     offered = []
 
@@ -45,6 +45,8 @@ def run(calls, **options):
         return text.upper()
 
     app.register_action(Point)
+    for each in others:
+        app.register_action(each)
     app.register_action(ModelSupervisor(FunctionModel(model), name="agent", **options))
 
     async def main():
@@ -54,7 +56,7 @@ def run(calls, **options):
     return asyncio.run(main()), offered[0] if offered else None
 
 
-def test_all_actions_are_offered_but_itself_and_the_built_in_ones():
+def test_all_actions_are_offered_but_supervisors_and_the_built_in_ones():
     """As other formats have them: the name as models take it, the docstring, the JSON Schema of the parameters."""
     _, (search, point) = run([("search",)])
 
@@ -89,7 +91,39 @@ def test_a_tool_that_is_not_registered_fails_the_run_before_the_model_is_asked()
     report, tools = run([], tools=["serach"])
 
     assert "supervisor 'agent': its tool 'serach' is no registered action; did you mean 'search'?" in report.error
+    assert report.node_outcomes["supervisor_1"].attempts == 1
     assert tools is None
+
+
+@pytest.mark.parametrize("tools", ["search", 7])
+def test_tools_are_a_list(tools):
+    """A text would be a list of its letters."""
+    with pytest.raises(RegistryError, match=f"tools are a list of actions, not {tools!r}"):
+        ModelSupervisor("test", name="agent", tools=tools)
+
+
+def test_a_tool_is_an_action():
+    """Told at once, not when a run needs it."""
+    with pytest.raises(GraphError, match="7 is no action"):
+        ModelSupervisor("test", name="agent", tools=[7])
+
+
+def test_supervisors_are_tools_only_where_that_is_said():
+    """Models that may all call each other would: on and on."""
+
+    class Own(Point):
+        name = "own"
+
+        def schema(self):
+            return {**super().schema(), "name": self.name, "supervisor": True}
+
+    others = (ModelSupervisor("test", name="helper"), Own)
+
+    _, tools = run([], *others)
+    _, chosen = run([], *others, tools=["search", "helper", Own])
+
+    assert [tool.name for tool in tools] == ["search", "draw_point_13e1cf8a"]
+    assert [tool.name for tool in chosen] == ["search", "helper", "own"]
 
 
 @pytest.mark.parametrize("arguments", [None, "", " ", "{}", {}, '{"text": "all"}', {"text": "all"}])

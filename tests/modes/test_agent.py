@@ -255,7 +255,7 @@ def test_autopilot_goes_on_after_the_wait(world):
     found = execute(world, plan, search, config=asked)
 
     assert found.report.status == "succeeded"
-    assert found.report.outputs["supervisor_1_review"] == {"answer": None}
+    assert found.report.outputs["supervisor_1_review"] == {"answer": None, "goes_on": True}
     turns = [found.report.node_outcomes[f"supervisor_{n}"].started_at for n in (1, 2, 3)]
     assert [later - turns[0] for later in turns] == [datetime.timedelta(minutes=90 * n) for n in (0, 1, 2)]
 
@@ -271,7 +271,7 @@ def test_a_person_may_stop_between_two_iterations(world):
         for answer in ({"any": "thing"}, "stop"):
             while not (reviews := await run.reviews()):
                 await asyncio.sleep(0.01)
-            assert "Any answer lets plan go on, 'stop' ends it." in reviews[0].question
+            assert "Any answer lets plan go on; 'stop', or no, ends it." in reviews[0].question
             await run.answer(reviews[0].id, answer)
         return await ran(run)
 

@@ -196,7 +196,7 @@ def test_human_review_asks_a_person(world):
     review, found = supervised.run(world, main)
 
     assert (review.question, review.options, review.step) == ("Which?", ["a", "b"], "human_interrupt_1_1")
-    assert found.report.outputs["human_interrupt_1_1"] == {"answer": "b"}
+    assert found.report.outputs["human_interrupt_1_1"] == {"answer": "b", "goes_on": True}
 
 
 def test_human_interrupt_is_an_action_of_any_graph(world):
@@ -230,3 +230,63 @@ def test_a_question_that_is_none_fails_its_step(do):
 def test_every_application_has_them():
     """By these names, beside its own actions."""
     assert list(Dagger("memory:").actions) == [SUPERVISOR, HUMAN_INTERRUPT]
+
+
+# -- what must not stop or confuse it ------------------------------------------------------------------------
+
+
+def test_an_instruction_that_nobody_can_read_stops_nothing(do):
+    """However deep it is nested."""
+    found = do("[" * 100_000, told(1))
+    assert (found.report.status, order_of(found), len(invalid(found))) == ("succeeded", [1], 1)
+
+
+def test_a_supervisor_of_ones_own_may_leave_instructions_alone(world):
+    """It is asked once more, as one may have come meanwhile, and then no more."""
+
+    async def deaf(ctx: Context):
+        """It does nothing."""
+
+    found = execute(world, deaf, work, instructions=[told(1)])
+    assert (found.report.status, found.report.iterations) == ("succeeded", 2)
+
+
+def test_a_child_flows_supervisor_works_its_own_instructions_only(world):
+    """Even when its own are used up; what is invalid in both is kept of both."""
+
+    async def parent(ctx: Context):
+        await ctx.execute(AgentDriven("sub", instructions=[told(1), "{broken"]))
+
+    async def main(app):
+        graph = Graph("g")
+        graph.add("parent")
+        app.add_graph(graph)
+        flow = AgentDriven("t", instructions=[told(7), "{bad", {"action": "parent"}, told(8)])
+        return await ran(await app.start(flow, run_id="r"))
+
+    found = supervised.run(world, main, parent, work)
+    inner = [step for step in found.statuses if "/work" in step]
+    assert (found.report.status, order_of(found), len(inner), len(invalid(found))) == ("succeeded", [7, 8], 1, 2)
+
+
+@pytest.mark.parametrize(("answer", "goes_on"), [("No", False), (" STOP ", False), (False, False), ("yes", True)])
+def test_a_no_between_two_turns_ends_them(world, answer, goes_on):
+    """However it is written; what had failed was seen by whoever said so."""
+
+    async def plan(ctx: Context):
+        ctx.add_node("fail")
+
+    async def main(app):
+        run = await app.start(AgentDriven("t", supervisor="plan"), run_id="r", config={"review_frequency": 1})
+        while not (reviews := await run.reviews()):
+            await asyncio.sleep(0.01)
+        await run.answer(reviews[0].id, answer)
+        if goes_on:
+            while not await run.reviews():
+                await asyncio.sleep(0.01)
+            await run.cancel()
+        return await ran(run)
+
+    found = supervised.run(world, main, plan, fail)
+    assert ("supervisor_2" in found.statuses and found.statuses["supervisor_2"] == "succeeded") is goes_on
+    assert found.report.status == ("cancelled" if goes_on else "succeeded")

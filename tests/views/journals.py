@@ -6,12 +6,14 @@ import msgspec
 
 from dagger.core.events import (
     AttemptFailed,
+    ChildOpened,
     Error,
     Recorded,
     RunEnded,
     RunStarted,
     ScopeOpened,
     Spec,
+    StepCancelled,
     StepFailed,
     StepSkipped,
     StepStarted,
@@ -69,6 +71,17 @@ def opened(step, ms, graph="", items=None):
     if graph:
         return ScopeOpened(at=T + ms, step=step, graph=graph)
     return ScopeOpened(at=T + ms, step=step, items=json(items), count=len(items))
+
+
+def executed(step, ms, definition, key="flow"):
+    """A step's code began a child flow."""
+    name = definition.name
+    return ChildOpened(at=T + ms, step=step, key=key, graph=name, detail=json(name), graphs={name: definition})
+
+
+def dropped(step, ms, reason="the step that waited for it has ended"):
+    """Nobody waits for the child flow any more; or an attempt was cut off."""
+    return StepCancelled(at=T + ms, step=step, attempt=1, reason=reason)
 
 
 def attempt_failed(step, ms, attempt=1, message="boom", duration_ms=0, **fields):

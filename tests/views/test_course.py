@@ -1,10 +1,14 @@
 """How steps go and end, event by event."""
 
+import sys
+
 import pytest
 from tests.views.journals import (
     T,
     attempt_failed,
+    dropped,
     ended,
+    executed,
     failed,
     journal,
     json,
@@ -295,3 +299,71 @@ def test_a_child_flow_is_cancelled_with_its_run():
         "sub/lower": "unreached",
     }
     assert courses.of("sub").reason == "'a' failed"
+
+
+GIVEN_UP = "the step that waited for it has ended"
+
+
+def test_a_child_flow_that_is_given_up_is_cancelled_with_all_that_was_begun_in_it():
+    """In flows of its own too, and without an attempt: no code of it was cut off. Its sibling goes on."""
+    courses = courses_of(
+        executed("a", 10, NESTED, key="k1"),
+        executed("a", 10, NESTED, key="k11"),
+        succeeded("a:k1/strip", 12),
+        executed("a:k1/lower", 13, NESTED, key="deep"),
+        started("a:k1/lower:deep/strip", 14),
+        started("a:k11/strip", 15),
+        dropped("a:k1", 20),
+    )
+    assert statuses(courses) == {
+        "a": "running",
+        "a:k1": "cancelled",
+        "a:k11": "running",
+        "a:k1/strip": "succeeded",
+        "a:k1/lower": "cancelled",
+        "a:k1/lower:deep": "cancelled",
+        "a:k1/lower:deep/strip": "cancelled",
+        "a:k11/strip": "running",
+    }
+    assert courses.ended().keys()[1:] == ["a:k1", "a:k1/lower", "a:k1/lower:deep", "a:k1/lower:deep/strip"]
+    assert {outcome.reason for outcome in courses.ended()[1:]} == {GIVEN_UP}
+    assert courses.of("a:k1").attempts == 0
+
+
+def test_what_ended_in_a_child_flow_before_it_was_given_up_stays_as_it_was():
+    """An attempt in it that was cut off counts, as everywhere."""
+    courses = courses_of(
+        executed("a", 10, NESTED, key="k1"),
+        started("a:k1/strip", 11),
+        dropped("a:k1/strip", 20, "cut off"),
+        dropped("a:k1", 20),
+    )
+    outcome = courses.of("a:k1/strip").outcome()
+    assert (outcome.status, outcome.reason, outcome.attempts) == ("cancelled", "cut off", 1)
+
+
+def test_a_child_flow_that_is_given_up_costs_the_same_among_few_and_among_many():
+    """Only what is in it is looked at."""
+
+    def calls(flows):
+        keys = [f"k{number}" for number in range(flows)]
+        begun = [executed("a", 1, NESTED, key=key) for key in keys]
+        begun += [started(f"a:{key}/strip", 2) for key in keys]
+        events = [recorded.event for recorded in journal([node("a")], *begun)[0]]
+        count = 0
+
+        def counted(frame, event, argument):
+            nonlocal count
+            count += 1
+
+        courses = Courses()
+        before = sys.getprofile()
+        sys.setprofile(counted)
+        try:
+            for event in (*events, *(dropped(f"a:{key}", 3) for key in keys)):
+                courses.apply(event)
+        finally:
+            sys.setprofile(before)
+        return count
+
+    assert calls(100) < 12 * calls(10)

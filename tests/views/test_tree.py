@@ -340,6 +340,24 @@ def test_a_picture_frames_a_child_flow():
     ]
 
 
+def test_what_an_item_adds_stands_beside_its_map():
+    """Where the item sees the nodes around it, in a child flow too."""
+    each = Definition(name="pages", nodes=(EACH,))
+    tree = tree_of(
+        [EACH, node("sub", "", graph="pages")],
+        opened("each", 5, items=["a"]),
+        opened("sub", 5, graph="pages"),
+        opened("sub/each", 6, items=["b"]),
+        succeeded("each/0", 7, nodes=[node("more")]),
+        succeeded("sub/each/0", 7, nodes=[node("more")]),
+        graphs={"pages": each},
+    )
+    assert [(parent, after) for parent, after, label in edges(tree) if label == "added"] == [
+        ("each/0", "more"),
+        ("sub/each/0", "sub/more"),
+    ]
+
+
 def test_the_picture_tells_what_was_skipped_by_its_condition_and_what_was_reused():
     """In words."""
     when = Condition("inputs.x")

@@ -28,7 +28,7 @@ class Asker:
 
     async def ask(self, run: Run, review: Review) -> None:
         """Ask until the review is answered, here or elsewhere, or the terminal is closed."""
-        for line in _asked(review):
+        for line in asked(review):
             say(line)
         while (typed := await _line_of(run, review)) is not None:
             if not typed:
@@ -47,10 +47,13 @@ class Asker:
                     return
 
 
-def _asked(review: Review) -> list[str]:
+def asked(review: Review) -> list[str]:
+    """The lines that ask: what is no text is shown as JSON."""
     is_by_number = is_numbered(review.options)
     shown = [option if isinstance(option, str) else short(option) for option in review.options or ()]
     options = [f"  {number}  {option}" if is_by_number else f"  {option}" for number, option in enumerate(shown, 1)]
+    if not is_by_number:
+        options.append("type the answer itself: a number is no place in this list")
     return [f"{review.step} asks: {review.question}", *options]
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from dagger.app import Dagger
 from dagger.cli import output, summary
@@ -18,10 +18,9 @@ from dagger.cli.interrupt import Interrupts
 from dagger.cli.live import display_of
 from dagger.cli.log import logged
 from dagger.cli.progress import Progress
+from dagger.cli.standing import Standing, standing_of, start_of
 from dagger.core.errors import InvalidState, StoreError
-from dagger.core.events import RunStarted
 from dagger.core.graph import Definition
-from dagger.core.reviews import Review
 from dagger.run import Run
 from dagger.views.report import Report
 
@@ -40,15 +39,24 @@ class Ended(NamedTuple):
 
     report: Report
     graph: Definition
-    reason: str
-    reviews: Sequence[Review]
+    standing: Standing
     store: str
+    app: str
+    """Where the application is, if that is not where the journal says; else empty."""
     is_interrupted: bool
     picture: str | None
 
 
-Begin: TypeAlias = Callable[[Dagger], Awaitable[tuple[Run, Progress] | None]]
-"""Begins or continues a run; None: there is nothing to follow here."""
+class Told(NamedTuple):
+    """A run that was told something, and does not go on here: there is nothing to follow."""
+
+    text: str
+    values: dict[str, Any]
+    """The same for `--json`."""
+
+
+Begin: TypeAlias = Callable[[Dagger], Awaitable[tuple[Run, Progress] | Told]]
+"""Begins or continues a run, or only tells it something."""
 
 
 def execute(load: Callable[[], Dagger], begin: Begin, manner: Manner) -> int:
@@ -58,31 +66,37 @@ def execute(load: Callable[[], Dagger], begin: Begin, manner: Manner) -> int:
     with logged(manner.log):
         with output.stdout_kept() if manner.json else contextlib.nullcontext():
             ended = asyncio.run(_execute(load(), begin, manner))
-        return SUCCESS if ended is None else _tell(ended, manner)
+        if isinstance(ended, Ended):
+            return _tell(ended, manner)
+        if manner.json:
+            output.write_json(ended.values)
+        else:
+            output.write(ended.text)
+        return SUCCESS
 
 
-async def _execute(application: Dagger, begin: Begin, manner: Manner) -> Ended | None:
+async def _execute(application: Dagger, begin: Begin, manner: Manner) -> Ended | Told:
     stop = asyncio.Event()
     with Interrupts(asyncio.get_running_loop(), stop.set) as interrupts:
         async with application:
             url = application.store.url
             begun = await begin(application)
-            if begun is None:
-                return None
+            if isinstance(begun, Told):
+                return begun
             run, progress = begun
+            app = "" if run.app == application.address else application.address
             interrupts.farewell = (
                 f"left run {run.id} at once; resumed, it ends as cancelled, if that was recorded in time\n"
             )
             display = display_of(run.id, manner.log, is_quiet=manner.quiet)
             try:
                 report = await Following(run, application.store, display, progress, stop=stop, asker=Asker()).report()
-                reviews = await run.reviews()
+                standing = await standing_of(run, application.store)
             except (StoreError, InvalidState) as error:
-                raise RunLost(f"{error}\n  go on: {summary.command('resume', run.id, url)}") from error
-            (first,) = application.store.read(run.id, 0, 1)
-            assert isinstance(first.event, RunStarted), "every journal begins so"
+                raise RunLost(f"{error}\n  go on: {summary.resumption(run.id, url, app)}") from error
+            graph = start_of(run, application.store).graph
             picture = (await run.tree()).to_dot() if manner.dot is not None else None
-            return Ended(report, first.event.graph, run.reason, reviews, url, interrupts.happened, picture)
+            return Ended(report, graph, standing, url, app, interrupts.happened, picture)
 
 
 def _tell(ended: Ended, manner: Manner) -> int:
@@ -91,7 +105,7 @@ def _tell(ended: Ended, manner: Manner) -> int:
     display = display_of(report.run_id, manner.log, is_quiet=manner.quiet)
     display.say(summary.headline(report), is_bad=not has_succeeded)
     if manner.json:
-        output.write_json(report.to_dict())
+        output.write_json({**report.to_dict(), **ended.standing.to_dict(ended.store)})
     else:
         for line in summary.outputs(report, ended.graph, ended.store):
             output.write(line)
@@ -101,7 +115,17 @@ def _tell(ended: Ended, manner: Manner) -> int:
             Path(manner.dot).write_text(ended.picture, "utf-8")
         except OSError as error:
             output.say(f"error: --dot {manner.dot}: {error.strerror or error}")
-    for line in summary.trouble(report, ended.reason, ended.store, ended.reviews):
+    standing = ended.standing
+    for line in standing.skipped():
+        display.say(f"  {line}", is_bad=True)
+    for line in summary.trouble(
+        report,
+        standing.reason,
+        ended.store,
+        standing.reviews,
+        app=ended.app,
+        awaits_instruction=standing.awaits_instruction,
+    ):
         display.say(line, is_bad=True)
     if report.status == "cancelled" and ended.is_interrupted:
         return INTERRUPTED

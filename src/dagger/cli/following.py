@@ -12,6 +12,7 @@ from dagger.cli.asking import Asker
 from dagger.cli.exits import Left
 from dagger.cli.live import Display
 from dagger.cli.progress import Progress
+from dagger.cli.summary import instruction
 from dagger.core.errors import InvalidState, StoreError
 from dagger.core.events import Recorded, RunWaiting
 from dagger.core.iterate import INSTRUCTION
@@ -27,7 +28,7 @@ SLICE_SECONDS = 0.01
 PAGE = 250
 """Events read at once."""
 _OF_PEOPLE = frozenset((REVIEW, INSTRUCTION))
-"""The kinds of waits that only a person ends: a run that has only such needs no process."""
+"""The kinds of waits that people end: a run that has only such, and none with a due time, needs no process."""
 
 
 class Following:
@@ -44,6 +45,8 @@ class Following:
         self._asker = asker
         self._asking: asyncio.Future[None] | None = None
         self._is_shown = asyncio.Event()
+        self._is_told = False
+        """Whether it was said how to give the run an instruction."""
 
     async def report(self) -> Report:
         """The run's report, once it is paused, over, or parked for people whom nobody here can ask.
@@ -102,6 +105,7 @@ class Following:
                         if review.id != self._progress.paused_for:  # it is asked when the run has come to a stand
                             self._is_shown.clear()
                             return review
+                    self._say_how_to_instruct()
                 elif self._is_left_to_people():
                     return None
                 await asyncio.wait({waiting}, timeout=TICK_SECONDS)
@@ -159,12 +163,26 @@ class Following:
         self._progress.apply(recorded)
         self._display.tell(recorded.event)
 
+    def _say_how_to_instruct(self) -> None:
+        """Say it once, when the run waits for that: nobody is asked for an instruction."""
+        if self._is_told or self._progress.rest is None or INSTRUCTION not in self._progress.waits_for:
+            return
+        self._is_told = True
+        instruct = instruction(self._run.id, self._store.url)
+        self._display.say(
+            f"waits for an instruction; from another terminal:\n  {instruct}\nCtrl-C here cancels the run"
+        )
+
     def _is_left_to_people(self) -> bool:
-        """Whether nothing but a person's answer or instruction lets the run go on: it is parked when it is left."""
+        """Whether nothing but a person's answer or instruction lets the run go on: it is parked when it is left.
+
+        A review that has a due time lets it go on by itself, and that needs a process.
+        """
         row = self._store.row(self._run.id)
         if row is None or row.status not in {"waiting", "parked"}:
             return False
         self._read(float("inf"))
         rest = self._progress.rest
-        has_delays = isinstance(rest, RunWaiting) and rest.is_active
-        return rest is not None and not has_delays and self._progress.waits_for <= _OF_PEOPLE
+        if rest is None or rest.wake_at is not None or (isinstance(rest, RunWaiting) and rest.is_active):
+            return False
+        return self._progress.waits_for <= _OF_PEOPLE

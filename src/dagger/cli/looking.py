@@ -16,6 +16,7 @@ from dagger.app import Dagger
 from dagger.cli import options, output, summary
 from dagger.cli.exits import SUCCESS
 from dagger.cli.loading import find_run, open_store
+from dagger.cli.standing import standing_of
 from dagger.cli.values import tags_of
 from dagger.core.events import scope_of
 from dagger.core.steps import HANDLER
@@ -86,14 +87,17 @@ def show(
 
     async def look(app: Dagger) -> None:
         found = await find_run(app, run)
-        report = await found.report()
+        report, standing, url = await found.report(), await standing_of(found, app.store), app.store.url
         if json:
             # a journal cannot tell that its process died: that is seen from outside
-            output.write_json({**report.to_dict(), "status": found.status})
+            output.write_json({**report.to_dict(), "status": found.status, **standing.to_dict(url)})
             return
         tree = await found.tree()
-        asked = summary.questions(await found.reviews(), app.store.url)
-        for line in (*_head(_described(found), report, tree), *asked):
+        for line in (*_head(_described(found), report, tree), *summary.questions(standing.reviews, url)):
+            output.write(line)
+        if standing.awaits_instruction:
+            output.write(f"go on:   {summary.instruction(found.id, url)}")
+        for line in standing.skipped():
             output.write(line)
         output.write("")
         _write_steps(tree, all_steps=all_steps)

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, TypeAlias
 
 import typer
 
 from dagger.app import Dagger
 from dagger.cli import options, output
-from dagger.cli.executing import Manner, execute
+from dagger.cli.executing import Manner, Told, execute
 from dagger.cli.exits import SUCCESS, UsageError
 from dagger.cli.loading import NAMED, find_run, load_app, open_store, require_store
 from dagger.cli.progress import Progress
-from dagger.cli.summary import command
+from dagger.cli.standing import described, start_of
+from dagger.cli.summary import command, resumption
 from dagger.cli.values import answer_of, inputs_of
 from dagger.core.errors import DaggerError, ReviewNotFound, nearest
-from dagger.core.events import Instructed, WaitOpened
+from dagger.core.events import Instructed, WaitAnswered, WaitOpened
 from dagger.core.reviews import Review
+from dagger.modes.supervisor import HUMAN_REVIEW, SUPERVISOR
 from dagger.run import Run
 
 RUNS_SEARCHED = 1_000
@@ -26,6 +28,9 @@ RUNS_SEARCHED = 1_000
 
 Give: TypeAlias = Callable[[], Awaitable[bool]]
 """Gives a run what it is to be told, and says whether that is in its journal: else it is in the inbox."""
+Check: TypeAlias = Callable[[Run, Dagger, Dagger | None], str]
+"""Raises UsageError for what the run's application would refuse later, or says that nobody could check it. The
+second has the run's store, the third is the application, if it could be loaded."""
 
 
 def reviews(
@@ -44,7 +49,7 @@ def reviews(
     found = asyncio.run(look())
     url = app.store.url
     if json:
-        output.write_json([_described(review, url) for review in found])
+        output.write_json([described(review, url) for review in found])
     elif found:
         output.write_table(list(_COLUMNS), [_row(review) for review in found], elastic=["question", "options", "step"])
         output.say(f"to answer: {command('answer', 'REVIEW', url, 'VALUE')}")
@@ -79,8 +84,10 @@ def answer(
         run = await application.get_run(asked.run_id)
 
         async def give() -> bool:
+            after = application.store.last_seq(run.id)
             await run.answer(asked.id, answer_of(value, asked.options), who)
-            return all(each.id != asked.id for each in await run.reviews())
+            events = (each.event for each in application.store.read(run.id, after))
+            return any(isinstance(event, WaitAnswered) and event.review == asked.id for event in events)
 
         return run, give
 
@@ -116,29 +123,48 @@ def instruct(
 
         return found, give
 
-    return _tell(find, "the instruction", app, store, Manner(json, dot, log, quiet))
+    def check(found: Run, reader: Dagger, known: Dagger | None) -> str:
+        spec = start_of(found, reader.store).spec
+        if (spec.mode, spec.name) != ("agent", SUPERVISOR):
+            return ""  # another supervisor takes what it likes, or there is none
+        if known is None:
+            return f"\n  nobody could check that there is an action {action!r}"
+        names = [*known.actions, HUMAN_REVIEW]
+        if action not in names:
+            raise UsageError(f"{known.address} has no action {action!r}{nearest(action, names)}")
+        return ""
+
+    return _tell(find, "the instruction", app, store, Manner(json, dot, log, quiet), check=check)
 
 
 def _tell(
-    find: Callable[[Dagger], Awaitable[tuple[Run, Give]]], what: str, app: str | None, store: str | None, manner: Manner
+    find: Callable[[Dagger], Awaitable[tuple[Run, Give]]],
+    what: str,
+    app: str | None,
+    store: str | None,
+    manner: Manner,
+    *,
+    check: Check | None = None,
 ) -> int:
-    """Tell a run something, and follow it if it goes on here."""
+    """Tell a run something, if it can be of use, and follow it if it goes on here."""
+    known: Dagger | None = None
     why = ""
 
     def load() -> Dagger:
-        nonlocal why
+        nonlocal known, why
         if app is not None:
-            application = load_app(app, store)
-            require_store(application.store.url)
-            return application
+            known = load_app(app, store)
+            require_store(known.store.url)
+            return known
         is_elsewhere, place = asyncio.run(look())
-        if is_elsewhere or not place:
-            return open_store(store)
+        reader = open_store(store)
+        if is_elsewhere and check is None:
+            return reader
         try:
-            return load_app(place, open_store(store).store.url)
+            known = load_app(place, reader.store.url) if place else None
         except DaggerError as error:
             why = f"\n  its application cannot be loaded: {error}"
-            return open_store(store)
+        return reader if known is None or is_elsewhere else known
 
     async def look() -> tuple[bool, str]:
         reader = open_store(store)
@@ -146,17 +172,19 @@ def _tell(
             found, _ = await find(reader)
             return reader.store.ownership(found.id) == "elsewhere", found.app
 
-    async def begin(application: Dagger) -> tuple[Run, Progress] | None:
+    async def begin(application: Dagger) -> tuple[Run, Progress] | Told:
         found, give = await find(application)
+        unchecked = f"{why}{check(found, application, known)}" if check is not None else why
         progress = Progress.of(application.store.read(found.id))
+        values = {"run_id": found.id, "is_executed": True, "go_on": None}
         if not await give():
-            go_on = command("resume", found.id, application.store.url)
-            output.write(f"{what} is recorded; nobody executes run {found.id} now{why}\n  go on: {go_on}")
-        elif application.store.ownership(found.id) == "elsewhere":
-            output.write(f"{what} is given; run {found.id} goes on in another process")
-        else:
-            return found, progress
-        return None
+            go_on = resumption(found.id, application.store.url, "MODULE:NAME")
+            text = f"{what} is recorded; nobody executes run {found.id} now{unchecked}\n  go on: {go_on}"
+            return Told(text, {**values, "status": found.status, "is_executed": False, "go_on": go_on})
+        if application.store.ownership(found.id) == "elsewhere":
+            text = f"{what} is given; run {found.id} goes on in another process{unchecked}"
+            return Told(text, {**values, "status": found.status})
+        return found, progress
 
     return execute(load, begin, manner)
 
@@ -177,14 +205,6 @@ async def _find_review(app: Dagger, text: str) -> Review:
     url = app.store.url
     near = nearest(text, [each.id for each in open_ones]) or f"; `dagger reviews --store {url}` lists the open ones"
     raise ReviewNotFound(f"there is no review {text!r} in {url}{near}")
-
-
-def _described(review: Review, url: str) -> dict[str, Any]:
-    words = ("id", "run_id", "step", "question", "options", "opened_at", "due_at")
-    return {
-        **{word: getattr(review, word) for word in words},
-        "command": command("answer", review.id, url, "VALUE"),
-    }
 
 
 _COLUMNS: dict[str, Callable[[Review], str]] = {

@@ -103,6 +103,8 @@ def agent(
     def load() -> Dagger:
         if app is None:
             raise UsageError("--app is missing: whose actions? --app module:name or --app path/file.py")
+        if supervisor == SUPERVISOR and not instructions and not keep_alive:
+            raise UsageError(_lacks_work(app))
         return load_app(app, store)
 
     return execute(load, _starting(plan, config, tag, run_id), Manner(json, dot, log, quiet))
@@ -177,6 +179,15 @@ def _lacks_app(target: str) -> str:
     word, names = ("actions", actions) if actions else ("graphs", dict.fromkeys(node.graph for node in nodes))
     named = ", ".join(list(names)[:NAMED]) + (" …" if len(names) > NAMED else "")
     return f"--app is missing: where are the {word} {named}? --app module:name or path/file.py:name"
+
+
+def _lacks_work(app: str) -> str:
+    names = ", ".join(load_app(app).own_actions[:NAMED]) or "it has none yet"
+    return (
+        f"{SUPERVISOR} only works instructions, and there is none: nothing would be done\n"
+        f'  give it work: --instruction \'{{"action": …, "params": {{…}}}}\', or --keep-alive and `dagger instruct`\n'
+        f"  or another supervisor: --supervisor ACTION, one of the application's actions: {names}"
+    )
 
 
 def _texts(graph: Definition) -> list[str]:

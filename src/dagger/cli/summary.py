@@ -18,6 +18,7 @@ OUTPUTS_SHOWN = 20
 ERRORS_SHOWN = 3
 REVIEWS_SHOWN = 5
 ERROR_CHARACTERS = 500
+RESTING = frozenset(("paused", "waiting"))
 _TIMEOUT_MAXIMUM = 86400
 
 
@@ -34,10 +35,14 @@ def headline(report: Report) -> str:
 
 
 def outputs(report: Report, graph: Definition, store: str) -> Iterator[str]:
-    """What the run gave: its result, else the outputs of the nodes that no other node needs."""
+    """What the run gave: its result, else the outputs of the nodes that no other node needs.
+
+    Of a run that is paused or waits only how many there are: whoever resumes it again and again has seen them.
+    """
     if report.result is not None:
         yield f"result = {short(report.result)}"
         return
+    is_over = report.status not in RESTING
     needed = {dependency for node in graph.nodes for dependency in node.dependencies}
     lines = [
         f"{node}.{name} = {short(value)}"
@@ -45,18 +50,27 @@ def outputs(report: Report, graph: Definition, store: str) -> Iterator[str]:
         if node not in needed
         for name, value in values.items()
     ]
-    yield from lines[:OUTPUTS_SHOWN]
-    if lines[OUTPUTS_SHOWN:]:
-        more = f"… and {len(lines) - OUTPUTS_SHOWN:,} more"
+    shown = lines[:OUTPUTS_SHOWN] if is_over else []
+    yield from shown
+    if left := len(lines) - len(shown):
+        more = f"… and {left:,} more" if is_over else f"{count(left, 'output')} so far"
         yield more if store == "memory:" else f"{more}: {command('show', report.run_id, store)} --json"
 
 
-def trouble(report: Report, reason: str, store: str, reviews: Sequence[Review] = ()) -> Iterator[str]:
-    """Why the run did not succeed, what it asks, and what to type next."""
+def trouble(
+    report: Report,
+    reason: str,
+    store: str,
+    reviews: Sequence[Review] = (),
+    *,
+    app: str = "",
+    awaits_instruction: bool = False,
+) -> Iterator[str]:
+    """Why the run did not succeed, what it asks, and what to type next; `app`: where its application is now."""
     if report.status == "succeeded":
         return
     errors = (report.error or "").splitlines()
-    is_resting = report.status in {"paused", "waiting"}
+    is_resting = report.status in RESTING
     if is_resting and reason and not (report.status == "waiting" and reviews):  # which say as much
         yield f"  {reason}"
     for line in errors[:ERRORS_SHOWN]:
@@ -65,13 +79,25 @@ def trouble(report: Report, reason: str, store: str, reviews: Sequence[Review] =
         yield f"  and {count(len(errors) - ERRORS_SHOWN, 'more line')}"
     if store == "memory:":
         yield "  it was kept in memory only: name a file with --store, so that a run can be looked at and resumed"
-    elif is_resting and reviews:
+    elif is_resting and (reviews or awaits_instruction):
         for line in questions(reviews, store):
             yield f"  {line}"
+        if awaits_instruction:
+            yield f"  go on:   {instruction(report.run_id, store)}"
     elif is_resting:
-        yield f"  go on:   {command('resume', report.run_id, store)}{_raised(reason)}"
+        yield f"  go on:   {resumption(report.run_id, store, app)}{_raised(reason)}"
     else:
         yield f"  details: {command('show', report.run_id, store)}"
+
+
+def resumption(run_id: str, store: str, app: str = "") -> str:
+    """The command that resumes a run; `app`: where its application is, if the journal does not say it."""
+    return command("resume", run_id, store) + (f" --app {shlex.quote(app)}" if app else "")
+
+
+def instruction(run_id: str, store: str) -> str:
+    """The command that gives a supervisor an instruction."""
+    return command("instruct", run_id, store, "ACTION", "-i", "KEY=VALUE")
 
 
 def questions(reviews: Sequence[Review], store: str) -> Iterator[str]:

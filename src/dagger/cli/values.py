@@ -41,7 +41,8 @@ def picked(text: str, options: Sequence[Any] | None) -> Any:
 
 def is_numbered(options: Sequence[Any] | None) -> bool:
     """Whether options can be picked by their number: not where one is a number itself, or looks like one."""
-    return not any(isinstance(value_of(str(option)), int | float) for option in options or ())
+    looked_at = (value_of(option) if isinstance(option, str) else option for option in options or ())
+    return not any(type(option) in {int, float} for option in looked_at)
 
 
 def inputs_of(words: Iterable[str], texts: Collection[str] = ()) -> dict[str, Any]:

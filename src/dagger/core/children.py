@@ -15,7 +15,7 @@ from dagger.core.events import step_name
 from dagger.core.graph import INSTRUCTIONS, Node
 from dagger.core.iterate import given_key
 from dagger.core.state import Pending, State, Wait
-from dagger.core.steps import HANDLER, members, open_scope
+from dagger.core.steps import HANDLER, members, open_scope, take_back
 
 CHILD = "child"
 """The kind of a wait for a child flow."""
@@ -38,12 +38,14 @@ def owner_of(step: str, key: str) -> str:
 def open_child(state: State, event: events.ChildOpened) -> list[str]:
     """Begin the child flow, and the wait for it."""
     owner, step = state.pending[event.step].node, child_of(event.step, event.key)
-    state.waits.setdefault(event.step, {})[event.key] = Wait(CHILD, msgspec.json.encode(event.graph))
+    detail = b"" if event.detail is msgspec.UNSET else bytes(event.detail)
+    state.waits.setdefault(event.step, {})[event.key] = Wait(CHILD, detail)
     for name, definition in event.graphs.items():
         state.graphs.setdefault(name, definition)  # a run keeps a graph as it first had it
-    node = Node(id=child_of(owner.id, event.key), graph=event.graph, on_failure=owner.on_failure, answers=event.key)
+    node = Node(id=child_of(owner.id, event.key), graph=event.graph, answers=event.key)
     state.pending[step] = Pending(node, 0)
-    own: dict[str, Stored] = {given_key(ordinal): bytes(value) for ordinal, value in enumerate(event.instructions)}
+    given = enumerate(event.instructions)
+    own: dict[str, Stored] = {f"{given_key(ordinal)}@{step}": bytes(value) for ordinal, value in given}
     state.sections[step_name(step, INSTRUCTIONS)] = own  # even if empty: the run's own are none of its supervisor's
     return open_scope(state, events.ScopeOpened(at=event.at, step=step, graph=event.graph, inputs=event.inputs))
 
@@ -76,7 +78,13 @@ def drop_child(state: State, step: str) -> None:
     """Forget a child flow that has not ended, with all that is in it, and the wait for it."""
     key = state.pending[step].node.answers
     state.waits.get(owner_of(step, key), {}).pop(key, None)
-    for one in [*within(state, step), step]:
+    inside = [*within(state, step), step]
+    stuck = [one for one, pending in state.pending.items() if pending.is_stuck] if state.stuck else []
+    left = set(stuck).difference(inside)
+    for one in stuck:
+        if one not in left:
+            take_back(state, one, [*left])
+    for one in inside:
         _forget(state, one)
 
 
@@ -87,7 +95,9 @@ def _forget(state: State, step: str) -> None:
         if pending.is_stuck:
             state.stuck -= 1
             state.errors = [error for error in state.errors if not error.startswith(f"{step}: ")]
-    for steps in (state.dependents, state.doomed, state.waits, state.scopes, state.succeeded, state.unsuccessful):
+    for steps in (
+        state.dependents, state.doomed, state.waits, state.scopes, state.succeeded, state.unsuccessful, state.turns,
+    ):  # fmt: skip
         steps.pop(step, None)
     for section in (step, step_name(step, "inputs"), step_name(step, INSTRUCTIONS)):
         state.sections.pop(section, None)

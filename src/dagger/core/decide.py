@@ -82,7 +82,8 @@ def _policy_of(state: State, step: str) -> str:
         if "on_failure" in config.chosen:
             policy = config.on_failure
         else:
-            policy = outer.on_failure or ("continue" if outer.failure and outer.map is None else "")
+            is_seen = outer.answers or (outer.failure and outer.map is None)  # by code, or by a failure action
+            policy = outer.on_failure or ("continue" if is_seen else "")
         step = scope
     return policy or state.config.on_failure
 

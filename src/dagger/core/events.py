@@ -1,7 +1,6 @@
 """Every fact a run can record; a success carries all that one successful step does.
 
-A step is named by one text: its scope's path, then the node: ``resize`` in the run itself,
-``each_page/7/resize`` in a child scope. Times are milliseconds since 1970, UTC.
+A step is named by its scope's path, then the node: `resize`, `each_page/7/resize`. Times: milliseconds since 1970.
 """
 
 from __future__ import annotations
@@ -25,10 +24,9 @@ def scope_of(step: str) -> str:
 
 
 class Event(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, tag_field="type", tag=True, gc=False):
-    """One immutable fact about a run. In the journal it is a JSON object whose `type` is the class's name.
+    """One immutable fact about a run. In the journal it is a JSON object whose `type` is the class's name."""
 
-    It is plain data that no cycle leads through, so the garbage collector need not look at it.
-    """
+    # plain data that no cycle leads through: the garbage collector need not look at it
 
     at: int
     """When it happened."""
@@ -204,7 +202,7 @@ class StepSucceeded(Event, frozen=True, kw_only=True, tag=True):
     outputs: dict[str, msgspec.Raw] = {}
     cache: tuple[Write, ...] = ()
     nodes: tuple[Node, ...] = ()
-    """Nodes that the step added, in its own scope."""
+    """Nodes that the step added, in its flow."""
     result: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     """What the step gave to `ctx.finish`."""
     recovers: dict[str, msgspec.Raw] | msgspec.UnsetType = msgspec.UNSET
@@ -236,6 +234,8 @@ class ChildOpened(Event, frozen=True, kw_only=True, tag=True):
     step: str
     key: str
     graph: str
+    detail: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    """What is executed, without its inputs: compared on replay."""
     graphs: dict[str, Definition] = {}
     """Definitions that the run has not had so far, by name."""
     inputs: dict[str, msgspec.Raw] = {}
@@ -286,7 +286,7 @@ class StepSkipped(Event, frozen=True, kw_only=True, tag=True):
 
 
 class StepCancelled(Event, frozen=True, kw_only=True, tag=True):
-    """A running attempt was cut off because the run ends."""
+    """A running attempt was cut off because the run ends; or a child flow, as nobody waits for it any more."""
 
     step: str
     attempt: int

@@ -15,7 +15,7 @@ from dagger.core.children import drop_child, open_child
 from dagger.core.config import RunConfig
 from dagger.core.errors import IllegalEvent
 from dagger.core.graph import INSTRUCTIONS, Node
-from dagger.core.iterate import CONTINUE, LIMIT_REVIEW, forgive
+from dagger.core.iterate import CONTINUE, LIMIT, forgive
 from dagger.core.state import STANDS_STILL, TERMINAL, Ended, Pending, Scope, State, Wait
 from dagger.core.steps import (
     ERRORS_KEPT,
@@ -58,7 +58,8 @@ def _run_started(state: State, event: events.RunStarted) -> list[str]:
         raise _illegal(state, event)
     state.run_id, state.spec = event.run_id, event.spec
     state.config = RunConfig.of(event.config)
-    state.graphs, state.needs = event.graphs, event.needs
+    # a copy: flows that code executes bring more, and the event's belong to whoever made it
+    state.graphs, state.needs = dict(event.graphs), event.needs
     state.started_at = state.active_since = event.at
     for write in event.cache:
         cache.apply(state.sections, write)
@@ -267,6 +268,9 @@ def _step_skipped(state: State, event: events.StepSkipped) -> list[str]:
     _require_pending(state, event, event.step)
     is_own = event.reason == CONDITION
     passed_on = f"{event.step!r} was skipped by its condition" if is_own else event.reason
+    node = state.pending[event.step].node
+    if is_own and node.iteration is not None:
+        forgive(state, event.step, node)  # a person saw it, and ended the supervisor's turns
     return _passed(state, event, end_badly(state, event.step, Ended("skipped", event.reason), passed_on))
 
 
@@ -309,7 +313,7 @@ def _wait_answered(state: State, event: events.WaitAnswered) -> list[str]:
     if event.error is not None:  # nobody waits any more: a later attempt that comes to it opens it anew
         del state.waits[event.step][event.key]
     wait.is_open, wait.value = False, _bytes(event.value)
-    if event.key == LIMIT_REVIEW and wait.value == _CONTINUE:
+    if wait.review and event.key.startswith(LIMIT) and wait.value == _CONTINUE:
         state.granted += state.config.max_iterations or 0
     return _passed(state, event)
 

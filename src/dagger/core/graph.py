@@ -132,6 +132,8 @@ class Iteration(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """Where there is nothing more to do, the next one waits for an instruction."""
     is_idle: bool = False
     """It begins when there is an instruction."""
+    ignores: bool = False
+    """The one before it did nothing, though instructions waited."""
 
 
 class Node(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):

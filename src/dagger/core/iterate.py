@@ -12,7 +12,7 @@ import msgspec
 from dagger.core import events
 from dagger.core.cache import Write
 from dagger.core.config import RunConfig
-from dagger.core.events import scope_of, step_name
+from dagger.core.events import step_name
 from dagger.core.graph import INSTRUCTIONS, Condition, Input, Iteration, Node, literal, node_of
 from dagger.core.state import State
 from dagger.core.steps import flow_of
@@ -21,10 +21,12 @@ HUMAN_INTERRUPT = "human_interrupt"
 """The built-in action that asks a person."""
 INSTRUCTION = "instruction"
 """The kind, and the key, of a supervisor's wait for one."""
-LIMIT_REVIEW = "limit:max_iterations"
-"""The key of the review that asks whether to go on beyond `max_iterations`."""
+LIMIT = "limit:"
+"""What the keys of the run's own reviews begin with: each asks whether to go on beyond a limit. No other key does."""
 CONTINUE, STOP = "continue", "stop"
-"""Its options; and what ends the run when it is the answer to the review between two iterations."""
+"""Its options; the second also ends the turns when it is the answer to the review between two of them."""
+REVIEW_SUFFIX = "_review"
+"""What the id of the review before a turn ends with, after the former turn's."""
 FINISHED = "the result is there"
 """The reason of an iteration that does not take place."""
 
@@ -45,8 +47,11 @@ def next_iteration(state: State, config: RunConfig, node: Node, turn: events.Ste
     flow = flow_of(state, turn.step)
     if turn.result is not msgspec.UNSET or (state.scopes[flow] if flow else state).result is not None:
         return ()
-    is_idle = not added and not has_instructions(state, turn.step, turn.cache)
-    if is_idle and not this.keep_alive:
+    waits = has_instructions(state, turn.step, turn.cache)
+    section = step_name(flow, INSTRUCTIONS)
+    ignores = waits and not added and not any(write.section == section for write in turn.cache)
+    is_idle = not (added or waits)
+    if (is_idle or (ignores and this.ignores)) and not this.keep_alive:
         return ()
     waits_for = tuple(each.id for each in added)
     following = msgspec.structs.replace(
@@ -55,21 +60,21 @@ def next_iteration(state: State, config: RunConfig, node: Node, turn: events.Ste
         dependencies=waits_for,
         run_when="finished",
         when=None,
-        iteration=Iteration(this.number + 1, this.keep_alive, is_idle),
+        iteration=Iteration(this.number + 1, this.keep_alive, is_idle, ignores),
     )
     if not config.review_frequency or this.number % config.review_frequency:
         return (following.hashed(),)
     review = _review(node, this, following)
-    condition = Condition(f"{review.id}.answer", {"not_equals": literal(STOP, "")})
+    condition = Condition(f"{review.id}.goes_on")
     following = msgspec.structs.replace(following, dependencies=(*waits_for, review.id), when=condition)
     return review.hashed(), following.hashed()
 
 
 def _review(node: Node, this: Iteration, following: Node) -> Node:
     """What asks a person between two iterations; it waits for what the next one waits for."""
-    question = f"Iteration {this.number} is done. Any answer lets {node.action} go on, {STOP!r} ends it."
+    question = f"Iteration {this.number} is done. Any answer lets {node.action} go on; {STOP!r}, or no, ends it."
     return Node(
-        id=f"{node.id}_review",
+        id=node.id + REVIEW_SUFFIX,
         action=HUMAN_INTERRUPT,
         inputs=(Input("question", value=literal(question, "")),),
         dependencies=following.dependencies,
@@ -106,14 +111,17 @@ def forgive(state: State, step: str, node: Node) -> None:
     scope.errors = [error for error in scope.errors if not error.startswith(told)]
 
 
-def limit(state: State, now: int, policy: str, review: str) -> events.LimitReached | None:
+def limit(state: State, now: int, policy: str) -> events.LimitReached | None:
     """The limit that keeps an iteration from taking place, or None."""
     allowed = state.config.max_iterations
     if allowed is None or state.iterations < allowed + state.granted:
         return None
-    return events.LimitReached(
-        at=now, limit="max_iterations", value=allowed + state.granted, policy=policy, review=review
-    )
+    return events.LimitReached(at=now, limit="max_iterations", value=allowed + state.granted, policy=policy)
+
+
+def limit_key(reached: events.LimitReached) -> str:
+    """The key of the review that asks whether to go on beyond a limit: for each value another one."""
+    return f"{LIMIT}{reached.limit}:{reached.value:.0f}"
 
 
 def given_key(ordinal: int) -> str:
@@ -122,12 +130,12 @@ def given_key(ordinal: int) -> str:
 
 
 def has_supervisor(state: State) -> bool:
-    """Whether the run itself has one that goes on: looks at all pending steps."""
-    pending = state.pending.items() if state.result is None else ()
-    return any(waiting.node.iteration is not None and not scope_of(step) for step, waiting in pending)
+    """Whether the run itself has one that goes on."""
+    return state.result is None and state.turns.get("") in state.pending
 
 
-def idle(state: State) -> list[str]:
-    """The run's own supervisors that wait for an instruction."""
-    waiting = ((step, waits.get(INSTRUCTION)) for step, waits in state.waits.items() if not scope_of(step))
-    return [step for step, wait in waiting if wait is not None and wait.is_open]
+def idle(state: State, flow: str = "") -> list[str]:
+    """The turn of a flow's supervisor that waits for an instruction, if one does."""
+    turn = state.turns.get(flow, "")
+    wait = state.waits.get(turn, {}).get(INSTRUCTION)
+    return [turn] if wait is not None and wait.is_open and wait.kind == INSTRUCTION else []

@@ -266,7 +266,13 @@ class Store(Protocol):
         """What is known of the run; None: no such run."""
 
     def reviews(self, run_id: str | None = None, limit: int | None = 100) -> list[Review]:
-        """The durable open reviews, of one run or all, oldest first, at most `limit` (None: all)."""
+        """The durable open reviews, of one run or all, oldest first, at most `limit` (None: all).
+
+        One whose answer is in the inbox is not open any more.
+        """
+
+    def unread(self, run_id: str) -> list[AnyOrder]:
+        """The orders in a run's inbox, oldest first."""
 
     def rows(
         self,

@@ -136,6 +136,8 @@ class State(msgspec.Struct):
     tokens: int = 0
     iterations: int = 0
     """Of supervisors, so far."""
+    turns: dict[str, str] = {}
+    """By flow, the run's being the empty one: the turn of its supervisor that was added last."""
     granted: int = 0
     """Iterations that people allowed beyond `max_iterations`."""
     review: str = ""

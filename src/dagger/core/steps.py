@@ -47,6 +47,8 @@ def add_nodes(state: State, scope: str, nodes: Sequence[Node]) -> list[str]:
             else:
                 waiting.append(step)
         pending[step] = Pending(node, unmet)
+        if node.iteration is not None:
+            state.turns[scope] = step
         if not unmet and step not in state.doomed:
             ready.append(step)
     return ready
@@ -215,11 +217,14 @@ def lend_places(state: State, step: str) -> list[str]:
     return ready
 
 
-def _take_back(state: State, step: str) -> None:
-    """A stuck step is tried anew: the items that it is in count as at work again, above their limit if need be."""
+def take_back(state: State, step: str, stuck: Sequence[str] = ()) -> None:
+    """A stuck step is tried anew, or given up: the items that it is in count as at work again.
+
+    Above their limit if need be; but not those in which another step is `stuck`.
+    """
     while step := events.scope_of(step):
         inner = state.scopes[step]
-        if inner.is_lent:
+        if inner.is_lent and not any(other.startswith(f"{step}/") for other in stuck):
             inner.is_lent = False
             state.scopes[events.scope_of(step)].at_work += 1
 
@@ -247,6 +252,7 @@ def close_scope(state: State, name: str) -> None:
         if state.unsuccessful.pop(step, None) is not None:
             close_scope(state, step)
     del state.scopes[name]
+    state.turns.pop(name, None)
     for section in ("inputs", INSTRUCTIONS):
         state.sections.pop(f"{name}/{section}", None)
 
@@ -257,7 +263,7 @@ def retry(state: State, stuck: Iterable[str]) -> list[str]:
     maps = {}
     for step in stuck:
         name = events.scope_of(step)
-        _take_back(state, step)
+        take_back(state, step)
         if name and state.scopes[name].item is not None:
             del state.pending[step]  # others have its place: it takes its turn among them
             maps[name] = state.scopes[name]

@@ -29,6 +29,7 @@ class Tried:
         self.node = given.node
         self.number = given.number
         self._deadline_ms = given.deadline_ms
+        self._now_ms = given.now_ms
         self._parent = parent
 
     def began(self) -> None:
@@ -40,8 +41,8 @@ class Tried:
         return self._deadline_ms
 
     def now_ms(self) -> int:
-        """It is the parent's clock that counts: it says when it hears of something."""
-        return 0
+        """The parent's clock when the attempt began; of what is told, the parent says when it hears of it."""
+        return self._now_ms
 
     def spend(self, count: int) -> None:
         """Count tokens, at once."""

@@ -17,13 +17,19 @@ from dagger.engine.attempt import Attempt
 from dagger.engine.binding import Source, loaded
 from dagger.engine.flows import Instead, errors_of
 from dagger.engine.kernel import Kernel
+from dagger.engine.limits import Limits
 from dagger.engine.underway import Underway
+
+DEEPEST = 50
+"""Child flows in each other: more than this is a flow that executes itself."""
 
 
 class Flow(Protocol):
     """A child flow that nothing speaks against."""
 
     spec: events.Spec
+    detail: msgspec.Raw
+    """What it is, apart from the caller's inputs."""
     inputs: Mapping[str, bytes]
     instructions: tuple[msgspec.Raw, ...]
 
@@ -49,6 +55,7 @@ class Parent(Source, Protocol):
 
     kernel: Kernel
     state: State
+    limits: Limits
     underway: Underway
 
     def record(self, event: events.Event) -> None: ...
@@ -61,11 +68,16 @@ def open_child(run: Parent, attempt: Attempt, key: str, spec: object, inputs: Ma
 
     Raises WaitMismatch, StepError, and what starting a run of it would raise.
     """
+    if attempt.step.count("/") >= DEEPEST:
+        message = (
+            f"node {attempt.node.id!r}: execute: flows are {DEEPEST} deep in each other here; does one execute itself?"
+        )
+        raise StepError(message)
     flow: Flow = run.kernel.open_flow(spec, inputs)
     if any(node.iteration is not None and node.iteration.keep_alive for node in flow.definition.nodes):
         message = f"node {attempt.node.id!r}: execute: a child flow with keep_alive would never end"
         raise StepError(message)
-    if run.waits.find(attempt, CHILD, key, msgspec.json.encode(flow.name)) is not None:
+    if run.waits.find(attempt, CHILD, key, bytes(flow.detail)) is not None:
         return
     graphs = {flow.name: flow.definition, **flow.graphs}
     for definition in graphs.values():
@@ -78,6 +90,7 @@ def open_child(run: Parent, attempt: Attempt, key: str, spec: object, inputs: Ma
             step=attempt.step,
             key=key,
             graph=flow.name,
+            detail=flow.detail,
             graphs={name: each for name, each in graphs.items() if name not in run.state.graphs},
             inputs={name: codec.sealed(text, blobs) for name, text in flow.inputs.items()},
             instructions=tuple(codec.sealed(bytes(text), blobs) for text in flow.instructions),
@@ -123,6 +136,7 @@ def drop_child(run: Parent, child: str, running: set[Attempt]) -> None:
         attempt.over()
         if attempt.task is not None:
             attempt.task.cancel()
+        run.limits.release(attempt)
         run.underway.leave(attempt.step, attempt.node, attempt)
     run.underway.drop(inside)
     run.record(dropped(run.kernel.tick(), child))

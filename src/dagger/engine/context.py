@@ -308,9 +308,8 @@ class AttemptContext(Context):
 
     def _require_async(self, call: str) -> None:
         if not self._is_async:  # told at once: such code cannot await what it is given
-            where = f"node {self.node.id!r}: {call}"
-            message = f"{where} is for async functions: what runs in a thread or process can only use memo"
-            raise StepError(message)
+            why = "is for async functions: what runs in a thread or process can only use memo"
+            raise StepError(f"node {self.node.id!r}: {call} {why}")
 
     def memo(self, key: str, function: Callable[..., Any], *args: Any) -> Any:
         """See Context."""
@@ -346,6 +345,9 @@ class AttemptContext(Context):
             self._unnamed[kind] = self._unnamed.get(kind, 0) + 1
         elif not codec.is_text(key) or not key:
             message = f"{where}: a key is a text that is not empty, not {key!r:.80}"
+            raise StepError(message)
+        elif key.startswith(iterate.LIMIT) or key == iterate.INSTRUCTION:
+            message = f"{where}: the key {key!r} is one of the run's own: give the wait another one"
             raise StepError(message)
         chosen = key or f"{kind}:{self._unnamed[kind]}"
         if chosen in self._keys:

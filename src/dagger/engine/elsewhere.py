@@ -77,6 +77,7 @@ def attempt_input(run: Source, attempt: Elsewhere, action: Action) -> frames.Att
         node=resolved(run, step, node, action),
         number=attempt.number,
         deadline_ms=attempt.deadline_ms(),
+        now_ms=attempt.now_ms(),
         unsuccessful={name: state.unsuccessful[name] for name in awaited if name in state.unsuccessful},
         handled={handled: state.pending[handled]} if handled else {},
         scopes=scopes,

@@ -28,6 +28,8 @@ class AttemptInput(msgspec.Struct, tag=True):
     number: int
     """Starts at 1."""
     deadline_ms: int
+    now_ms: int
+    """The parent's clock, when the attempt began."""
     """In milliseconds since 1970, should the code begin at once."""
     unsuccessful: dict[str, Ended]
     """Of the steps that this one waited for."""

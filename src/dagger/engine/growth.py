@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import re
+import string
 from collections.abc import Container, Iterable
 
 from dagger.core.errors import CycleError, DependencyNotFound, GraphError, NodeAlreadyExists, nearest
 from dagger.core.events import step_name
 from dagger.core.graph import Node, id_problem
+from dagger.core.iterate import REVIEW_SUFFIX
 from dagger.core.state import State
 from dagger.engine.binding import Source
+
+_OF_A_TURN = re.compile(rf"[0-9]{{1,9}}({REVIEW_SUFFIX})?")
 
 
 def check_node(state: State, node: Node, flow: str = "", added: Container[str] = ()) -> None:
     """Raise GraphError where a node does not fit into a flow, beside those of the ids `added`."""
     if problem := id_problem(node.id):
         raise GraphError(problem)
+    if node.iteration is None and not node.precedes and _is_of_a_turn(state, node.id, flow):
+        raise NodeAlreadyExists(
+            f"node {node.id!r}: the supervisor of {_named(state, flow)} gives such ids to its turns; give it another id"
+        )
     if node.id in added or _is_known(state, step_name(flow, node.id)):
         raise NodeAlreadyExists(f"node {node.id!r} is in {_named(state, flow)} already; give it another id")
     if node.id in node.dependencies:
@@ -29,6 +38,13 @@ def check_node(state: State, node: Node, flow: str = "", added: Container[str] =
 
 def _is_known(state: State, step: str) -> bool:
     return step in state.pending or step in state.succeeded or step in state.unsuccessful
+
+
+def _is_of_a_turn(state: State, node_id: str, flow: str) -> bool:
+    """Whether a flow's supervisor gives such an id. Made ids end with twelve characters, maybe digits all of them."""
+    turn = state.turns.get(flow, "").removeprefix(step_name(flow, ""))
+    name = turn.rstrip(string.digits)
+    return bool(turn and node_id.startswith(name) and _OF_A_TURN.fullmatch(node_id.removeprefix(name)))
 
 
 def _named(state: State, flow: str) -> str:

@@ -8,6 +8,7 @@ import msgspec
 
 from dagger.core import decide, events, iterate
 from dagger.core.errors import IterationLimitReached
+from dagger.core.events import step_name
 from dagger.core.graph import Node
 from dagger.core.reviews import REVIEW, Question, review_id
 from dagger.core.state import State, Wait
@@ -22,6 +23,7 @@ class Waits(Protocol):
 
     def opened(self, event: events.WaitOpened) -> Wait: ...
     def answer(self, step: str, key: str) -> None: ...
+    def withdraw(self, step: str, key: str) -> None: ...
 
 
 class Iterating(Protocol):
@@ -38,6 +40,7 @@ def is_held_up(run: Iterating, step: str, node: Node, now: int) -> bool:
     state = run.state
     if node.iteration is None or not node.iteration.is_idle or iterate.has_instructions(state, step):
         return False
+    _withdraw(run, step)  # while there is nothing to do, nobody needs more turns
     wait = state.waits.get(step, {}).get(iterate.INSTRUCTION)
     if wait is None:
         kind = iterate.INSTRUCTION
@@ -45,11 +48,15 @@ def is_held_up(run: Iterating, step: str, node: Node, now: int) -> bool:
     return wait.is_open
 
 
-def finish(run: Iterating) -> None:
-    """The run may have its result: then its supervisor waits for no more instructions."""
-    if run.state.result is not None:
-        for step in iterate.idle(run.state):
-            run.waits.answer(step, iterate.INSTRUCTION)
+def finish(run: Iterating, step: str) -> None:
+    """The flow of a step has its result: its supervisor waits for no more instructions, nor for a person."""
+    state, flow = run.state, flow_of(run.state, step)
+    for turn in iterate.idle(state, flow):
+        run.waits.answer(turn, iterate.INSTRUCTION)
+    coming = state.pending.get(state.turns.get(flow, ""))
+    asking = step_name(flow, iterate.asked_before(coming.node)) if coming is not None else ""
+    for key in [key for key, wait in state.waits.get(asking, {}).items() if wait.is_open]:
+        run.waits.answer(asking, key)
 
 
 def omitted(run: Iterating, step: str, node: Node, now: int) -> Instead | None:
@@ -68,23 +75,31 @@ def limited(run: Iterating, step: str, node: Node, now: int) -> Instead | None:
         return None
     state = run.state
     policy = decide.limit_policy(decide.config_of(state, step))
-    review = review_id(state.run_id, step, iterate.LIMIT_REVIEW) if policy == "pause" else ""
-    reached = iterate.limit(state, now, policy, review)
+    reached = iterate.limit(state, now, policy)
+    key = "" if reached is None else iterate.limit_key(reached)
+    _withdraw(run, step, but=key)
     if reached is None:
         return None
-    wait = state.waits.get(step, {}).get(iterate.LIMIT_REVIEW)
+    wait = state.waits.get(step, {}).get(key)
     if wait is not None and wait.value == _STOP:
         error = events.Error(IterationLimitReached.__name__, f"max_iterations of {reached.value:g} used up")
         return Instead(events.StepFailed(at=now, step=step, attempt=1, error=error, policy="stop"))
-    if review and wait is None:
-        _ask(run, step, now, reached, review)
-    return Instead(reached)
+    if policy != "pause":
+        return Instead(reached)
+    if wait is None:
+        wait = _ask(run, step, now, reached, key)
+    return Instead(msgspec.structs.replace(reached, review=wait.review))
 
 
-def _ask(run: Iterating, step: str, now: int, reached: events.LimitReached, review: str) -> None:
-    used = f"max_iterations of {reached.value:g} used up"
+def _ask(run: Iterating, step: str, now: int, reached: events.LimitReached, key: str) -> Wait:
+    used = f"{reached.limit} of {reached.value:g} used up"
     asked = Question(f"{used}. {iterate.CONTINUE!r} grants as many again.", [iterate.CONTINUE, iterate.STOP])
-    detail = msgspec.Raw(msgspec.json.encode(asked))
-    run.waits.opened(
-        events.WaitOpened(at=now, step=step, key=iterate.LIMIT_REVIEW, kind=REVIEW, detail=detail, review=review)
-    )
+    detail, review = msgspec.Raw(msgspec.json.encode(asked)), review_id(run.state.run_id, step, key)
+    return run.waits.opened(events.WaitOpened(at=now, step=step, key=key, kind=REVIEW, detail=detail, review=review))
+
+
+def _withdraw(run: Iterating, step: str, but: str = "") -> None:
+    """Nobody needs to be asked about a limit that is not the one in the way."""
+    for key, wait in list(run.state.waits.get(step, {}).items()):
+        if wait.is_open and key.startswith(iterate.LIMIT) and key != but:
+            run.waits.withdraw(step, key)

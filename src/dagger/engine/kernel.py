@@ -369,15 +369,14 @@ class Kernel:
             LOGGER.debug("%s", event.error.traceback, extra=where)
 
     def log_review(self, run_id: str, step: str, wait: Wait) -> None:
-        """Say at once that a person is asked, and how to answer: as soon as the question is durable."""
-        asked = msgspec.json.decode(wait.detail, type=Question).question
+        """Say at once that a person is asked: as soon as the question is durable. What is asked may be secret."""
+        where = {"run": run_id, "node": step}
 
         def say(durable: asyncio.Future[None]) -> None:
             if not durable.cancelled() and durable.exception() is None:
-                LOGGER.warning(
-                    "step %s asks: %s; answer with `dagger answer %s VALUE`",
-                    step, asked, wait.review, extra={"run": run_id, "node": step},
-                )  # fmt: skip
+                LOGGER.warning("step %s asks: review %s", step, wait.review, extra=where)
+                if LOGGER.isEnabledFor(logging.DEBUG):
+                    LOGGER.debug("%s", msgspec.json.decode(wait.detail, type=Question).question, extra=where)
 
         self.durable().add_done_callback(say)
 

@@ -36,6 +36,7 @@ class Limits:
         self._deadline: Timer | None = None
         self._held: dict[Attempt, int] = {}
         """Tokens that attempts hold and have not spent."""
+        self._all_held = 0
 
     def watch(self, least_ms: int = 0) -> None:
         """Set the timer of the run's own deadline, unless its clock stands still."""
@@ -57,15 +58,26 @@ class Limits:
         if run.is_settled:
             return
         if attempt in self._held:
-            self._held[attempt] = max(self._held[attempt] - count, 0)
+            self._hold(attempt, max(self._held[attempt] - count, 0))
         run.record(events.TokensSpent(at=run.now_ms(), step=attempt.step, count=count))
         self._check()
 
     def hold(self, attempt: Attempt, count: int) -> bool:
-        """Hold tokens for an attempt; False: there are not so many left, and the run's limit is reached."""
-        self._held[attempt] = self._held.get(attempt, 0) + count
+        """Hold tokens for an attempt, instead of those that it holds.
+
+        False: there are not so many left, and the run's limit is reached.
+        """
+        self._hold(attempt, count)
         self._check()
         return not self._run.is_halting
+
+    def release(self, attempt: Attempt) -> None:
+        """The attempt is over: it holds nothing."""
+        self._all_held -= self._held.pop(attempt, 0)
+
+    def _hold(self, attempt: Attempt, count: int) -> None:
+        self._all_held += count - self._held.get(attempt, 0)
+        self._held[attempt] = count
 
     def _due(self) -> None:
         self._check()
@@ -75,8 +87,7 @@ class Limits:
         run = self._run
         if run.is_settled:
             return
-        self._held = {attempt: count for attempt, count in self._held.items() if not attempt.is_over}
-        reached = decide.limit(run.state, run.now_ms(), held=sum(self._held.values()))
+        reached = decide.limit(run.state, run.now_ms(), held=self._all_held)
         if reached is not None:
             run.record(reached)
             run.halt()

@@ -11,7 +11,7 @@ import msgspec
 from dagger.core import cache
 from dagger.core.errors import OutputInvalid
 from dagger.core.events import step_name
-from dagger.core.graph import Node
+from dagger.core.graph import INSTRUCTIONS, Node
 
 
 class Owner(Protocol):
@@ -72,7 +72,7 @@ class AttemptCache(cache.Cache):
         if not self._scope:
             return section
         own = step_name(self._scope, section)
-        return own if own in self._sections else section
+        return own if section == INSTRUCTIONS or own in self._sections else section
 
     def __iter__(self) -> Iterator[str]:
         names = dict.fromkeys([*list(self._sections), *self._own])

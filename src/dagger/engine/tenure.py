@@ -15,7 +15,7 @@ from dagger.core.errors import StoreError
 from dagger.core.fold import apply
 from dagger.core.graph import Node
 from dagger.core.journal import Lease
-from dagger.core.state import State
+from dagger.core.state import Pending, State
 from dagger.engine import children, flows, iterations
 from dagger.engine.attempt import Attempt
 from dagger.engine.begin import begin
@@ -132,16 +132,8 @@ class Tenure(Sources):
         """Do what a step does instead of an attempt; if it does nothing, it waits for its slots."""
         pending = self.state.pending.get(step)
         if pending is not None and not self.is_halting:
-            now, node = self.kernel.now_ms, pending.node
             try:
-                if node.answers:
-                    found: flows.Instead | None = children.end_child(self, step, node, now)
-                else:
-                    found = (
-                        iterations.omitted(self, step, node, now)
-                        or flows.instead(self, step, pending, now)
-                        or iterations.limited(self, step, node, now)
-                    )
+                found = self._found(step, pending, self.kernel.now_ms)
             except Exception as error:  # noqa: BLE001 - a condition or a list that is none fails the step
                 self.maps.end(step)
                 attempt = Attempt(self, step, pending.node, pending.failures + 1, self.kernel.now_ms, self.context)
@@ -149,22 +141,39 @@ class Tenure(Sources):
                 attempt.fail(error)
                 return
             if found is None:
-                if iterations.is_held_up(self, step, node, now):
+                if iterations.is_held_up(self, step, pending.node, self.kernel.now_ms):
                     self.underway.fall_asleep(step)
                     self.step_over()
                 else:
                     self.underway.wait_for_slots(step)
                 return
-            if isinstance(found.event, events.ScopeOpened):
-                self.underway.begin_scope(step)
-            else:
-                self.maps.end(step)
-            self.record(*found)
-            if self.state.halt:
-                self.halt()
+            self._do_instead(step, found)
         self.underway.dropped.pop(step, None)
         self.underway.open -= 1
         self.step_over()
+
+    def _found(self, step: str, pending: Pending, now: int) -> flows.Instead | None:
+        """What a step does instead of an attempt; None: nothing, unless it is held up."""
+        node = pending.node
+        if node.answers:
+            return children.end_child(self, step, node, now)
+        found = iterations.omitted(self, step, node, now) or flows.instead(self, step, pending, now)
+        if found is not None or iterations.is_held_up(self, step, node, now):
+            return found
+        return iterations.limited(self, step, node, now)
+
+    def _do_instead(self, step: str, found: flows.Instead) -> None:
+        event, flows_left = found.event, list[str]()
+        if isinstance(event, events.ScopeOpened):
+            self.underway.begin_scope(step)
+        else:
+            self.maps.end(step)
+            if self.state.waits and not isinstance(event, events.LimitReached):
+                flows_left = self.waits.leave(step, is_stuck=_is_stuck(event))
+        self.record(*found)
+        self._drop(flows_left)
+        if self.state.halt:
+            self.halt()
 
     def suspended(self, attempt: Attempt) -> None:
         """The attempt's code did not return at once: it is journalled, and its deadline watched."""
@@ -198,7 +207,7 @@ class Tenure(Sources):
                 self.kernel.store.remember(self.lease, key)
             self._drop(flows_left)
             if event.result is not msgspec.UNSET and not self._is_settled:
-                iterations.finish(self)
+                iterations.finish(self, step)
         underway = self.underway
         if attempt is not None or underway.is_pooled or underway.open == underway.idle + 1:
             self._leave(step, node, attempt)
@@ -236,8 +245,7 @@ class Tenure(Sources):
         self.kernel.log_failure(self.state.run_id, event)
         flows_left: list[str] = []
         if isinstance(event, events.StepFailed) or event.failure:
-            is_stuck = isinstance(event, events.StepFailed) and event.policy == "pause"
-            flows_left = self.waits.leave(step, is_stuck=is_stuck)
+            flows_left = self.waits.leave(step, is_stuck=_is_stuck(event))
         self.record(event)
         self._drop(flows_left)
         if self.state.halt:
@@ -344,6 +352,8 @@ class Tenure(Sources):
         return self._is_settled or bool(self.state.halt)
 
     def _leave(self, step: str, node: Node, attempt: Attempt | None = None) -> None:
+        if attempt is not None:
+            self.limits.release(attempt)
         self.underway.leave(step, node, attempt)
         self.step_over()
 
@@ -362,11 +372,12 @@ class Tenure(Sources):
             return
         if self._is_settled or not self.underway.is_quiet:
             return
-        if self.underway.open and not self._rest.has_reason:
-            self.halt()  # what still waits, waits for child flows in which nothing goes on before the run is resumed
-        if self.underway.open:
+        if self.underway.open and self._rest.has_reason:
             self._rest.quiet()
-        else:
+            return
+        if self.underway.open:
+            self.halt()  # what still waits, waits for child flows in which nothing goes on before the run is resumed
+        if not (self.underway.open or self._is_settled):  # else code cleans up
             self._settle()
 
     def _settle(self) -> None:
@@ -379,3 +390,7 @@ class Tenure(Sources):
         self.limits.close()
         self.waits.close()
         self._rest.close()
+
+
+def _is_stuck(event: events.Event) -> bool:
+    return isinstance(event, events.StepFailed) and event.policy == "pause"

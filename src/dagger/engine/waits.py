@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -27,6 +27,8 @@ MEMO = "memo"
 """The kind of wait in which code runs: its step is at work, and nobody else ends it."""
 _AT_WORK = (MEMO, CHILD)
 """The kinds that the run itself works at: it waits for none of them."""
+QUESTION_LENGTH = 100
+"""Characters of a question that the reason of a waiting run quotes."""
 LOOK_AGAIN_SECONDS = 1.0
 """How often code is looked at that has an open wait beside other things to do."""
 
@@ -49,10 +51,8 @@ class Waits:
         self._timers: dict[tuple[str, str], Timer] = {}
         self._due: list[tuple[int, str, str]] = []
         """A heap of when waits answer themselves, those that are answered already included."""
-        self._kinds: Counter[str] = Counter()
-        """How many are open of each kind."""
-        self._reviews: dict[tuple[str, str], Wait] = {}
-        """Those that are open."""
+        self._open: defaultdict[str, dict[tuple[str, str], Wait]] = defaultdict(dict)
+        """By kind: those that somebody else, or time, has to end before a step goes on."""
         self._awaited: dict[tuple[str, str], tuple[Attempt, asyncio.Future[None]]] = {}
         """Waits that an attempt's code awaits now."""
         self._soon: set[Attempt] = set()
@@ -65,8 +65,8 @@ class Waits:
         state = self._run.state
         for step, waits in state.waits.items():
             pending = state.pending.get(step)
-            if pending is not None and pending.error is not None:
-                continue  # it has failed, and its failure action has its turn
+            if pending is not None and (pending.is_stuck or pending.error is not None):
+                continue  # it has failed: nothing goes on with an answer, or its failure action has its turn
             for key, wait in waits.items():
                 if wait.is_open:
                     self._watch(step, key, wait)
@@ -141,12 +141,28 @@ class Waits:
         who: str = "",
         order: str = "",
     ) -> None:
-        """Journal the answer of an open wait, and let whoever waits for it go on."""
+        """Journal the answer of an open wait; whoever waits for it goes on, under `sync` when that is on disk (I3)."""
         told = msgspec.Raw(value) if value else msgspec.UNSET
         at, wait = self._run.kernel.tick(), self._run.state.waits[step][key]
         self._forget(step, key, wait)
         answered = events.WaitAnswered(at=at, step=step, key=key, value=told, review=wait.review, who=who, order=order)
         self._run.record(answered, blobs or [])
+        kernel, underway = self._run.kernel, self._run.underway
+        if wait.kind == MEMO or kernel.store.is_immediate or self._run.state.config.durability != "sync":
+            self._tell(step, key)
+            return
+        underway.open += 1  # until then something of the run is under way
+
+        def durable(future: asyncio.Future[None]) -> None:
+            underway.open -= 1
+            if future.exception() is None and not self._run.is_settled:
+                self._tell(step, key)
+                self._run.step_over()
+
+        kernel.durable().add_done_callback(durable)
+
+    def _tell(self, step: str, key: str) -> None:
+        """Let whoever waits for an answered wait go on."""
         awaited = self._awaited.get((step, key))
         if awaited is None:
             self._run.underway.answered(step)
@@ -162,14 +178,16 @@ class Waits:
     @property
     def has_open(self) -> bool:
         """Whether somebody else, or time, has to end any of them."""
-        return any(self._kinds.values())
+        return any(self._open.values())
 
     def named(self) -> str:
         """What is waited for, in words."""
-        kinds = [f"{count} {kind}{'' if count == 1 else 's'}" for kind, count in self._kinds.items() if count]
-        asks = [f"`dagger answer {wait.review} VALUE` answers {_question(wait)!r}" for wait in self._reviews.values()]
-        more = f" and {len(asks) - 1} more" if len(asks) > 1 else ""
-        return ", ".join(kinds) + (f" ({asks[0]}{more})" if asks else "")
+        kinds = [f"{len(waits)} {kind}{'' if len(waits) == 1 else 's'}" for kind, waits in self._open.items() if waits]
+        told, reviews = ", ".join(kinds), self._open[REVIEW]
+        if not reviews:
+            return told
+        first, more = next(iter(reviews.values())), f" and {len(reviews) - 1} more" if len(reviews) > 1 else ""
+        return f"{told} (review {first.review}: {_question(first)!r:.{QUESTION_LENGTH}}{more})"
 
     def leave(self, step: str, *, is_stuck: bool = False) -> list[str]:
         """Forget the waits of a step that is about to end: its reviews are withdrawn. Gives its open child flows.
@@ -181,23 +199,26 @@ class Waits:
             if not wait.is_open:
                 continue
             self._dismiss(step, key)
-            if is_stuck:
-                continue
             self._forget(step, key, wait)
-            if wait.review:
-                at, error = self._run.kernel.tick(), events.Error("StepError", "its step waits no longer")
-                self._run.record(events.WaitAnswered(at=at, step=step, key=key, error=error, review=wait.review), [])
-            if wait.kind == CHILD:
+            if wait.review and not is_stuck:
+                self.withdraw(step, key)
+            if wait.kind == CHILD and not is_stuck:
                 flows.append(child_of(step, key))
         return flows
+
+    def withdraw(self, step: str, key: str) -> None:
+        """Journal that a review needs no answer any more; should its step come to it again, it is asked anew."""
+        wait = self._run.state.waits[step][key]
+        self._forget(step, key, wait)
+        at, error = self._run.kernel.tick(), events.Error("StepError", "its step waits no longer")
+        self._run.record(events.WaitAnswered(at=at, step=step, key=key, error=error, review=wait.review), [])
 
     def close(self) -> None:
         """Forget all of them, and end the code that awaits them."""
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
-        self._kinds.clear()
-        self._reviews.clear()
+        self._open.clear()
         for step, key in list(self._awaited):
             self._dismiss(step, key)
 
@@ -224,9 +245,7 @@ class Waits:
 
     def _watch(self, step: str, key: str, wait: Wait) -> None:
         if wait.kind not in _AT_WORK:
-            self._kinds[wait.kind] += 1
-        if wait.review:
-            self._reviews[step, key] = wait
+            self._open[wait.kind][step, key] = wait
         if wait.wake_at is not None:
             kernel = self._run.kernel
             seconds = (wait.wake_at - kernel.clock.now_ms()) / 1000
@@ -245,9 +264,7 @@ class Waits:
             self._run.step_over()  # the run was resumed without an answer: it waits on, for as long as it takes
 
     def _forget(self, step: str, key: str, wait: Wait) -> None:
-        if wait.kind not in _AT_WORK:
-            self._kinds[wait.kind] -= 1
-        self._reviews.pop((step, key), None)
+        self._open[wait.kind].pop((step, key), None)
         if (timer := self._timers.pop((step, key), None)) is not None:
             timer.cancel()
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import pkgutil
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
+from pydantic_ai import models
 from pydantic_ai.direct import model_request, model_request_stream
 from pydantic_ai.exceptions import (
     ModelHTTPError,
@@ -14,10 +16,11 @@ from pydantic_ai.exceptions import (
     UserError,
 )
 from pydantic_ai.messages import ModelMessage, ModelResponse, PartDeltaEvent, PartStartEvent, TextPart, TextPartDelta
-from pydantic_ai.models import Model, ModelRequestParameters, infer_model
+from pydantic_ai.models import Model, ModelRequestParameters, infer_model, known_model_names, parse_model_id
+from pydantic_ai.providers import infer_provider_class
 from pydantic_ai.settings import ModelSettings
 
-from dagger.core.errors import NonRetryable
+from dagger.core.errors import NonRetryable, RegistryError, nearest
 from dagger.llm.conversation import read, written
 from dagger.spec.context import Context
 
@@ -31,23 +34,33 @@ class Asking:
     def __init__(
         self, model: Model | str, settings: ModelSettings | None, *, reserve_tokens: int | None, stream: bool
     ) -> None:
-        given: ModelSettings = settings or {}
+        """Raises RegistryError for what cannot be: better than when a run first asks."""
+        given: ModelSettings = {} if settings is None else settings
+        _require_known(model)
+        _require_settings(given)
         self.model = model
         self._settings = given
         self._reserved = given.get("max_tokens", 0) if reserve_tokens is None else reserve_tokens
+        _require_tokens("settings: max_tokens" if reserve_tokens is None else "reserve_tokens", self._reserved)
         self._stream = stream
 
     async def answer(
         self, ctx: Context, messages: Sequence[ModelMessage], parameters: ModelRequestParameters, ordinal: int
-    ) -> ModelResponse:
-        """The model's answer, which the journal has from the moment that it is there: it is paid for once.
+    ) -> tuple[ModelResponse, bool]:
+        """The model's answer, and whether it was asked now: the journal has each from the moment that it is there.
 
         `ordinal`: the request's place in the turn, from 1. Raises NonRetryable for what another try will not mend.
         """
-        known = await ctx.memo(f"request:{ordinal}", self._asked, ctx, messages, parameters, ordinal)
-        (response,) = read(known)
+        is_new = False
+
+        async def asked() -> list[Any]:
+            nonlocal is_new
+            is_new = True
+            return await self._asked(ctx, messages, parameters, ordinal)
+
+        (response,) = read(await ctx.memo(f"request:{ordinal}", asked))
         assert isinstance(response, ModelResponse)
-        return response
+        return response, is_new
 
     async def _asked(
         self, ctx: Context, messages: Sequence[ModelMessage], parameters: ModelRequestParameters, ordinal: int
@@ -96,11 +109,7 @@ async def _streamed(
         async for event in stream:
             if text := _text_of(event):
                 ctx.emit({"text": text})
-        response = stream.get()
-    if response.state != "complete":
-        message = f"model {model.model_name!r} broke off in the middle of its answer"
-        raise UnexpectedModelBehavior(message)
-    return response
+        return stream.get()
 
 
 def _text_of(event: object) -> str:
@@ -127,8 +136,52 @@ def _count(ctx: Context, model: Model, response: ModelResponse) -> None:
 
 
 def _require_whole(model: Model, response: ModelResponse) -> None:
-    """Raise NonRetryable for an answer that ends before its end: it is no result, and must not become one."""
+    """Raise for an answer that ends before its end: it is no result, and must not become one.
+
+    NonRetryable where the same request would end there again.
+    """
     if response.finish_reason in ("length", "content_filter"):
         why = {"length": "it reached the model's `max_tokens`", "content_filter": "the provider's filter cut it off"}
         message = f"model {model.model_name!r}: its answer is not whole: {why[response.finish_reason]}"
         raise NonRetryable(message)
+    if response.finish_reason == "error" or response.state != "complete":
+        message = f"model {model.model_name!r} broke off in the middle of its answer"
+        raise UnexpectedModelBehavior(message)
+
+
+def _require_known(model: object) -> None:
+    """Raise RegistryError for what is no model, as far as can be told without its key and its packages."""
+    if isinstance(model, Model) or model == "test":
+        return
+    if not isinstance(model, str):
+        message = f"a model is pydantic-ai's name for it or a Model, not {model!r:.80}"
+        raise RegistryError(message)
+    provider, _ = parse_model_id(model)
+    try:
+        infer_provider_class(provider or "")
+    except ValueError:
+        near = nearest(model, known_model_names()) or "; a name is 'provider:model', as 'openai-chat:gpt-5'"
+        message = f"pydantic-ai knows no model {model!r:.80}{near}"
+        raise RegistryError(message) from None
+    except ImportError:
+        pass  # known, and told when it is asked: who only looks at runs need not have its packages
+
+
+def _require_settings(settings: object) -> None:
+    """Raise RegistryError for what is no setting of pydantic-ai's; those of one provider begin with its name."""
+    if not isinstance(settings, Mapping):
+        message = f"settings are a dict of pydantic-ai's model settings, not {settings!r:.80}"
+        raise RegistryError(message)
+    known = ModelSettings.__annotations__
+    own = tuple(f"{module.name}_" for module in pkgutil.iter_modules(models.__path__))
+    for name in settings:
+        if name not in known and not (isinstance(name, str) and name.startswith(own)):
+            near = nearest(str(name), known) or f"; there are: {', '.join(known)}"
+            message = f"settings: there is no {name!r:.80}{near}"
+            raise RegistryError(message)
+
+
+def _require_tokens(what: str, count: object) -> None:
+    if isinstance(count, bool) or not isinstance(count, int) or count < 0:
+        message = f"{what} is a whole number of at least 0, not {count!r:.80}"
+        raise RegistryError(message)

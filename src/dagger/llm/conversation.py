@@ -1,6 +1,8 @@
 """Conversation: what was said between a supervisor and its model, as its turns have kept it.
 
-Each turn's node has what it said as an output, so nothing is written twice, and a child flow has its own.
+Each turn's node has what was said in it as an output, and nothing of the turns before: what a run writes grows with
+what is said, not with its square. Besides, the journal has what a turn opened with and each answer as memos, for a turn
+that is begun again, and the last answer's text as the result. A child flow has its own conversation.
 """
 
 from __future__ import annotations
@@ -53,11 +55,26 @@ def _turns(ctx: Context) -> list[str]:
     return [f"{stem}{each}" for each in range(1, number)]
 
 
-def opening(ctx: Context, instructions: str) -> ModelRequest:
-    """What a turn begins with: the task, or what became of what the turn before has asked for."""
+async def opening(ctx: Context, instructions: str) -> ModelRequest:
+    """What a turn begins with: the task, or what became of what the turn before has asked for; and what it is told.
+
+    It is in the journal before the model is asked: a turn that is begun again opens with the same, and an instruction
+    that came in between waits for the next. Those that it opens with are done with when it has succeeded.
+    """
+    opened = await ctx.memo("opening", _opened, ctx, instructions)
+    for key in opened["instructions"]:
+        ctx.cache.delete(INSTRUCTIONS, key)
+    (request,) = read(opened[MESSAGES])
+    assert isinstance(request, ModelRequest)
+    return request
+
+
+def _opened(ctx: Context, instructions: str) -> dict[str, Any]:
     turns = _turns(ctx)
     parts = _results(ctx, turns[-1]) if turns else _task(ctx, instructions)
-    return ModelRequest([*parts, *_instructions(ctx)])
+    waiting = ctx.cache.keys(INSTRUCTIONS)
+    parts += [_instruction(ctx.cache.get(INSTRUCTIONS, key)) for key in waiting]
+    return {MESSAGES: written([ModelRequest(parts)]), "instructions": waiting}
 
 
 def refusal(calls: Sequence[Call]) -> ModelRequest:
@@ -100,14 +117,8 @@ def _failed(call: Call, error: str) -> ToolReturnPart:
     return ToolReturnPart(call.tool, error, call.id, outcome="failed")
 
 
-def _instructions(ctx: Context) -> list[ModelRequestPart]:
-    """The instructions that wait, oldest first; they are done with when the turn has succeeded."""
-    parts: list[ModelRequestPart] = []
-    for key in ctx.cache.keys(INSTRUCTIONS):
-        given = ctx.cache.get(INSTRUCTIONS, key)
-        ctx.cache.delete(INSTRUCTIONS, key)
-        parts.append(UserPromptPart(f"Instruction: {given if isinstance(given, str) else _text(given)}"))
-    return parts
+def _instruction(given: object) -> UserPromptPart:
+    return UserPromptPart(f"Instruction: {given if isinstance(given, str) else _text(given)}")
 
 
 def _text(value: object) -> str:

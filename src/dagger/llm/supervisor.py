@@ -12,14 +12,14 @@ from pydantic_ai.settings import ModelSettings
 from dagger.core.errors import NonRetryable, ScopeFailed
 from dagger.llm import conversation
 from dagger.llm.asking import Asking
-from dagger.llm.tools import Call, Tools
+from dagger.llm.tools import Call, Tools, names_of
 from dagger.modes.agent import TASK, AgentDriven
 from dagger.spec.action import NodeAction
 from dagger.spec.context import Context
 from dagger.spec.fields import Called
 
 MAX_REFUSALS = 2
-"""How often in one turn a model is told that nothing can be done of what it said."""
+"""How often in one try of a turn a model is told that nothing can be done of what it said."""
 
 
 class ModelSupervisor(NodeAction):
@@ -43,17 +43,17 @@ class ModelSupervisor(NodeAction):
         reserve_tokens: int | None = None,
         stream: bool = False,
     ) -> None:
-        """Register it with `app.register_action`.
+        """Register it with `app.register_action`. Raises RegistryError for what no supervisor can be made of.
 
-        `model`: what pydantic-ai takes. `tools`: actions; None: all that are registered but itself and the built-in
-        ones. `ask_person`: offer `human_interrupt`, too. `description`: what other models are told of it.
+        `model`: what pydantic-ai takes. `tools`: actions; None: all that are registered but supervisors and the
+        built-in ones. `ask_person`: offer `human_interrupt`, too. `description`: what other models are told of it.
         `settings`: pydantic-ai's. `reserve_tokens`: what one request may cost, by default the setting `max_tokens`:
         where the run has not so many left, it is not made. `stream`: show the text by `ctx.emit({"text": …})` as it
         comes.
         """
         self.name = name
         self.instructions = instructions
-        self.tools = tools
+        self.tools = names_of(tools)
         self.ask_person = ask_person
         self.description = description
         self._asking = Asking(model, settings, reserve_tokens=reserve_tokens, stream=stream)
@@ -61,28 +61,39 @@ class ModelSupervisor(NodeAction):
     def schema(self) -> dict[str, Any]:
         """See NodeAction."""
         parameters = {"type": "object", "properties": {TASK: {"type": "string"}}, "required": [TASK]}
-        return {"name": self.name, "description": self.description, "parameters": parameters, "returns": {}}
+        about = {"name": self.name, "description": self.description, "supervisor": True}
+        return {**about, "parameters": parameters, "returns": {}}
 
     async def execute(self, ctx: Context) -> Any:
         """See NodeAction."""
         if ctx.node.iteration is None:
             return await self._in_child_flow(ctx)
-        said: list[ModelMessage] = [conversation.opening(ctx, self.instructions)]
+        said: list[ModelMessage] = [await conversation.opening(ctx, self.instructions)]
         response, calls = await self._decided(ctx, said)
-        if not (calls or ctx.node.iteration.keep_alive):
-            ctx.finish(response.text)
-        return {"text": response.text, conversation.CALLS: calls, conversation.MESSAGES: conversation.written(said)}
+        kept = {conversation.CALLS: calls, conversation.MESSAGES: conversation.written(said)}
+        if calls:
+            return kept
+        if ctx.node.iteration.keep_alive:
+            return {"text": response.text, **kept}
+        ctx.finish(response.text)
+        return kept
 
     async def _decided(self, ctx: Context, said: list[ModelMessage]) -> tuple[ModelResponse, list[Call]]:
-        """The model's answer with which the turn can end, and what became of its tool calls; adds to `said`."""
+        """The model's answer with which the turn can end, and what became of its tool calls; adds to `said`.
+
+        What was refused in an earlier try of the turn is told again, but does not count: the model has its chance.
+        """
         before = conversation.said_before(ctx)
         tools = Tools(ctx, self.tools, ask_person=self.ask_person)
         parameters = ModelRequestParameters(function_tools=tools.definitions())
-        for ordinal in range(1, MAX_REFUSALS + 2):
-            response = await self._asking.answer(ctx, [*before, *said], parameters, ordinal)
+        ordinal = asked = 0
+        while asked <= MAX_REFUSALS:
+            ordinal += 1
+            response, is_new = await self._asking.answer(ctx, [*before, *said], parameters, ordinal)
+            asked += is_new
             said.append(response)
             calls = [tools.call(call) for call in response.tool_calls]
-            if any(call.node for call in calls) or (response.text and not calls):
+            if any(call.node for call in calls) or ((response.text or "").strip() and not calls):
                 return response, calls  # what cannot be of several calls is told with what becomes of the others
             said.append(conversation.refusal(calls))
         errors = "; ".join(call.error for call in calls) or "its answer is empty"

@@ -9,7 +9,7 @@ import msgspec
 from pydantic_ai.messages import ToolCallPart
 from pydantic_ai.tools import ToolDefinition
 
-from dagger.core.errors import ActionNotRegistered, DaggerError, nearest
+from dagger.core.errors import ActionNotRegistered, DaggerError, RegistryError, nearest
 from dagger.core.iterate import HUMAN_INTERRUPT
 from dagger.modes.supervisor import BUILT_IN
 from dagger.spec.context import Context
@@ -34,14 +34,14 @@ class Call(msgspec.Struct, frozen=True, omit_defaults=True):
 class Tools:
     """The actions that a model is offered, by the names that it knows them by."""
 
-    def __init__(self, ctx: Context, wanted: Collection[Called] | None, *, ask_person: bool) -> None:
-        """`wanted`: None for all but the supervisor itself and the built-in ones. Raises ActionNotRegistered."""
+    def __init__(self, ctx: Context, wanted: Iterable[str] | None, *, ask_person: bool) -> None:
+        """`wanted`: None for all but supervisors and the built-in ones. Raises ActionNotRegistered."""
         schemas = ctx.action_schemas
         if wanted is None:
-            kept = {ctx.node.action, *map(action_name, BUILT_IN)}
-            names: Iterable[str] = [name for name in schemas if name not in kept]
+            kept = set(map(action_name, BUILT_IN))
+            names = [name for name, schema in schemas.items() if name not in kept and not schema.get("supervisor")]
         else:
-            names = [_registered(action_name(each), schemas, ctx.node.action) for each in wanted]
+            names = [_registered(name, schemas, ctx.node.action) for name in wanted]
         self._ctx = ctx
         self._schemas = {tool_name(name): schemas[name] for name in [*names, *[HUMAN_INTERRUPT] * ask_person]}
 
@@ -62,6 +62,16 @@ class Tools:
         except DaggerError as error:
             return Call(call.tool_call_id, call.tool_name, error=str(error))
         return Call(call.tool_call_id, call.tool_name, node)
+
+
+def names_of(tools: Collection[Called] | None) -> list[str] | None:
+    """The names of the actions that are wanted as tools. Raises RegistryError or GraphError for what are none."""
+    if tools is None:
+        return None
+    if isinstance(tools, str) or not isinstance(tools, Collection):
+        message = f"tools are a list of actions, not {tools!r:.80}"
+        raise RegistryError(message)
+    return [action_name(each) for each in tools]
 
 
 def _registered(name: str, schemas: Mapping[str, Any], supervisor: str) -> str:

@@ -9,13 +9,17 @@ import msgspec
 
 from dagger.core.errors import DaggerError
 from dagger.core.graph import INSTRUCTIONS
-from dagger.core.iterate import HUMAN_INTERRUPT
+from dagger.core.iterate import HUMAN_INTERRUPT, STOP
 from dagger.spec.action import action
 from dagger.spec.context import Context
 
 SUPERVISOR = "supervisor_step"
 HUMAN_REVIEW = "human_review"
 """What an instruction calls `human_interrupt`."""
+
+
+_NO = frozenset((STOP, "no", "n", "end", "quit", "abort", "cancel"))
+"""Answers by which a person lets nothing go on, however they are written."""
 
 
 class _Instruction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -56,7 +60,7 @@ def _valid(ctx: Context) -> list[_Waiting]:
         given = ctx.cache.get(INSTRUCTIONS, key)
         try:
             found.append(_Waiting(key, given, _read(given)))
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             ctx.cache.delete(INSTRUCTIONS, key)
             _keep_invalid(ctx, key, given, f"an instruction is {{action, params, priority}}: {error}")
     return found
@@ -80,9 +84,14 @@ async def human_interrupt(
     options: Sequence[Any] | None = None,
     wait_minutes: float | None = None,
 ) -> Mapping[str, Any]:
-    """Ask a person, and give what was answered as `answer`; null if nobody did in time, under `autopilot`."""
+    """Ask a person, and give what was answered as `answer`; null if nobody did in time, under `autopilot`.
+
+    `goes_on` is whether that was anything but a no.
+    """
     minutes = msgspec.UNSET if wait_minutes is None else wait_minutes
-    return {"answer": await ctx.review(question, options=options, wait_minutes=minutes)}
+    answer = await ctx.review(question, options=options, wait_minutes=minutes)
+    is_no = answer.strip().lower() in _NO if isinstance(answer, str) else answer is False
+    return {"answer": answer, "goes_on": not is_no}
 
 
 BUILT_IN = (supervisor_step, human_interrupt)

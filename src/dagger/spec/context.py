@@ -185,5 +185,7 @@ class Context(abc.ABC):
     async def reserve_tokens(self, count: int) -> None:
         """Hold tokens before a call that may cost so many, until they are spent or the attempt is over.
 
+        An attempt that holds some already holds these instead.
+
         Where the run has not so many left, its limit is reached now: the call that could pass it is not made.
         """

@@ -33,7 +33,7 @@ from dagger.core.journal import (
     projected,
     review_of,
 )
-from dagger.core.orders import AnyOrder
+from dagger.core.orders import Answer, AnyOrder
 from dagger.core.reviews import Review
 from dagger.core.state import TERMINAL
 
@@ -226,8 +226,12 @@ class MemoryStore:
     def reviews(self, run_id: str | None = None, limit: int | None = 100) -> list[Review]:
         """See Store."""
         runs = self._memory.runs.values() if run_id is None else [self._run(run_id)]
-        found = [review for run in runs for review in run.reviews.values()]
+        found = [review for run in runs for review in run.reviews.values() if not _is_answered(run, review)]
         return sorted(found, key=lambda review: review.opened_ms)[:limit]
+
+    def unread(self, run_id: str) -> list[AnyOrder]:
+        """See Store."""
+        return list(self._run(run_id).inbox.values())
 
     def rows(
         self,
@@ -261,3 +265,8 @@ class MemoryStore:
     def _lose(self, lease: Lease, error: DaggerError) -> None:
         if self._listener is not None:
             self._listener.lost(lease, error)
+
+
+def _is_answered(run: _Run, review: Review) -> bool:
+    answers = (order for order in run.inbox.values() if isinstance(order, Answer))
+    return any((order.step, order.key) == (review.step, review.key) for order in answers)

@@ -47,6 +47,10 @@ FROM json_each(?2) AS item;
 
 -- name: reviews
 SELECT content FROM reviews
+WHERE NOT EXISTS (
+    SELECT 1 FROM inbox
+    WHERE inbox.run = reviews.run AND inbox.content ->> 'type' = 'Answer'
+    AND inbox.content ->> 'step' = reviews.content ->> 'step' AND inbox.content ->> 'key' = reviews.content ->> 'key')
 
 -- name: unread
 SELECT inbox.id

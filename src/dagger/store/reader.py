@@ -65,6 +65,11 @@ class Reader:
             after = page[-1][0]
             left -= len(page)
 
+    def unread(self, run_id: str) -> list[AnyOrder]:
+        """See Store."""
+        texts = self._all("SELECT content FROM inbox WHERE run = ?1 ORDER BY key", self._key(run_id))
+        return [order_of(text, run_id, self._path) for (text,) in texts]
+
     def last_seq(self, run_id: str) -> int:
         """See Store."""
         found = self._one(query("last_seq"), run_id)
@@ -92,7 +97,7 @@ class Reader:
 
     def reviews(self, run_id: str | None, limit: int | None) -> list[Review]:
         """See Store."""
-        where, keys = ("", ()) if run_id is None else (" WHERE run = ?", (self._key(run_id),))
+        where, keys = ("", ()) if run_id is None else (" AND run = ?", (self._key(run_id),))
         statement = f"{query('reviews')}{where} ORDER BY opened_at, key LIMIT ?"
         return [self._review(text) for (text,) in self._all(statement, *keys, -1 if limit is None else limit)]
 

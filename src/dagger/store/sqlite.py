@@ -220,6 +220,10 @@ class SqliteStore:
         """See Store."""
         return self._usable_reader().reviews(run_id, limit)
 
+    def unread(self, run_id: str) -> list[AnyOrder]:
+        """See Store."""
+        return self._usable_reader().unread(run_id)
+
     def rows(
         self,
         *,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 import msgspec
@@ -67,6 +67,8 @@ class Courses:
         self.by_step: dict[str, Course] = {}
         self.abandoned = 0
         """Attempts whose code could not be stopped."""
+        self._inside: dict[str, list[Course]] = {}
+        """By the scope that they are in."""
         self._ended: dict[str, Course] = {}
         self._stuck: list[Course] = []
         self._halted = ""
@@ -81,6 +83,7 @@ class Courses:
         course = self.by_step.get(step)
         if course is None:
             course = self.by_step[step] = Course(step)
+            self._inside.setdefault(events.scope_of(step), []).append(course)
         return course
 
     def ended(self) -> NodeOutcomes:
@@ -138,10 +141,15 @@ class Courses:
         if not course.has_scope:
             course.attempts += 1
         else:  # a child flow that was given up, with all that was in it
-            for step, inner in self.by_step.items():
-                if step.startswith(f"{event.step}/") and inner.ended_at is None and inner.started_at is not None:
-                    self._end(step, "cancelled", event.at, reason=event.reason)
+            for inner in self._within(event.step):
+                if inner.ended_at is None and inner.started_at is not None:
+                    self._end(inner.step, "cancelled", event.at, reason=event.reason)
         self.abandoned += event.is_abandoned
+
+    def _within(self, scope: str) -> Iterator[Course]:
+        for course in self._inside.get(scope, ()):
+            yield course
+            yield from self._within(course.step)
 
     def _wait_opened(self, event: events.WaitOpened) -> None:
         # a memo's function is running code, not somebody else's turn

@@ -246,7 +246,7 @@ class _Growth:
 
     def _succeed(self, event: events.StepSucceeded) -> None:
         scope = events.scope_of(event.step)
-        while scope in self._maps:  # what an item adds stands beside its map
+        if scope in self._maps:  # what an item adds stands beside its map
             scope = events.scope_of(scope)
         for node in event.nodes:
             self._add(events.step_name(scope, node.id), _Planted.of(node, event.at, event.step, ADDED))
@@ -283,7 +283,8 @@ class _Growth:
         """Take in a child flow that a step's code began: a step of its own beside it."""
         step = child_of(event.step, event.key)
         self._graphs = {**event.graphs, **self._graphs}
-        node = Node(id=step.rpartition("/")[2], graph=event.graph)
+        # by its own name: a run may know a supervisor's graph by another one
+        node = Node(id=step.rpartition("/")[2], graph=self._graphs[event.graph].name)
         self._add(step, _Planted.of(node, event.at, event.step, CHILD))
         self._plant(step, event.graph, event.at)
 
