@@ -95,7 +95,7 @@ def test_only_an_option_is_an_answer_where_they_are_given(world):
     async def main(app):
         run = await app.start(Static("g"), run_id="r")
         (review,) = await asked(run)
-        told = rf"review {review.id}: 'b' is none of the options; choose one of 'a', \{{'x': 1, 'y': \[2\]\}}"
+        told = rf'review {review.id}: "b" is none of the options; choose one of "a", \{{"x":1,"y":\[2\]\}}'
         with pytest.raises(AnswerInvalid, match=told):
             await run.answer(review.id, "b")
         with pytest.raises(AnswerInvalid, match=f"review {review.id}: the answer"):
@@ -560,7 +560,9 @@ def test_a_waiting_run_says_how_to_answer_and_costs_nothing(world):
         (review,) = await asked(run)
         await asyncio.sleep(40)
         assert world.told == [("worked", 30)]
-        told = f"waits for 1 review (review {review.id}: 'Go on?')"
+        url = app.store.url
+        how = "" if url == "memory:" else f"; dagger answer {review.id} VALUE --store {url}"
+        told = f"waits for 1 review (review {review.id}: 'Go on?'{how})"
         assert (run.status, run.reason) == ("waiting", told)
         await asyncio.sleep(HOUR)
         assert (run.status, app.tenure("r"), app.store.ownership("r")) == ("waiting", None, "none")

@@ -104,13 +104,15 @@ class Run:
     @property
     def status(self) -> str:
         """`running`, `waiting`, `paused`, `succeeded`, `failed`, `cancelled`, or `interrupted`: its process died."""
-        status = self._row().status
-        if status == "parked":  # how a run waits is nobody's business
+        row = self._row()
+        if row.status == "parked":  # how a run waits is nobody's business
             return "waiting"
-        if status not in OWNED or self._host.tenure(self.id) is not None:
-            return status
+        if row.status not in OWNED or self._host.tenure(self.id) is not None:
+            return row.status
         # `here` without a tenure: the event loop that executed it has ended
-        return status if self._host.store.ownership(self.id) == "elsewhere" else "interrupted"
+        if self._host.store.ownership(self.id) == "elsewhere":
+            return row.status
+        return "interrupted" if self._row() == row else self.status  # else it was given up between the two looks
 
     @property
     def graph(self) -> str:

@@ -49,7 +49,7 @@ def test_an_answer_that_will_not_do_is_told_and_asked_again(terminal):
     running.read(PROMPT)
     running.type("blue\n")
 
-    assert "'blue' is none of the options; choose one of 'red', 'green'" in running.read(PROMPT)
+    assert '"blue" is none of the options; choose one of "red", "green"' in running.read(PROMPT)
     running.type("red\n")
     assert running.finish().out == 'choose.output = "red"\n'
 

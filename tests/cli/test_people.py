@@ -128,7 +128,7 @@ def test_an_answer_that_will_not_do_is_refused(shell, review):
     typed = shell("answer", review, "blue")
 
     assert (typed.code, typed.out) == (2, "")
-    assert typed.err == f"error: review {review}: 'blue' is none of the options; choose one of 'red', 'green'\n"
+    assert typed.err == f'error: review {review}: "blue" is none of the options; choose one of "red", "green"\n'
     assert len(shell("reviews", "--json").json) == 1
 
 

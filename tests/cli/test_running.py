@@ -348,7 +348,7 @@ def test_an_input_that_is_no_answer_is_refused(shell):
     typed = shell("resume", "mine", "--input", "blue")
 
     assert typed.code == 2
-    assert "'blue' is none of the options; choose one of 'red', 'green'" in typed.err
+    assert '"blue" is none of the options; choose one of "red", "green"' in typed.err
     assert len(shell("reviews", "--json").json) == 1
 
 

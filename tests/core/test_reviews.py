@@ -47,9 +47,9 @@ def test_an_answer_is_json_and_one_of_the_options(value, options, text):
 @pytest.mark.parametrize(
     ("value", "options", "told"),
     [
-        ("c", ["a", "b"], "review id: 'c' is none of the options; choose one of 'a', 'b'"),
-        ("1", [1], "review id: '1' is none of the options; choose one of 1"),
-        (True, [1], "review id: True is none of the options; choose one of 1"),
+        ("c", ["a", "b"], 'review id: "c" is none of the options; choose one of "a", "b"'),
+        ("1", [1], 'review id: "1" is none of the options; choose one of 1'),
+        (True, [1], "review id: true is none of the options; choose one of 1"),
         (float("nan"), None, "review id: the answer "),
         (object(), None, "review id: the answer "),
     ],

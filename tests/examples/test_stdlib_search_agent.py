@@ -219,7 +219,7 @@ def test_a_person_at_the_terminal_chooses_by_the_number():
     said, shown = asked("\nblue\n2\n")
     assert said == ["person   green"]
     assert shown.count("is none of the options") == 1
-    assert "'blue' is none of the options" in shown
+    assert '"blue" is none of the options' in shown
 
 
 def test_ctrl_d_leaves_the_choice_to_the_librarian():

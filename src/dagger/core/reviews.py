@@ -102,7 +102,7 @@ def answer_text(value: object, options: Sequence[Any] | None, review: str) -> ms
         raise AnswerInvalid(message) from None
     same = codec.canonical(text)
     if options is not None and not any(codec.canonical(codec.encode(option)) == same for option in options):
-        offered = ", ".join(map(repr, options))
-        message = f"review {review}: {value!r:.80} is none of the options; choose one of {offered}"
+        offered = ", ".join(codec.encode(option).decode() for option in options)
+        message = f"review {review}: {text.decode():.80} is none of the options; choose one of {offered}"
         raise AnswerInvalid(message)
     return msgspec.Raw(text)

@@ -368,13 +368,17 @@ class Kernel:
         if LOGGER.isEnabledFor(logging.DEBUG):
             LOGGER.debug("%s", event.error.traceback, extra=where)
 
+    def answering(self, review: str) -> str:
+        """The command that answers a review; nothing where no other process can."""
+        return "" if self.store.is_immediate else f"; dagger answer {review} VALUE --store {self.store.url}"
+
     def log_review(self, run_id: str, step: str, wait: Wait) -> None:
         """Say at once that a person is asked: as soon as the question is durable. What is asked may be secret."""
         where = {"run": run_id, "node": step}
 
         def say(durable: asyncio.Future[None]) -> None:
             if not durable.cancelled() and durable.exception() is None:
-                LOGGER.warning("step %s asks: review %s", step, wait.review, extra=where)
+                LOGGER.warning("step %s asks: review %s%s", step, wait.review, self.answering(wait.review), extra=where)
                 if LOGGER.isEnabledFor(logging.DEBUG):
                     LOGGER.debug("%s", msgspec.json.decode(wait.detail, type=Question).question, extra=where)
 

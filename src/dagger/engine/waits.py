@@ -187,7 +187,8 @@ class Waits:
         if not reviews:
             return told
         first, more = next(iter(reviews.values())), f" and {len(reviews) - 1} more" if len(reviews) > 1 else ""
-        return f"{told} (review {first.review}: {_question(first)!r:.{QUESTION_LENGTH}}{more})"
+        how = self._run.kernel.answering(first.review)
+        return f"{told} (review {first.review}: {_question(first)!r:.{QUESTION_LENGTH}}{more}{how})"
 
     def leave(self, step: str, *, is_stuck: bool = False) -> list[str]:
         """Forget the waits of a step that is about to end: its reviews are withdrawn. Gives its open child flows.
