@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
-from flows import increment
+from flows import grow, increment
 
 from dagger.core import events
 from dagger.core.fold import apply
@@ -19,9 +19,11 @@ from dagger.core.graph import Definition, Input, Node, depended
 from dagger.core.journal import Lease
 from dagger.core.state import State
 from dagger.engine.binding import bind
+from dagger.engine.growth import check_node
 from dagger.engine.pools import ReadyQueue
 from dagger.engine.timers import SystemClock, Timers
-from dagger.spec.action import Action, outputs
+from dagger.spec.action import Action, outputs, require_fit
+from dagger.spec.nodes import new_node
 from dagger.store.memory import MemoryStore
 
 COUNT = 10_000
@@ -77,6 +79,14 @@ def _turn(loop: asyncio.AbstractEventLoop) -> dict[str, float]:
     queue = ReadyQueue(Timers(loop), loop.time, lambda: None)
     due: Any = (_call, "n1")
     found["waiting in the queue"] = _timed(lambda: (queue.extend(due[0], [due[1]]), queue.pop()))
+    adds = Action(grow)
+    added = new_node("x", {"action": "grow"}, ["n0"], {"left": 5})
+    found["besides, if it adds a node: making that"] = _timed(
+        lambda: new_node("x", {"action": "grow"}, ["n0"], {"left": 5})
+    )
+    found["checking it against its flow and its action"] = _timed(
+        lambda: (check_node(run.state, added), require_fit(adds, added))
+    )
     return found
 
 
