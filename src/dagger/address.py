@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
 import sys
@@ -149,14 +150,20 @@ def _written(module: types.ModuleType, name: str) -> str:
     text = getattr(module, "__file__", None)
     if not text:  # of a prompt or a notebook nothing is left for others to import
         return "" if full == "__main__" else f"{full}:{name}"
+    return f"{_place_of(full, text, str(Path.cwd()))}:{name}"
+
+
+@functools.lru_cache(maxsize=64)
+def _place_of(full: str, text: str, _folder: str) -> str:
+    """Where a module is, as an address says it. Kept: every start of a run asks, and finding out costs 300 µs."""
     file = Path(text).resolve()
     if _is_installed(file):
-        return f"{full}:{name}"
+        return full
     depth = full.count(".") + (file.name == "__init__.py")
     if not depth:
-        return f"{file}:{name}"
+        return str(file)
     root = file.parents[depth]
-    return f"{root}{os.sep}.{os.sep}{file.relative_to(root)}:{name}"
+    return f"{root}{os.sep}.{os.sep}{file.relative_to(root)}"
 
 
 def _told(module: types.ModuleType) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime
-import weakref
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, Unpack
@@ -96,8 +95,7 @@ class Run:
         if begun is not None:
             self._early = deque(maxlen=TOLD)
             begun.listeners.add(self._early.append)
-            # nobody can ask a handle that is gone
-            weakref.finalize(self, begun.listeners.discard, self._early.append)
+        self._begun = begun
         self._known: State | None = None
         """As of the last look at the journal."""
 
@@ -367,6 +365,10 @@ class Run:
             return self._host.report_of(self.id, self.status)._repr_html_()
         except StoreError:  # the application is closed: nobody asked for more than the name
             return None
+
+    def __del__(self) -> None:
+        if self._begun is not None and self._early is not None:  # nobody can ask a handle that is gone
+            self._begun.listeners.discard(self._early.append)
 
     def __repr__(self) -> str:
         return f"<Run {self.id}>"
