@@ -330,3 +330,24 @@ def test_equal_values_have_one_canonical_text():
     one, other = codec.encode({"a": {"x": 1, "y": 2}, "b": []}), codec.encode({"b": [], "a": {"y": 2, "x": 1}})
     assert codec.canonical(one) == codec.canonical(other) == b'{"a":{"x":1,"y":2},"b":[]}'
     assert len({codec.canonical(codec.encode(value)) for value in (1, 1.0, True)}) == 3
+
+
+class Renamed(msgspec.Struct, rename="camel", omit_defaults=True, tag="kind"):
+    """A Struct that is written under other names, and not whole."""
+
+    first_name: str
+    age_years: int = 0
+    scores: list[float] = []
+
+
+@pytest.mark.parametrize("value", [Renamed("ann"), Renamed("ann", 5, [1.5]), Renamed("ann", scores=[1, [2]])])
+def test_a_struct_is_written_as_msgspec_writes_it(value):
+    """With its names, its tag and without its defaults, whichever way is the faster."""
+    assert codec.encode(value) == msgspec.json.encode(msgspec.to_builtins(value))
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), [float("inf")], {1: 2}, b"bytes", {2}])
+def test_what_is_wrong_in_a_struct_is_found(wrong):
+    """As it is in a dict."""
+    with pytest.raises(codec.NotJson, match=r"\$\.first_?[nN]ame"):
+        codec.encode(Renamed(wrong))

@@ -77,7 +77,8 @@ def encode(value: object) -> bytes:
             or (kind is float and math.isfinite(value))  # type: ignore[arg-type]
         ):
             return _write(value)
-        if _is_exact(value):
+        fields = getattr(kind, "__struct_fields__", None)  # msgspec writes one itself: only what is in it is looked at
+        if _is_exact(value if fields is None else [getattr(value, name) for name in fields]):
             return _write(value)
         if _hides_its_kind(value):
             raise NotJson(_locate(value))
