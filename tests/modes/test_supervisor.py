@@ -237,7 +237,7 @@ def test_every_application_has_them():
 
 def test_an_instruction_that_nobody_can_read_stops_nothing(do):
     """However deep it is nested."""
-    found = do("[" * 100_000, told(1))
+    found = do('{"action": "work", "params": {"x": ' + "[" * 100_000, told(1))
     assert (found.report.status, order_of(found), len(invalid(found))) == ("succeeded", [1], 1)
 
 
