@@ -27,6 +27,7 @@ FLOORS = {
     "reading": "reading every event of the file and decoding it, and keeping none",
     "by hand": "the same events appended by hand through the same store, awaited as often, without the kernel",
     "parsing": "PyYAML's C loader on the same file: no checks, no positions",
+    "queues": "bare asyncio queues, with a task for each stage or subscriber: nothing is checked or kept",
     "bare": "Python from start to exit, with nothing to do",
 }
 """What stands beside the figures."""
@@ -47,6 +48,11 @@ class Sizes:
     yaml: int = 1_000
     waiting: int = 10_000
     """Runs that wait for people."""
+    messages: int = 10_000
+    deliveries: int = 100_000
+    agents: int = 1_000
+    passing: int = 1_000_000
+    """Messages through a run that goes on until it is stopped."""
 
 
 Rows = AsyncIterator[Row | LeftOut]
@@ -122,7 +128,7 @@ async def memory(sizes: Sizes) -> Rows:
         weighed = []
         for _ in range(max(2, sizes.repeat // 3)):
             with fresh_file() as path:
-                weighed.append(json.loads(_subject("memory", f"{shape}:{sizes.large}", str(path))))
+                weighed.append(json.loads(subject("memory", f"{shape}:{sizes.large}", str(path))))
         peaks = [one["peak"] - one["values"] for one in weighed]
         note = f"at its peak; beyond its values, which are {weighed[0]['values'] // sizes.large} bytes a node"
         figure = Samples(tuple(peak / sizes.large / 1000 for peak in peaks))
@@ -152,7 +158,7 @@ async def resume(sizes: Sizes) -> Rows:
             raise RuntimeError(message)
 
         async def taken_up() -> float:
-            return float(_subject("resume", str(path)))
+            return float(subject("resume", str(path)))
 
         figure, floor = await in_turn(sizes.repeat, taken_up, lambda: floors.read_journal(path))
     case = f"resume: {sizes.large:,} nodes have ended, until the next begins"
@@ -186,11 +192,11 @@ async def adding(sizes: Sizes) -> Rows:
 async def people(sizes: Sizes) -> Rows:
     """Reviews: how long until an answer of another process is seen, and the listing of runs that wait."""
     with fresh_file() as path:
-        seen = [json.loads(_subject("answer", str(path)))["seen"] for _ in range(sizes.repeat)]
+        seen = [json.loads(subject("answer", str(path)))["seen"] for _ in range(sizes.repeat)]
     case = "SQLite, sync: a review answered by another process, until its step goes on"
     yield Row(case, "s", Samples(tuple(seen)), Target(0.5, "figure"))
     with fresh_file() as path:
-        weighed = json.loads(_subject("waiting", str(sizes.waiting), str(path)))
+        weighed = json.loads(subject("waiting", str(sizes.waiting), str(path)))
     note = f"{weighed['tasks']} tasks of theirs are left, and {weighed['tenures']} runs in memory"
     case = f"SQLite, sync: listing {sizes.waiting:,} runs that wait for people"
     yield Row(case, "s", Samples(tuple(weighed["listing"])), Target(1.0, "figure"), note=note)
@@ -401,6 +407,7 @@ def _scaled(samples: Samples, factor: float) -> Samples:
     return Samples(tuple(value * factor for value in samples.values))
 
 
-def _subject(*arguments: str) -> str:
+def subject(*arguments: str) -> str:
+    """What subject.py prints."""
     command = [sys.executable, str(SUBJECT), *arguments]
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -16,10 +16,12 @@ import apsw
 import msgspec
 import yaml
 from flows import increment
+from queues import TEXT
 
 from dagger.core import events
 from dagger.core.graph import Definition, Node
 from dagger.core.journal import Lease
+from dagger.core.messages import Published
 from dagger.core.orders import AnyOrder
 from dagger.store.sqlite import SqliteStore
 
@@ -112,6 +114,33 @@ async def awaited_appends(path: Path, count: int) -> float:
         began = time.perf_counter()
         for index in range(count):
             await by_hand.append(lease, index)
+        return time.perf_counter() - began
+
+
+def piped(count: int) -> Iterator[events.StepSucceeded]:
+    """The events of a producer of so many messages, a stage that publishes each anew, and one that ends them."""
+
+    def published(channel: str, n: int) -> Published:
+        return Published(channel, msgspec.Raw(msgspec.json.encode({"n": n, "name": TEXT})))
+
+    def event(step: str, *messages: Published) -> events.StepSucceeded:
+        return events.StepSucceeded(at=time.time_ns() // 1_000_000, step=step, messages=messages)
+
+    yield event("feed#1-1", *[published("first", n) for n in range(count)])
+    yield from (event(f"stage#2-{n + 1}", published("second", n)) for n in range(count))
+    yield from (event(f"add#{n + 3}-1") for n in range(count))
+
+
+async def appended(path: Path, count: int) -> float:
+    """Seconds for those events, appended one after another, until all are durable."""
+    async with appender(path) as by_hand:
+        lease = by_hand.begin("messages")
+        await by_hand.durable()
+        gc.collect()
+        began = time.perf_counter()
+        for event in piped(count):
+            by_hand.store.append(lease, event)
+        await by_hand.durable()
         return time.perf_counter() - began
 
 

@@ -65,6 +65,8 @@ class Row:
     beside: str = ""
     """The floor's name in cases.FLOORS."""
     note: str = ""
+    curve: tuple[tuple[float, float], ...] = ()
+    """Of a row with a picture of its own: messages, megabytes."""
 
     @property
     def ratio(self) -> Samples | None:

@@ -1,8 +1,9 @@
-"""Measures one peer in its own environment: `python peer.py NAME '{"chain": 1000}'`, with the nodes of each case.
+"""Measures one peer in its own environment: `python peer.py NAME '{"chain": 1000}'`, with the size of each case.
 
-Prints {"name": with version, "settings": text, "cases": {case: [figure, floor]}}, in microseconds for one node. The
-floor is measured in the same process right after the case: a bare asyncio task per node, or, where the case is durable,
-an fsync'd SQLite commit per node. Needs the standard library and the peer; of Dagger only where that is the peer.
+Prints {"name": with version, "settings": text, "cases": {case: [figure, floor]}}, in microseconds for one node, message
+or delivery. The floor is measured in the same process right after the case: a bare asyncio task per node, an fsync'd
+SQLite commit per node where the case is durable, bare asyncio queues for messages. Needs the standard library and the
+peer; of Dagger only where that is the peer.
 """
 
 from __future__ import annotations
@@ -20,14 +21,15 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+import queues
 from measure import ROOT, US, fresh_file
 
 LAYERS = 10
 STRIDES = (0, 1, 7)
 """Which neighbours in the layer before a node depends on."""
 IN_MEMORY = Path("/dev/shm")  # noqa: S108 - a disk in memory, for a peer that cannot do without a file
-WARM = 50
-"""Nodes of the flow that is executed before, and does not count."""
+WARM = 100
+"""Nodes, messages or deliveries of the flow that is executed before, and does not count."""
 
 
 @dataclass(frozen=True)
@@ -35,13 +37,13 @@ class Asked:
     """What a case is asked for."""
 
     count: int
-    """Nodes."""
+    """Nodes, messages or deliveries."""
     path: Path
     """An empty SQLite file: on disk if the case is durable, else in memory if this machine has such a place."""
 
 
 Execute = Callable[[], Awaitable[int]]
-"""Runs a flow that is there already and gives the value of its last node."""
+"""Runs a flow that is there already and gives the value of its last node, or what its last agents have added up."""
 Prepare = Callable[[Asked], AbstractAsyncContextManager[Execute]]
 """Makes a flow."""
 
@@ -60,16 +62,11 @@ def grid(count: int) -> Iterator[tuple[str, list[str]]]:
             yield f"n{layer}_{place}", parents
 
 
-def expected(case: str, count: int) -> int:
-    """What the last node gives, if all that was asked for has been done."""
-    return {"fan": 3, "layers": LAYERS}.get(case, count)
-
-
 async def measure(case: str, prepare: Prepare, count: int) -> list[float]:
-    """Microseconds a node: the case, the floor."""
+    """Microseconds for one: the case, the floor."""
     await seconds(case, prepare, WARM)
     figure = await seconds(case, prepare, count)
-    floor = await (commits if case.startswith("durable") else tasks)(count)
+    floor = await CASES[case].floor(count)
     return [figure / count * US, floor / count * US]
 
 
@@ -84,8 +81,8 @@ async def seconds(case: str, prepare: Prepare, count: int) -> float:
             began = time.perf_counter()
             value = await execute()
             taken = time.perf_counter() - began
-    if value != expected(case, count):
-        message = f"{case}: the last node gave {value}, not {expected(case, count)}: nothing was measured"
+    if value != CASES[case].gives(count):
+        message = f"{case}: it gave {value}, not {CASES[case].gives(count)}: nothing was measured"
         raise RuntimeError(message)
     return taken
 
@@ -107,6 +104,27 @@ async def commits(count: int) -> float:
         for index in range(count):
             connection.execute("INSERT INTO done VALUES (?, ?)", (index, str(index)))
         return time.perf_counter() - began
+
+
+@dataclass(frozen=True)
+class Case:
+    """What stands beside a case, and what shows that all that was asked for has been done."""
+
+    floor: Callable[[int], Awaitable[float]]
+    """Seconds of the bare thing, for so many nodes, messages or deliveries."""
+    gives: Callable[[int], int]
+    """What the execution of so many gives."""
+
+
+CASES = {
+    "chain": Case(tasks, lambda count: count),
+    "fan": Case(tasks, lambda _: 3),
+    "layers": Case(tasks, lambda _: LAYERS),
+    "durable chain, sync": Case(commits, lambda count: count),
+    "durable chain, async": Case(commits, lambda count: count),
+    "pipeline": Case(queues.pipeline, queues.piped),
+    "fan-out": Case(queues.fan_out, queues.fanned_out),
+}
 
 
 async def main(module: str, counts: dict[str, int]) -> None:

@@ -18,6 +18,8 @@ from measure import ROOT, LeftOut, Row, Samples, Target
 PAGE = ROOT / "docs" / "benchmarks.md"
 SIDE_BY_SIDE = "\n## Side by side\n"
 """Where the part begins that `make bench-peers` writes, and `make bench` leaves as it stands."""
+CURVE = "keep_alive_memory.svg"
+"""The picture of the memory that a run holds which goes on until it is stopped."""
 HEADINGS = ("case", "unit", "Dagger", "floor", "ratio", "target", "met")
 
 
@@ -31,9 +33,9 @@ def cells(row: Row) -> tuple[str, ...]:
     return (
         row.case,
         row.unit,
-        _spread(row.figure),
-        "–" if row.floor is None else f"{row.beside} {_spread(row.floor)}",
-        "–" if row.ratio is None or row.target.of == "figure" else _spread(row.ratio),
+        spread(row.figure),
+        "–" if row.floor is None else f"{row.beside} {spread(row.floor)}",
+        "–" if row.ratio is None or row.target.of == "figure" else spread(row.ratio),
         _limit(row.target, row.unit),
         "yes" if row.is_met else "no",
     )
@@ -64,6 +66,7 @@ def as_page(rows: Sequence[Row | LeftOut], repeat: int, seconds: float, plot: st
         "Each cell gives the median, then the lowest and the highest of all turns. A ratio is taken within each turn, so a",
         "slow moment of the machine slows both sides; a target with × is for the ratio, any other for the figure itself.",
         "",
+        *_pictured(rows),
         "## The floors",
         "",
         *_floors(rows),
@@ -75,6 +78,9 @@ def as_page(rows: Sequence[Row | LeftOut], repeat: int, seconds: float, plot: st
         "- *fan*: one node, many that take what it gives, one that waits for all. *chain*: each takes what the one before gives.",
         "  *layers*: each node waits for three of the layer before, and takes what one of them gives. *map*: one node gives a",
         "  list of numbers, another calls the action for each.",
+        "- *stages*: one agent yields all messages, a number and a text each, of one type; the next publishes each anew, the last",
+        "  adds up. Payloads are checked against the JSON Schemas of publisher and subscriber. *subscribers* all get every message.",
+        "  What the last agents have added up is checked.",
         "- A figure is the time of `await app.execute(…)`, from the call to the report, of an application that has executed one",
         "  node before; everything a run does is in it: checks, definitions, events, limits, state, journal, report.",
         "- A case and its floor take turns in one process, the garbage of what came before collected first, after one round that",
@@ -122,6 +128,22 @@ def draw(rows: Sequence[Row | LeftOut], path: Path) -> None:
     save(figure, path)
 
 
+def draw_curve(rows: Sequence[Row | LeftOut], path: Path) -> None:
+    """What a run holds that goes on until it is stopped, while messages pass, as a picture; none if that was not measured."""
+    for row in _with_curve(rows):
+        figure, axes = plotting().subplots(figsize=(9, 3.2))
+        messages, megabytes = zip(*row.curve, strict=True)
+        axes.plot(messages, megabytes, color="#2f7d5b", linewidth=1.5)
+        axes.axhline(row.target.limit, color="#333333", linewidth=1, linestyle="--")
+        axes.annotate("the target", (0, row.target.limit), (4, 4), textcoords="offset points", fontsize=8)
+        axes.set_xlim(0, messages[-1])
+        axes.set_ylim(min(0.0, *megabytes), max(row.target.limit * 1.2, *megabytes))
+        axes.xaxis.set_major_formatter(lambda count, _: f"{count:,.0f}")
+        axes.set_xlabel("messages handled")
+        axes.set_ylabel("MB more than before the first")
+        save(figure, path)
+
+
 def plotting() -> Any:
     """matplotlib's pyplot, set so that the same figures give the same file."""
     import matplotlib as mpl
@@ -134,7 +156,7 @@ def plotting() -> Any:
 
 
 def save(figure: Any, path: Path) -> None:
-    """Write a picture of horizontal bars."""
+    """Write a picture."""
     (axes,) = figure.axes
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(axis="y", length=0)
@@ -149,6 +171,15 @@ def _label(row: Row) -> str:
 def _floors(rows: Sequence[Row | LeftOut]) -> list[str]:
     named = {row.beside for row in rows if isinstance(row, Row)}
     return [f"- *{name}*: {told}." for name, told in FLOORS.items() if name in named]
+
+
+def _with_curve(rows: Sequence[Row | LeftOut]) -> list[Row]:
+    return [row for row in rows if isinstance(row, Row) and row.curve]
+
+
+def _pictured(rows: Sequence[Row | LeftOut]) -> list[str]:
+    picture = f"![Memory of a keep_alive run while messages pass through it]({CURVE})"
+    return [line for _ in _with_curve(rows) for line in (picture, "")]
 
 
 def _left_out(rows: Sequence[Row | LeftOut]) -> list[str]:
@@ -187,7 +218,8 @@ def _limit(target: Target, unit: str) -> str:
     return f"{sign} {number(target.limit)} {'×' if target.of == 'ratio' else unit.split(maxsplit=1)[0]}"
 
 
-def _spread(samples: Samples) -> str:
+def spread(samples: Samples) -> str:
+    """The median, with the lowest and the highest where there are several."""
     if len(samples.values) == 1:
         return number(samples.median)
     return f"{number(samples.median)} ({number(samples.low)}–{number(samples.high)})"

@@ -8,26 +8,65 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from measure import LeftOut, Samples
-from report import machine, markdown, number, plotting, save
+from report import machine, markdown, number, plotting, save, spread
 
-NODES, FEW = 1_000, 200
-"""Nodes of a flow; of one that would take longer than the limit."""
 LIMIT = 20.0
-"""Seconds."""
-CASES = {
-    "chain": "each node takes what the one before gives",
-    "fan": "one node, many that take what it gives, one that takes what they give",
-    "layers": "10 layers; each node waits for three of the layer before",
-    "durable chain, sync": "in a SQLite file; a node begins when the one before is on disk",
-    "durable chain, async": "in a SQLite file; what has ended reaches the disk a little later",
-}
+"""Seconds that one turn of a case may take; a subject that would take longer gets fewer."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is asked of the subjects."""
+
+    told: str
+    many: int = 1_000
+    """Nodes, messages or deliveries."""
+    few: int = 200
+    """Where so many would take longer than the limit."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Cases that are counted alike."""
+
+    unit: str
+    floor: str
+    cases: dict[str, Case]
+
+
+TABLES = (
+    Table(
+        "µs a node",
+        "the floor itself",
+        {
+            "chain": Case("each node takes what the one before gives"),
+            "fan": Case("one node, many that take what it gives, one that takes what they give"),
+            "layers": Case("10 layers; each node waits for three of the layer before"),
+            "durable chain, sync": Case("in a SQLite file; a node begins when the one before is on disk"),
+            "durable chain, async": Case("in a SQLite file; what has ended reaches the disk a little later"),
+        },
+    ),
+    Table(
+        "µs a message or delivery",
+        "bare `asyncio.Queue`s",
+        {
+            "pipeline": Case(
+                "10,000 messages through two stages: a producer, one that publishes anew, one that adds up",
+                10_000,
+                1_000,
+            ),
+            "fan-out": Case("1,000 messages to 100 subscribers, each of which adds up; per delivery", 100_000, 10_000),
+        },
+    ),
+)
+CASES = {name: case for table in TABLES for name, case in table.cases.items()}
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One case of one subject, in microseconds a node."""
+    """One case of one subject, in microseconds for one node, message or delivery."""
 
-    nodes: int
+    count: int
     figure: Samples
     floor: Samples
 
@@ -46,16 +85,21 @@ class Subject:
     cases: dict[str, Measured]
 
 
-def lines(subjects: Sequence[Subject]) -> list[tuple[str, ...]]:
-    """The table: a line for each subject, a column for each case."""
-    return [(subject.name, *(_cell(subject.cases.get(case)) for case in CASES)) for subject in subjects]
+def lines(table: Table, subjects: Sequence[Subject]) -> list[tuple[str, ...]]:
+    """A line for each subject that has any of the cases, a column for each case; at last the floors of all."""
+    there = [subject for subject in subjects if subject.cases.keys() & table.cases.keys()]
+    found = [(subject.name, *(_cell(subject.cases.get(case)) for case in table.cases)) for subject in there]
+    return [*found, (table.floor, *(_floor(case, there) for case in table.cases))]
 
 
 def as_text(subjects: Sequence[Subject], left: Sequence[LeftOut]) -> str:
-    """The table for a terminal."""
-    table = [("µs a node, × floor", *CASES), *lines(subjects)]
-    widths = [max(len(cell) for cell in column) for column in zip(*table, strict=True)]
-    text = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in table]
+    """The tables for a terminal."""
+    text = []
+    for table in TABLES:
+        cells = [headings(table), *lines(table, subjects)]
+        widths = [max(len(cell) for cell in column) for column in zip(*cells, strict=True)]
+        padded = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in cells]
+        text += [*padded, ""]
     return "\n".join([*text, *[f"left out: {one.case}: {one.reason}" for one in left]])
 
 
@@ -67,16 +111,19 @@ def as_section(subjects: Sequence[Subject], left: Sequence[LeftOut], repeat: int
         "",
         f"![How many times its floor each case takes]({plot})",
         "",
-        markdown(("µs a node, × floor", *CASES), lines(subjects), "l" + "r" * len(CASES)),
+        *[line for table in TABLES for line in (_markdown(table, subjects), "")],
+        "Each cell gives the median of the microseconds for one node, message or delivery, then how many times its floor that is,",
+        "with the lowest and the highest of all turns. A dash: the library has no such thing.",
         "",
-        "Each cell gives the median of the microseconds for one node, then how many times its floor that is, with the lowest and",
-        "the highest of all turns. A dash: the library has no such thing.",
-        "",
-        *[f"- *{case}*: {told}." for case, told in CASES.items()],
+        *[f"- *{name}*: {case.told}." for name, case in CASES.items()],
         "- The floor is measured in the same process right after the case. For what runs in memory: one asyncio task per node, all",
-        "  gathered. For what is durable: one commit of a small row per node by the standard library's SQLite, fsync'd.",
-        f"- A flow has {NODES:,} nodes, made beforehand; what is measured is its execution until the value of its last node is",
-        "  there, after a flow of 50 nodes that does not count. Every action adds 1 to what it takes; what that comes to is checked.",
+        "  gathered. For what is durable: one commit of a small row per node by the standard library's SQLite, fsync'd. For messages:",
+        "  a queue and a task for each stage or subscriber, which hand on dictionaries and check nothing.",
+        "- A flow of nodes has 1,000, made beforehand; what is measured is its execution until the value of its last node is",
+        "  there, after a flow of 100 nodes that does not count. Every action adds 1 to what it takes; what that comes to is checked.",
+        "- A message is a number and a text. What is measured is the time from before the producer makes the first until the last has",
+        "  been handled, after 100 that do not count; what the last agents have added up is checked. Messages are in memory, and",
+        "  validated as the library does it by default; with Dagger each has its events in the run's journal, kept in memory too.",
         "- The libraries take turns, each time in a new process of an environment of their own; each turn on disk has a fresh",
         "  file, set to write-ahead logging beforehand: that is faster, and Burr and DBOS do not ask for it by themselves.",
         "",
@@ -123,6 +170,20 @@ def draw(subjects: Sequence[Subject], path: Path) -> None:
     save(figure, path)
 
 
+def headings(table: Table) -> tuple[str, ...]:
+    """Of its columns."""
+    return (f"{table.unit}, × floor", *table.cases)
+
+
+def _markdown(table: Table, subjects: Sequence[Subject]) -> str:
+    return markdown(headings(table), lines(table, subjects), "l" + "r" * len(table.cases))
+
+
+def _floor(case: str, subjects: Sequence[Subject]) -> str:
+    floors = [value for subject in subjects if case in subject.cases for value in subject.cases[case].floor.values]
+    return spread(Samples(tuple(floors))) if floors else "–"
+
+
 def _cell(measured: Measured | None) -> str:
     if measured is None:
         return "–"
@@ -135,5 +196,10 @@ def _as_line(text: str) -> str:
 
 
 def _smaller(subjects: Sequence[Subject]) -> list[str]:
-    few = [f"{one.name} {case}" for one in subjects for case, measured in one.cases.items() if measured.nodes < NODES]
-    return [f"- With {FEW} nodes, since {NODES:,} take more than {LIMIT:.0f} s: {', '.join(few)}."] if few else []
+    few = [
+        f"{one.name} {case}, {measured.count:,}"
+        for one in subjects
+        for case, measured in one.cases.items()
+        if measured.count < CASES[case].many
+    ]
+    return [f"- With fewer, since all would take more than {LIMIT:.0f} s: {'; '.join(few)}."] if few else []

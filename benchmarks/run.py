@@ -11,12 +11,15 @@ import logging
 import time
 from pathlib import Path
 
+import cases
+import messages
 import report
-from cases import CASES, Sizes
+from cases import Sizes
 from measure import LeftOut, Row, say
-from report import PAGE, SIDE_BY_SIDE
+from report import CURVE, PAGE, SIDE_BY_SIDE
 
-QUICK = Sizes(repeat=3, large=20_000, serial=300, runs=300, paced=100)
+CASES = cases.CASES | messages.CASES
+QUICK = Sizes(repeat=3, large=20_000, serial=300, runs=300, paced=100, deliveries=20_000, passing=50_000)
 
 
 def main() -> None:
@@ -56,13 +59,14 @@ def measure(name: str, sizes: Sizes) -> list[Row | LeftOut]:
 
 
 def write(page: Path, rows: list[Row | LeftOut], repeat: int, seconds: float) -> None:
-    """The page, and the plot beside it."""
+    """The page, and the plots beside it."""
     page.parent.mkdir(parents=True, exist_ok=True)
-    plot = page.with_suffix(".svg")
+    plot, curve = page.with_suffix(".svg"), page.with_name(CURVE)
     report.draw(rows, plot)
+    report.draw_curve(rows, curve)
     _, heading, others = (page.read_text("utf-8") if page.exists() else "").partition(SIDE_BY_SIDE)
     page.write_text(report.as_page(rows, repeat, seconds, plot.name) + heading + others, "utf-8")
-    say(f"written: {page}, {plot}")
+    say(f"written: {page}, {plot}, {curve}")
 
 
 if __name__ == "__main__":

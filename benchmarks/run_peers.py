@@ -17,9 +17,9 @@ from typing import Any
 import report_peers
 from measure import ROOT, US, LeftOut, Samples, say
 from report import PAGE, SIDE_BY_SIDE
-from report_peers import CASES, FEW, LIMIT, NODES, Measured, Subject
+from report_peers import CASES, LIMIT, Measured, Subject
 
-SUBJECTS = ("dagger", "langgraph", "pydantic_graph", "burr", "taskiq", "dbos")
+SUBJECTS = ("dagger", "langgraph", "pydantic_graph", "burr", "taskiq", "dbos", "autogen", "faststream")
 
 
 class CannotRunError(Exception):
@@ -33,7 +33,7 @@ class Contender:
     module: str
     python: Path
     counts: dict[str, int]
-    """Nodes, by case."""
+    """Nodes, messages or deliveries, by case."""
     turns: list[dict[str, Any]] = field(default_factory=list)
 
     def run(self) -> dict[str, Any]:
@@ -59,7 +59,7 @@ def main() -> None:
     contenders, left = [], []
     for module in chosen.only or SUBJECTS:
         try:
-            contenders.append(introduced(module, FEW if chosen.quick else NODES))
+            contenders.append(introduced(module, is_quick=chosen.quick))
         except CannotRunError as error:
             if module == "dagger":
                 raise
@@ -77,24 +77,26 @@ def main() -> None:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help=f"flows of {FEW} nodes, no page")
+    parser.add_argument("--quick", action="store_true", help="small flows, no page")
     parser.add_argument("--only", action="append", choices=SUBJECTS, metavar="NAME", help=", ".join(SUBJECTS))
     parser.add_argument("--repeat", type=int, metavar="N", default=7, help="turns; default 7")
     parser.add_argument("--output", type=Path, metavar="PAGE", help="default docs/benchmarks.md, of all subjects only")
     return parser.parse_args()
 
 
-def introduced(module: str, nodes: int) -> Contender:
+def introduced(module: str, *, is_quick: bool) -> Contender:
     """A contender that has had one turn that does not count: it says which cases there are, and how long they take."""
     python = Path(sys.executable)
     if module != "dagger":
         output([str(ROOT / "scripts" / "setup"), f"peers/{module}"])
         python = ROOT / "build" / "peers" / module / "bin" / "python"  # where scripts/setup has made it
-    contender = Contender(module, python, dict.fromkeys(CASES, FEW))
+    contender = Contender(module, python, {name: case.few for name, case in CASES.items()})
     told = contender.run()
     say(f"{told['name']} is there")
-    seconds = {case: figure * nodes / US for case, (figure, _) in told["cases"].items()}
-    contender.counts = {case: nodes if each <= LIMIT else FEW for case, each in seconds.items()}
+    contender.counts = {
+        case: CASES[case].few if is_quick or figure * CASES[case].many / US > LIMIT else CASES[case].many
+        for case, (figure, _) in told["cases"].items()
+    }
     return contender
 
 
@@ -108,6 +110,7 @@ def output(command: list[str]) -> str:
 
 def write(page: Path, subjects: list[Subject], left: list[LeftOut], repeat: int, seconds: float) -> None:
     """The part of the page that is about others, and its plot; `make bench` writes the rest, and leaves this."""
+    page.parent.mkdir(parents=True, exist_ok=True)
     plot = page.with_name(f"{page.stem}-peers.svg")
     report_peers.draw(subjects, plot)
     own, _, _ = (page.read_text("utf-8") if page.exists() else "").partition(SIDE_BY_SIDE)

@@ -5,6 +5,9 @@
 - `python subject.py resume PATH`: seconds from `resume` until that last node begins
 - `python subject.py answer PATH`: {"seen": seconds} from another process's `answer` until the step goes on
 - `python subject.py waiting COUNT PATH`: what runs that wait for people hold, how long listing and answering takes
+- `python subject.py leave_messages HANDLED WAITING PATH`: kills itself when so many are handled, and so many wait
+- `python subject.py resume_messages PATH`: seconds from `resume` until the first of those that wait is handled
+- `python subject.py keep_alive COUNT PATH`: [messages handled, resident bytes, seconds] again and again as COUNT pass
 """
 
 from __future__ import annotations
@@ -21,11 +24,16 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
+import agents
 from flows import Holder, application, asking, chain, layers, warm_up
 
-from dagger import Context, Graph, Static
+from dagger import Context, Dagger, EventDriven, Graph, Static
 
 RUN_ID = "left"
+AT_ONCE = 1_000
+"""Messages that are published together from outside."""
+POINTS = 100
+"""How often memory is looked at while messages pass."""
 
 
 async def memory(shape: str, path: str) -> None:
@@ -75,12 +83,57 @@ async def resume(path: str) -> None:
     """Take the run up, and say how long it took."""
     holder = Holder()
     async with application(path, holder=holder) as app:
-        await app.runs()  # opens the store
-        gc.collect()
-        began = time.perf_counter()
-        await app.resume(RUN_ID)
-        await holder.began.wait()
-        print(holder.began_at - began)
+        await _take_up(app, holder)
+
+
+async def _take_up(app: Dagger, holder: Holder) -> None:
+    await app.runs()  # opens the store
+    gc.collect()
+    began = time.perf_counter()
+    await app.resume(RUN_ID)
+    await holder.began.wait()
+    print(holder.began_at - began)
+
+
+async def leave_messages(handled: str, waiting: str, path: str) -> None:
+    """Die with messages handled, one in hand and the others waiting behind it."""
+    holder, is_handled = Holder(), asyncio.Event()
+    app = agents.application(path, durability="async")
+    agents.held(holder, app).at[int(handled)] = is_handled.set
+    await app.start(EventDriven("start", {"count": int(handled), "held": int(waiting)}), run_id=RUN_ID)
+    await asyncio.gather(holder.began.wait(), is_handled.wait())
+    await asyncio.sleep(0.2)  # until the last batch is on disk
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+async def resume_messages(path: str) -> None:
+    """Take the run up, and say how long it took until the next message was handled."""
+    holder = Holder()
+    async with agents.application(path) as app:
+        agents.held(holder, app)
+        await _take_up(app, holder)
+
+
+async def keep_alive(count: str, path: str) -> None:
+    """Let messages through a run that goes on until it is stopped, and look at its memory and at the clock."""
+    messages, points, is_over = int(count), [], asyncio.Event()
+    async with agents.application(path, durability="async") as app:
+        added = agents.pipeline(app)
+
+        def look() -> None:
+            points.append((added.count, _resident(), time.perf_counter()))
+            if added.count == messages:
+                is_over.set()
+
+        added.at = dict.fromkeys(range(0, messages + 1, messages // POINTS), look)
+        run = await app.start(EventDriven("first", keep_alive=True))
+        look()
+        for _ in range(messages // AT_ONCE):
+            await run.publish_many("first", agents.items(AT_ONCE))
+        await is_over.wait()
+        await run.cancel("measured")
+        await run.wait()
+    print(json.dumps(points))
 
 
 async def answer(path: str) -> None:
@@ -159,6 +212,9 @@ SUBJECTS: dict[str, Callable[..., Coroutine[Any, Any, None]]] = {
     "answer": answer,
     "send": send,
     "waiting": waiting,
+    "leave_messages": leave_messages,
+    "resume_messages": resume_messages,
+    "keep_alive": keep_alive,
 }
 
 if __name__ == "__main__":

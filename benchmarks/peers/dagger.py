@@ -1,4 +1,8 @@
-"""As in the table above, and then the report's value of the last node is read, for which it reads the whole journal."""
+"""As in the table above, and then the report's value of the last node is read, for which it reads the whole journal.
+
+Payloads are checked against the JSON Schemas of publisher and subscriber. One agent yields all of them: they get out
+together.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 
+import agents
 import flows
 from peer import Asked, Execute, grid
+from queues import SUBSCRIBERS
 
-from dagger import Graph, Static
+from dagger import EventDriven, Graph, Static
 
 NAME, PACKAGE = "Dagger", "dagger-flow"
 
@@ -36,10 +42,24 @@ def layers(count: int) -> Graph:
     return graph
 
 
+@asynccontextmanager
+async def messages(asked: Asked, team: agents.Team, each: int = 1) -> AsyncIterator[Execute]:
+    async with agents.application("memory:") as app:
+        added = team(app)
+
+        async def execute() -> int:
+            await app.execute(EventDriven("start", {"count": asked.count // each}))
+            return added.total
+
+        yield execute
+
+
 CASES = {
     "chain": partial(execution, shape=flows.chain),
     "fan": partial(execution, shape=flows.fan),
     "layers": partial(execution, shape=layers),
     "durable chain, sync": partial(execution, shape=flows.chain, durability="sync"),
     "durable chain, async": partial(execution, shape=flows.chain, durability="async"),
+    "pipeline": partial(messages, team=agents.pipeline),
+    "fan-out": partial(messages, team=agents.fan_out, each=SUBSCRIBERS),
 }

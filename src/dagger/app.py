@@ -35,12 +35,14 @@ from dagger.engine.replay import replay
 from dagger.engine.tenure import Tenure
 from dagger.engine.timers import Clock, SystemClock
 from dagger.graph import Graph
+from dagger.modes.people import human_review
 from dagger.modes.static import Static
 from dagger.modes.supervisor import BUILT_IN
 from dagger.opening import Config, Given, Opening, Seed, input_text
 from dagger.registry import Registry
 from dagger.run import OWNED, Run
 from dagger.spec.action import NodeAction
+from dagger.spec.agent import agent_of
 from dagger.spec.workflow import WorkflowSpec
 from dagger.store.memory import MemoryStore
 from dagger.takeover import Takeover
@@ -76,7 +78,7 @@ class Dagger(Registry):
         recover: bool = False,
         clock: Clock | None = None,
     ) -> None:
-        super().__init__(BUILT_IN)
+        super().__init__(BUILT_IN, (human_review,))
         self.config = RunConfig.of(config)
         self._store = _store_of(store)
         self._clock = clock or SystemClock()
@@ -139,7 +141,7 @@ class Dagger(Registry):
         lease = kernel.store.create(event, blobs)
         state = State()
         ready = apply(state, event)
-        tenure = Tenure(kernel, lease, state, self.actions)
+        tenure = Tenure(kernel, lease, state, self.code)
         kernel.tenures[event.run_id] = tenure
         run = Run(event.run_id, self, tenure)
         tenure.begin(ready)
@@ -253,8 +255,25 @@ class Dagger(Registry):
     def register_action(self, thing: Callable[..., Any] | NodeAction | type[NodeAction]) -> None:
         """See Registry. Steps that waited for the action, in runs that go on here, start."""
         super().register_action(thing)
-        for tenure in list(self._kernel.tenures.values()) if self._kernel else ():
+        for tenure in self._tenures():
             tenure.recognise()
+
+    def register_agent(self, thing: Any) -> None:
+        """See Registry. Runs that go on here have it from now on: what was published before goes not to it."""
+        super().register_agent(thing)
+        found = agent_of(thing)
+        assert found is not None
+        for tenure in self._tenures():
+            tenure.bind(found.agent)
+
+    def remove_agent(self, name: str) -> None:
+        """See Registry. In runs that go on here, what waits at it becomes dead letters."""
+        super().remove_agent(name)
+        for tenure in self._tenures():
+            tenure.remove(name)
+
+    def _tenures(self) -> list[Tenant]:
+        return list(self._kernel.tenures.values()) if self._kernel else []
 
     # -- opening and closing -----------------------------------------------------------------------------
 
@@ -333,7 +352,7 @@ class Dagger(Registry):
                 if self._kernel is not None:
                     await self._kernel.close(InvalidState("the event loop of the run has ended; resume it"))
                     self._kernel = None
-                kernel = Kernel(self._store, self._clock, loop, self.actions)
+                kernel = Kernel(self._store, self._clock, loop, self.code)
                 try:
                     await self._store.open(kernel)
                 except BaseException:
@@ -341,7 +360,7 @@ class Dagger(Registry):
                     raise
                 kernel.committed(self._store.batch - (not self._store.is_immediate))
                 self._kernel = kernel
-                self._takeover = Takeover(kernel, self.actions, self.require_actions)
+                self._takeover = Takeover(kernel, self)
                 kernel.on_due = self._takeover.wake
                 kernel.open_flow = lambda spec, inputs: Opening(spec, self, self.config, Given(inputs))
                 if self._recovers:

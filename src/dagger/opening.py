@@ -11,10 +11,14 @@ import msgspec
 from dagger.core import codec, events
 from dagger.core.cache import Cache, CacheView, Write
 from dagger.core.config import RunConfig
-from dagger.core.errors import GraphError, InputInvalid, RunError
+from dagger.core.deliveries import bind
+from dagger.core.errors import GraphError, InputInvalid, NoAgentsRegistered, RunError, nearest
 from dagger.core.graph import INSTRUCTIONS, Definition, literal
 from dagger.core.iterate import given_key
+from dagger.core.messages import AGENT, Agent, Published
+from dagger.core.state import State
 from dagger.engine.ids import fresh_id
+from dagger.engine.publishing import Publishing, payload_text
 from dagger.registry import Registry
 from dagger.spec.inputs import run_inputs
 from dagger.spec.workflow import WorkflowSpec
@@ -51,7 +55,10 @@ class Opening:
         self._config = chosen.merged(given.config)
         self.inputs = run_inputs(definition, {**inputs, **begins.inputs} if begins.inputs else inputs, self.plan.wanted)
         self.instructions = tuple(_text_of(each) for each in begins.instructions)
-        told = [self.name, *begins.inputs.values(), *map(codec.decode, self.instructions)]
+        self.messages = tuple((channel, payload_text(None, channel, payload)) for channel, payload in begins.messages)
+        """What is published first: channels, and payloads as JSON text."""
+        self._told = (*self.instructions, *(msgspec.Raw(text) for _, text in self.messages))
+        told = [self.name, *begins.inputs.values(), *map(codec.decode, self._told)]
         self.detail = literal(told if told[1:] else self.name, "spec")
         """What it is, apart from the caller's inputs."""
         self._seed = Cache.of(given.cache).writes()
@@ -59,9 +66,16 @@ class Opening:
             Write("set", INSTRUCTIONS, given_key(ordinal), text) for ordinal, text in enumerate(self.instructions)
         ]
         self._tags = _tags(given.tags)
+        self._agents = [each.agent for each in registry.agents.values()]
+        self._blobs: list[codec.Blob] = []
+        self._published = _published(self.messages, self._agents, self._blobs)
+        self.keep_alive = begins.keep_alive
+        """Whether it never ends by itself."""
         self._needs = tuple(registry.own_actions) if begins.calls_any else ()
-        self.fingerprint = _fingerprint(self.spec, self.plan.digest, self.inputs, self.instructions)
-        """Of spec, graphs, inputs and instructions."""
+        if begins.messages or begins.keep_alive:
+            self._needs = tuple(AGENT + name for name in registry.own_agents)
+        self.fingerprint = _fingerprint(self.spec, self.plan.digest, self.inputs, self._told)
+        """Of spec, graphs, inputs, instructions and messages."""
 
     @property
     def definition(self) -> Definition:
@@ -80,7 +94,7 @@ class Opening:
 
     def event(self, run_id: str | None, now: int, app: str) -> tuple[events.RunStarted, list[codec.Blob]]:
         """The first event, and the blobs beside it. `run_id` None: a new one; `app`: the application's address."""
-        blobs: list[codec.Blob] = []
+        blobs = [*self._blobs]
         event = events.RunStarted(
             at=now,
             run_id=run_id if run_id is not None else fresh_id(),
@@ -92,6 +106,9 @@ class Opening:
             cache=[
                 msgspec.structs.replace(write, value=codec.sealed(bytes(write.value), blobs)) for write in self._seed
             ],
+            agents=tuple(self._agents),
+            messages=self._published,
+            keep_alive=self.keep_alive,
             tags=self._tags,
             needs=self._needs,
             app=app,
@@ -115,6 +132,29 @@ def _text_of(instruction: object) -> msgspec.Raw:
     except codec.NotJson as error:
         message = f"instruction {instruction!r:.80}: {error}"
         raise InputInvalid(message) from None
+
+
+class _Draft(NamedTuple):
+    """A run that has its agents, and nothing else yet."""
+
+    state: State
+
+
+def _published(
+    messages: Sequence[tuple[str, bytes]], agents: Sequence[Agent], blobs: list[codec.Blob]
+) -> tuple[Published, ...]:
+    """What a run begins with, as its first event has it. Raises NoAgentsRegistered and MessageInvalid."""
+    if not messages:
+        return ()
+    state = State()
+    bind(state, agents)
+    for channel, _ in messages:
+        if channel not in state.channels:
+            known = f"; there are subscribers of: {', '.join(state.channels)}"
+            message = f"no agent subscribes to channel {channel!r}{nearest(channel, state.channels) or known}"
+            raise NoAgentsRegistered(message)
+    publishing = Publishing(_Draft(state))
+    return tuple(publishing.message(None, channel, text, blobs) for channel, text in messages)
 
 
 def _tags(tags: Mapping[str, str] | None) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Registry: the actions and graphs that an application knows."""
+"""Registry: the actions, agents and graphs that an application knows."""
 
 from __future__ import annotations
 
@@ -13,9 +13,13 @@ import msgspec
 
 from dagger.core.errors import ActionNotRegistered, GraphError, RegistryError, nearest
 from dagger.core.graph import Definition, Node
+from dagger.core.messages import AGENT, Agent
 from dagger.graph import Graph
 from dagger.spec.action import Action, NodeAction, action_of
 from dagger.spec.action import action as mark_action
+from dagger.spec.agent import AgentAction, AgentOptions, agent_of
+from dagger.spec.agent import agent as mark_agent
+from dagger.spec.contracts import disagreement
 from dagger.spec.inputs import wanted_inputs
 from dagger.spec.limits import limits, require_limits
 from dagger.spec.nesting import nested, require_nesting
@@ -26,11 +30,16 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class Registry:
-    """Actions and graphs by name."""
+    """Actions, agents and graphs by name."""
 
-    def __init__(self, built_in: Iterable[Callable[..., Any]] = ()) -> None:
-        """`built_in`: actions that are always there, and are no tools."""
+    def __init__(self, built_in: Iterable[Callable[..., Any]] = (), built_in_agents: Iterable[Any] = ()) -> None:
+        """What is built in is always there: its actions are no tools."""
         self._actions: dict[str, Action] = {}
+        self._agents: dict[str, AgentAction] = {}
+        self._code: dict[str, Action] = {}
+        self._writers: dict[str, dict[str, Agent]] = {}
+        """By channel and name: the agents that publish there."""
+        self._readers: dict[str, dict[str, Agent]] = {}
         self._graphs: dict[str, Graph] = {}
         self._beside: dict[str, Graph] = {}
         """Those that were found beside a file that runs them: each time anew, the files may have changed."""
@@ -38,7 +47,9 @@ class Registry:
         self._built_in: frozenset[str] = frozenset()
         for each in built_in:
             Registry.register_action(self, each)
-        self._built_in = frozenset(self._actions)
+        for each in built_in_agents:
+            Registry.register_agent(self, each)
+        self._built_in = frozenset(self._code)
 
     @overload
     def action(self, function: Function, /) -> Function: ...
@@ -76,15 +87,74 @@ class Registry:
             message = f"an action {found.name!r} is {there}; give this one another name"
             raise RegistryError(message)
         if found.pool:
-            limits(found.pool, [*self._actions.values(), found])
-        self._actions[found.name] = found
+            limits(found.pool, [*self._code.values(), found])
+        self._actions[found.name] = self._code[found.name] = found
         self._plans.clear()  # it may have changed the size of a pool
 
+    def agent(self, subscribe: str = "", /, **options: Unpack[AgentOptions]) -> Callable[[Function], Function]:
+        """Register a function as an agent; it stays callable as plain Python. See `dagger.agent`."""
+        mark = mark_agent(subscribe, **options)
+
+        def register(decorated: Function) -> Function:
+            self.register_agent(mark(decorated))
+            return decorated
+
+        return register
+
+    def register_agent(self, thing: Any) -> None:
+        """Register an agent: a function marked with `@agent`, a PubSubAgent or its class.
+
+        Raises RegistryError if its name is taken, or if what it publishes and what a registered agent takes on the same
+        channel can never agree, or the other way round.
+        """
+        found = agent_of(thing)
+        if found is None:
+            message = f"{thing!r:.80} is no agent: mark a function with @agent, or give a PubSubAgent"
+            raise RegistryError(message)
+        name = found.agent.name
+        known = self._agents.get(name)
+        if known is not None and known is not found:
+            there = "built in" if found.name in self._built_in else "registered already"
+            message = f"an agent {name!r} is {there}; give this one another name"
+            raise RegistryError(message)
+        self._require_agreement(found.agent)
+        if found.pool:
+            limits(found.pool, [*self._code.values(), found])
+        self._agents[name] = self._code[found.name] = found
+        for channel in found.agent.publications:
+            self._writers.setdefault(channel, {})[name] = found.agent
+        for channel in found.agent.subscriptions:
+            self._readers.setdefault(channel, {})[name] = found.agent
+
+    def _require_agreement(self, agent: Agent) -> None:
+        for channel in agent.publications:
+            readers = [*self._readers.get(channel, {}).values(), *([agent] if channel in agent.subscriptions else [])]
+            for reader in readers:
+                _refuse_disagreement(channel, agent, reader)
+        for channel in agent.subscriptions:
+            for writer in self._writers.get(channel, {}).values():
+                _refuse_disagreement(channel, writer, agent)
+
+    def remove_agent(self, name: str) -> None:
+        """Forget an agent. Raises RegistryError where there is none, or it is built in."""
+        if name not in self._agents or AGENT + name in self._built_in:
+            known = ", ".join(self.own_agents) or "none"
+            message = (
+                f"there is no agent {name!r} to remove{nearest(name, self.own_agents) or f'; registered: {known}'}"
+            )
+            raise RegistryError(message)
+        del self._agents[name], self._code[AGENT + name]
+        for sides in (*self._readers.values(), *self._writers.values()):
+            sides.pop(name, None)
+
     def include(self, *things: object) -> None:
-        """Register every action that is found in the modules, or is one of the objects."""
+        """Register every action and agent that is found in the modules, or is one of the objects."""
         for thing in things:
             if not isinstance(thing, types.ModuleType):
-                self.register_action(thing)  # type: ignore[arg-type]
+                if agent_of(thing) is not None:
+                    self.register_agent(thing)
+                else:
+                    self.register_action(thing)  # type: ignore[arg-type]
                 continue
             for value in list(vars(thing).values()):
                 if inspect.isclass(value) and value.__module__ != thing.__name__:
@@ -92,11 +162,28 @@ class Registry:
                 found = action_of(value)
                 if found is not None:
                     self.register_action(found)  # type: ignore[arg-type]
+                if (handler := agent_of(value)) is not None:
+                    self.register_agent(handler)
 
     @property
     def actions(self) -> Mapping[str, Action]:
         """The registered actions by name, the built-in ones first."""
         return types.MappingProxyType(self._actions)
+
+    @property
+    def agents(self) -> Mapping[str, AgentAction]:
+        """The registered agents by name, the built-in ones first."""
+        return types.MappingProxyType(self._agents)
+
+    @property
+    def own_agents(self) -> list[str]:
+        """The names of the registered agents that are not built in."""
+        return [name for name in self._agents if AGENT + name not in self._built_in]
+
+    @property
+    def code(self) -> Mapping[str, Action]:
+        """All that steps call: the actions, and the agents under names of their own."""
+        return types.MappingProxyType(self._code)
 
     @property
     def own_actions(self) -> list[str]:
@@ -226,7 +313,7 @@ class Registry:
             found = self._actions[name]
             found.require_importable()
             if found.pool:
-                require_limits(found.pool, self._actions.values())
+                require_limits(found.pool, self._code.values())
 
     def _refuse_unregistered(self, nodes: Iterable[Node]) -> None:
         for node in nodes:
@@ -253,6 +340,13 @@ class Registry:
             self.require_actions(each.nodes)
         made = self._plans[graph.name] = Plan(graph, graphs, wanted_inputs(graph), _digest([graph, *graphs.values()]))
         return made
+
+
+def _refuse_disagreement(channel: str, writer: Agent, reader: Agent) -> None:
+    why = disagreement(writer.output_schema, reader.input_schema, writer.name, reader.name)
+    if why:
+        message = f"agents {writer.name!r} and {reader.name!r} can never agree on channel {channel!r}: {why}"
+        raise RegistryError(message)
 
 
 class Plan(NamedTuple):

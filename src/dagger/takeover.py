@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -22,6 +22,7 @@ from dagger.core.errors import (
 )
 from dagger.core.graph import Node
 from dagger.core.journal import Lease
+from dagger.core.messages import AGENT
 from dagger.core.orders import Answer, Pause
 from dagger.core.reviews import only_review
 from dagger.core.state import STANDS_STILL, TERMINAL, State
@@ -29,9 +30,11 @@ from dagger.engine.children import dropped
 from dagger.engine.ids import user_name
 from dagger.engine.kernel import Kernel
 from dagger.engine.orders import obey, unfit
+from dagger.engine.posts import differs
 from dagger.engine.replay import replay
 from dagger.engine.tenure import Tenure
 from dagger.spec.action import Action
+from dagger.spec.agent import AgentAction
 from dagger.views.course import Courses
 
 _LOG = logging.getLogger("dagger")
@@ -39,15 +42,22 @@ _NOT_HERE = (ActionNotRegistered, StoreCorrupt, IllegalEvent)
 """What keeps a run from being taken over here, and concerns this run only."""
 
 
+class Known(Protocol):
+    """What is asked here of the application."""
+
+    @property
+    def code(self) -> Mapping[str, Action]: ...
+    @property
+    def agents(self) -> Mapping[str, AgentAction]: ...
+    def require_actions(self, nodes: Iterable[Node]) -> None: ...
+
+
 class Takeover:
     """Takes over runs of one store for one kernel."""
 
-    def __init__(
-        self, kernel: Kernel, actions: Mapping[str, Action], require_actions: Callable[[Iterable[Node]], None]
-    ) -> None:
+    def __init__(self, kernel: Kernel, known: Known) -> None:
         self._kernel = kernel
-        self._actions = actions
-        self._require_actions = require_actions
+        self._known = known
         self._taking: set[str] = set()
         """Runs that are being claimed."""
         self._left: set[str] = set()
@@ -82,6 +92,7 @@ class Takeover:
                 was_parked = False  # the answered step's code is to run
                 given, blobs = msgspec.UNSET, []
             tenure.note(events.RunResumed(at=now, config=dict(config), input=given), blobs)
+            self._bind(tenure, now)
         await self._begin(tenure, was_parked=was_parked)
 
     async def go_on(self, run_id: str, *, requires_actions: bool) -> bool:
@@ -197,13 +208,14 @@ class Takeover:
 
     def _require_code(self, state: State) -> None:
         """Raise ActionNotRegistered where what the run may still do is not registered here."""
-        if state.needs and self._actions.keys().isdisjoint(state.needs):
-            called = ", ".join(state.needs[:5])
+        if state.needs and self._known.code.keys().isdisjoint(state.needs):
+            called = ", ".join(name.removeprefix(AGENT) for name in state.needs[:5])
             message = f"run {state.run_id!r} may call {called}: none of them is registered here"
             raise ActionNotRegistered(message)
-        self._require_actions(pending.node for pending in state.pending.values())
+        # a message at an agent that is not here waits, and the run says for whom
+        self._known.require_actions(each.node for each in state.pending.values() if each.message is None)
         for graph in state.graphs.values():
-            self._require_actions(graph.nodes)
+            self._known.require_actions(graph.nodes)
 
     def _tenure_of(self, lease: Lease, state: State, *, was_let_go: bool) -> tuple[Tenure, bool]:
         """The tenure of a run that was just claimed."""
@@ -211,7 +223,7 @@ class Takeover:
         if state.status in TERMINAL:
             message = f"run {run_id!r} is over ({state.status}): another process was faster"
             raise InvalidState(message)
-        tenure = Tenure(self._kernel, lease, state, self._actions)
+        tenure = Tenure(self._kernel, lease, state, self._known.code)
         was_parked = state.is_parked
         # no code was at work then, so that nothing of it is lost, and no time has passed for it
         if state.status == "waiting" and state.active_since == STANDS_STILL:
@@ -220,8 +232,16 @@ class Takeover:
             tenure.note(events.RunRecovered(at=now, was_let_go=was_let_go))
             if reason := decide.crash_loop(state, lambda: self._in_flight(run_id)):
                 tenure.note(events.PauseRequested(at=now, reason=reason))
+        if state.status != "paused":
+            self._bind(tenure, now)
         self._kernel.tenures[run_id] = tenure
         return tenure, was_parked
+
+    def _bind(self, tenure: Tenure, now: int) -> None:
+        """The run has this application's agents from now on, as they are here."""
+        for found in self._known.agents.values():
+            if differs(tenure.state, found.agent):
+                tenure.note(events.AgentBound(at=now, agent=found.agent))
 
     def _in_flight(self, run_id: str) -> list[str]:
         """The steps whose code was at work when the run's process died."""

@@ -28,12 +28,13 @@ def test_help_shows_every_command_an_example_and_the_exit_codes(shell):
         "validate",
         "ls",
         "schema",
+        "topology",
         "tools",
     ):
         assert f"\n  {word} " in typed.out
     assert "dagger run pipeline.yaml --app flows.py -i x=10 -i y=20" in typed.out
     assert "Exit codes: 0 success, 1 the run failed" in typed.out
-    assert len(typed.out.splitlines()) <= 35
+    assert len(typed.out.splitlines()) <= 40
 
 
 def test_without_words_the_help_is_shown_and_the_exit_code_is_2(shell):

@@ -5,7 +5,7 @@ import msgspec
 from dagger.core import cache
 from dagger.engine import frames
 from dagger.engine.child_run import Run
-from dagger.engine.context import AttemptCache
+from dagger.engine.overlay import AttemptCache
 
 
 class Asked:

@@ -8,7 +8,7 @@ import pytest
 
 from dagger import AttemptOver, Context, Dagger, Graph, OutputInvalid, Static, StepError
 from dagger.core.cache import Appended
-from dagger.engine.context import AttemptCache
+from dagger.engine.overlay import AttemptCache
 from dagger.testing import VirtualClock
 
 

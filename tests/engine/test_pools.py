@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dagger import Dagger
 from dagger.core.errors import RegistryError
-from dagger.engine.pools import Pool, Pools, ReadyQueue, without_rates
+from dagger.engine.pools import Pool, Pools, ReadyQueue, freed_at_rest
 from dagger.engine.threads import THREADS
 from dagger.engine.timers import Timers
 from dagger.testing import VirtualClock
@@ -338,10 +338,10 @@ def test_a_step_that_goes_on_after_a_wait_is_no_second_start():
 
     def story(kernel):
         kernel.add("step", (slot, rate))
-        kernel.loop.call_later(1, kernel.add, "step again", without_rates((slot, rate)))
+        kernel.loop.call_later(1, kernel.add, "step again", freed_at_rest((slot, rate)))
         kernel.loop.call_later(2, kernel.add, "other", (slot, rate))
 
-    assert without_rates((slot, rate)) == (slot,)
+    assert freed_at_rest((slot, rate)) == (slot,)
     assert simulate(story) == [("step", 0), ("step again", 1), ("other", 10)]
 
 

@@ -15,7 +15,8 @@ from dagger import Context, NodeAction, action
 from dagger.core import codec
 from dagger.core.errors import InputInvalid, OutputInvalid, RegistryError
 from dagger.core.graph import Input, Node, Output, Reuse
-from dagger.spec.action import Action, action_of, argument, outputs, refuse_missing, require_fit
+from dagger.spec.action import Action, action_of, argument, refuse_missing, require_fit
+from dagger.spec.outputs import outputs
 
 NODE = Node(id="n", action="act")
 

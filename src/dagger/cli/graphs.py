@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 import typer
@@ -21,9 +21,13 @@ from dagger.spec import graph_file
 from dagger.spec.action import Action
 from dagger.spec.beside import graphs_beside, problem_of
 from dagger.spec.nesting import nesting_findings
+from dagger.views.topology import Topology
 from dagger.views.tree import ExecutionTree
 
 Format = Literal["dot", "mermaid", "svg", "json"]
+Out: TypeAlias = Annotated[
+    str | None, typer.Option("--output", "-o", metavar="FILE", help="Where to; default: stdout.")
+]
 _SUFFIXES: dict[str, Format] = {".dot": "dot", ".gv": "dot", ".mmd": "mermaid", ".svg": "svg", ".json": "json"}
 
 
@@ -106,23 +110,13 @@ def graph(
     format: Annotated[
         Format | None, typer.Option("--format", help="Default: what FILE's name ends in, else dot.", show_default=False)
     ] = None,
-    out: Annotated[
-        str | None, typer.Option("--output", "-o", metavar="FILE", help="Where to; default: stdout.")
-    ] = None,
+    out: Out = None,
     app: options.App = None,
     store: options.Store = None,
 ) -> int:
     """Draw a run, or the plan of a graph."""
-    chosen = _format_of(out, format)
-    text = _drawn(_found(target, app, store), chosen)
-    if out is None:
-        output.write_raw(text)
-        return SUCCESS
-    try:
-        Path(out).write_text(text if text.endswith("\n") else f"{text}\n", "utf-8")
-    except OSError as error:
-        raise UsageError(f"{out} cannot be written: {error.strerror or error}") from None
-    return SUCCESS
+    chosen = format_of(out, format)
+    return draw(_found(target, app, store), chosen, out)
 
 
 def schema() -> int:
@@ -172,7 +166,7 @@ def _misfits(file: str, definition: Definition, actions: Mapping[str, Action]) -
                 yield problem_of(file, node, f"node {node.id!r}: {message}")
 
 
-def _format_of(out: str | None, format: Format | None) -> Format:
+def format_of(out: str | None, format: Format | None) -> Format:
     """The format that is asked for, and that the file's name does not contradict. Raises UsageError."""
     suffix = Path(out or "").suffix.lower()
     if out is None or not suffix:
@@ -200,7 +194,20 @@ def _found(target: str, app: str | None, store: str | None) -> Graph | Execution
     return asyncio.run(look())
 
 
-def _drawn(thing: Graph | ExecutionTree, format: Format) -> str:
+def draw(thing: Graph | ExecutionTree | Topology, format: Format, out: str | None) -> int:
+    """Write the picture to a file, or to stdout."""
+    text = _drawn(thing, format)
+    if out is None:
+        output.write_raw(text)
+        return SUCCESS
+    try:
+        Path(out).write_text(text if text.endswith("\n") else f"{text}\n", "utf-8")
+    except OSError as error:
+        raise UsageError(f"{out} cannot be written: {error.strerror or error}") from None
+    return SUCCESS
+
+
+def _drawn(thing: Graph | ExecutionTree | Topology, format: Format) -> str:
     match format:
         case "dot":
             return thing.to_dot()
@@ -209,7 +216,7 @@ def _drawn(thing: Graph | ExecutionTree, format: Format) -> str:
         case "svg":
             return thing.to_svg()
         case "json":
-            if isinstance(thing, ExecutionTree):
+            if not isinstance(thing, Graph):
                 return thing.to_json(indent=2)
             return msgspec.json.format(msgspec.json.encode(thing.definition), indent=2).decode()
 

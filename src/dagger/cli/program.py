@@ -42,6 +42,7 @@ _COMMANDS = {
     "validate": "graphs",
     "ls": "graphs",
     "schema": "graphs",
+    "topology": "topology",
     "tools": "tools",
 }
 """Each command, in the order of `--help`, and the module that it is in."""

@@ -11,6 +11,7 @@ import msgspec
 
 from dagger.core import events
 from dagger.core.cache import Stored
+from dagger.core.deliveries import deliver_in, deliveries_in, release_letters
 from dagger.core.events import step_name
 from dagger.core.graph import INSTRUCTIONS, Node
 from dagger.core.iterate import given_key
@@ -47,12 +48,17 @@ def open_child(state: State, event: events.ChildOpened) -> list[str]:
     given = enumerate(event.instructions)
     own: dict[str, Stored] = {f"{given_key(ordinal)}@{step}": bytes(value) for ordinal, value in given}
     state.sections[step_name(step, INSTRUCTIONS)] = own  # even if empty: the run's own are none of its supervisor's
-    return open_scope(state, events.ScopeOpened(at=event.at, step=step, graph=event.graph, inputs=event.inputs))
+    ready = open_scope(state, events.ScopeOpened(at=event.at, step=step, graph=event.graph, inputs=event.inputs))
+    if not event.messages:
+        return ready
+    was_empty = not state.pending[step].unmet  # then it is ready itself, as nothing is in it
+    began = deliver_in(state, step, event.messages, event.at, state.seq + 1)
+    return began if was_empty and state.pending[step].unmet else ready + began
 
 
 def within(state: State, name: str) -> Iterator[str]:
     """What there may be of a child flow: its steps, their failure actions', and those of flows in it, these first."""
-    for member in members(state, name) if name in state.scopes else ():
+    for member in (*members(state, name), *deliveries_in(state, name)) if name in state.scopes else ():
         for step in (member, member + HANDLER):
             for key, wait in state.waits.get(step, {}).items():
                 if wait.kind == CHILD:
@@ -79,6 +85,7 @@ def drop_child(state: State, step: str) -> None:
     key = state.pending[step].node.answers
     state.waits.get(owner_of(step, key), {}).pop(key, None)
     inside = [*within(state, step), step]
+    release_letters(state, set(inside))
     stuck = [one for one, pending in state.pending.items() if pending.is_stuck] if state.stuck else []
     left = set(stuck).difference(inside)
     for one in stuck:

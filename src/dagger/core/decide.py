@@ -6,6 +6,9 @@ from collections.abc import Callable
 
 from dagger.core import events
 from dagger.core.config import RunConfig
+from dagger.core.deliveries import stuck_letters
+from dagger.core.graph import Node
+from dagger.core.messages import loops
 from dagger.core.state import State
 
 _LIMIT_POLICY = {"pause": "pause", "continue": "stop", "stop": "stop"}
@@ -68,13 +71,26 @@ def _final(  # noqa: PLR0917 - a failure's own parts
     return events.StepFailed(at=now, step=step, attempt=attempt, error=error, duration_ms=duration_ms, policy=policy)
 
 
+def failed_for_good(state: State, step: str, error: events.Error, now: int) -> events.StepFailed:
+    """The failure of a step that is not tried any more, whatever its tries."""
+    return _final(state, step, state.pending[step].failures + 1, error, now, 0)
+
+
+def letter_policy(state: State, node: Node) -> str:
+    """What a dead letter of the run's own flow means for it; `node`: the agent's."""
+    return node.on_failure or ("list" if state.keep_alive else state.config.on_failure)
+
+
 def _policy_of(state: State, step: str) -> str:
     """What becomes of the run when a step has finally failed: whoever is nearest says so.
 
     The step's own node; else, from the inside out, the graph that it is in, and the node that runs that graph: one
     that names a failure action wants to see its graph fail.
     """
-    policy = state.pending[step].node.on_failure
+    pending = state.pending[step]
+    if pending.message is not None and not events.scope_of(step):
+        return letter_policy(state, pending.node)
+    policy = pending.node.on_failure
     while not policy and (scope := events.scope_of(step)):
         graph = state.scopes[scope].graph
         outer = state.pending[scope].node
@@ -125,9 +141,21 @@ def limit(state: State, now: int, *, held: int = 0) -> events.LimitReached | Non
         found = "timeout_seconds"
     elif config.max_tokens is not None and state.tokens + held > config.max_tokens:
         found = "max_tokens"
+    elif config.max_messages is not None and state.messages > config.max_messages:
+        found = "max_messages"
     if not found:
         return None
-    return events.LimitReached(at=now, limit=found, value=getattr(config, found), policy=limit_policy(config))
+    detail = _loops(state) if found == "max_messages" else ""
+    return events.LimitReached(
+        at=now, limit=found, value=getattr(config, found), policy=limit_policy(config), detail=detail
+    )
+
+
+def _loops(state: State) -> str:
+    """In which channels messages can go round."""
+    found = loops(bound.agent for bound in state.agents.values() if not bound.is_removed)
+    circles = [" -> ".join(map(repr, [*circle, circle[0]])) for circle in found[:NAMED]]
+    return f"messages go round: {'; '.join(circles)}" if circles else ""
 
 
 def limit_policy(config: RunConfig) -> str:
@@ -142,7 +170,7 @@ def settle(state: State, now: int) -> events.RunPaused | events.RunEnded:
     if state.halt == "pause":
         return events.RunPaused(at=now, reason=state.halt_reason)
     if state.stuck:
-        stuck = [step for step, pending in state.pending.items() if pending.is_stuck]
+        stuck = [step for step, pending in state.pending.items() if pending.is_stuck] + stuck_letters(state)
         return events.RunPaused(at=now, reason=f"{_named(stuck)} failed; mend the cause and resume the run")
     status = "failed" if state.failures else "succeeded"
     return events.RunEnded(at=now, status=status, error=_error(state))
@@ -170,5 +198,6 @@ _LIMIT_ERRORS = {
     "timeout_seconds": "RunTimedOut",
     "max_tokens": "TokenLimitReached",
     "max_iterations": "IterationLimitReached",
+    "max_messages": "MessageLimitReached",
 }
 """The error that a limit stands for in `report.error`."""

@@ -146,6 +146,10 @@ class RunTimedOut(RunError):
     """The run used up its `timeout_seconds` of active time."""
 
 
+class MessageLimitReached(RunError):
+    """More messages were published than `max_messages`."""
+
+
 class TokenLimitReached(RunError):
     """The run spent its `max_tokens`."""
 
@@ -184,6 +188,22 @@ class ScopeFailed(StepError):
 
 class ProcessDied(StepError):
     """The process that ran an action exited, crashed or was killed: that attempt failed."""
+
+
+class MessageInvalid(DaggerError):
+    """A payload is not what its publisher or a reader of its channel says it is: it is not published."""
+
+
+class ChannelNotDeclared(DaggerError):
+    """An agent publishes to a channel that it does not declare."""
+
+
+class NoAgentsRegistered(DaggerError):
+    """Nobody reads the channel that a run begins with, or that a reply is awaited from."""
+
+
+class RequestTimedOut(DaggerError):
+    """Nobody replied to a request in time."""
 
 
 class ReviewError(DaggerError):

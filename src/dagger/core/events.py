@@ -3,6 +3,7 @@
 A step is named by its scope's path, then the node: `resize`, `each_page/7/resize`. Times: milliseconds since 1970.
 """
 
+# ruff: noqa: RUF012 - msgspec gives each struct a default of its own
 from __future__ import annotations
 
 from typing import Any, TypeAlias
@@ -10,52 +11,11 @@ from typing import Any, TypeAlias
 import msgspec
 
 from dagger.core.cache import Write
+from dagger.core.event import Emitted, Error, Event, Progressed, Spec, scope_of, step_name
 from dagger.core.graph import Definition, Node
+from dagger.core.messages import Agent, Published
 
-
-def step_name(scope: str, node_id: str) -> str:
-    """The step of a node in a scope; the run's own scope is the empty one."""
-    return f"{scope}/{node_id}" if scope else node_id
-
-
-def scope_of(step: str) -> str:
-    """The scope that a step is in."""
-    return step.rpartition("/")[0]
-
-
-class Event(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, tag_field="type", tag=True, gc=False):
-    """One immutable fact about a run. In the journal it is a JSON object whose `type` is the class's name."""
-
-    # plain data that no cycle leads through: the garbage collector need not look at it
-
-    at: int
-    """When it happened."""
-
-    @property
-    def type(self) -> str:
-        """The class's name, as in the JSON."""
-        return type(self).__name__
-
-
-class Error(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Why an attempt or a run failed."""
-
-    type: str
-    """The exception's class name."""
-    message: str
-    traceback: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.type}: {self.message}" if self.message else self.type
-
-
-class Spec(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a run executes: the mode's name and its own words."""
-
-    mode: str
-    """`static` or `agent`; later `events`."""
-    name: str
-    """The graph's name."""
+__all__ = ["Emitted", "Error", "Event", "Progressed", "Spec", "scope_of", "step_name"]
 
 
 class RunStarted(Event, frozen=True, kw_only=True, tag=True):
@@ -71,6 +31,12 @@ class RunStarted(Event, frozen=True, kw_only=True, tag=True):
     inputs: dict[str, msgspec.Raw] = {}
     cache: list[Write] = []
     """The seed."""
+    agents: tuple[Agent, ...] = ()
+    """Those that its messages go to."""
+    messages: tuple[Published, ...] = ()
+    """What it begins with."""
+    keep_alive: bool = False
+    """Where nothing is left to do, it waits for messages from outside."""
     tags: dict[str, str] = {}
     needs: tuple[str, ...] = ()
     """Actions that its supervisor may call: who has none of them has not the run's application."""
@@ -148,6 +114,35 @@ class NodeAdded(Event, frozen=True, kw_only=True, tag=True):
     order: str = ""
 
 
+class MessagesPublished(Event, frozen=True, kw_only=True, tag=True):
+    """Somebody outside published messages."""
+
+    messages: tuple[Published, ...]
+    order: str = ""
+
+
+class AgentBound(Event, frozen=True, kw_only=True, tag=True):
+    """An agent was registered: what is published from now on goes to it, too, or to it as it is now."""
+
+    agent: Agent
+
+
+class AgentRemoved(Event, frozen=True, kw_only=True, tag=True):
+    """An agent was removed: nothing goes to it any more, and what waits at it becomes dead letters."""
+
+    name: str
+    policy: str = ""
+    """What these mean for the run: as in StepFailed."""
+
+
+class Redelivered(Event, frozen=True, kw_only=True, tag=True):
+    """Somebody had dead letters delivered anew."""
+
+    steps: tuple[str, ...]
+    """The deliveries that had failed."""
+    order: str = ""
+
+
 class Instructed(Event, frozen=True, kw_only=True, tag=True):
     """Somebody gave the run's supervisor an instruction: it waits in the cache, in the section `instructions`."""
 
@@ -167,6 +162,8 @@ class LimitReached(Event, frozen=True, kw_only=True, tag=True):
     """What follows: `pause`, or `stop`."""
     review: str = ""
     """The review that asks whether to go on: its answer lets the run go on."""
+    detail: str = ""
+    """What used it up."""
 
 
 class CancelRequested(Event, frozen=True, kw_only=True, tag=True):
@@ -203,6 +200,10 @@ class StepSucceeded(Event, frozen=True, kw_only=True, tag=True):
     cache: tuple[Write, ...] = ()
     nodes: tuple[Node, ...] = ()
     """Nodes that the step added, in its flow."""
+    messages: tuple[Published, ...] = ()
+    """What it published, in this order."""
+    reply: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    """Of a delivery: what it answers whoever requested it."""
     result: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     """What the step gave to `ctx.finish`."""
     recovers: dict[str, msgspec.Raw] | msgspec.UnsetType = msgspec.UNSET
@@ -241,6 +242,8 @@ class ChildOpened(Event, frozen=True, kw_only=True, tag=True):
     inputs: dict[str, msgspec.Raw] = {}
     instructions: tuple[msgspec.Raw, ...] = ()
     """What waits for its supervisor, first things first."""
+    messages: tuple[Published, ...] = ()
+    """What it begins with."""
 
 
 class TokensSpent(Event, frozen=True, kw_only=True, tag=True):
@@ -273,7 +276,7 @@ class StepFailed(Event, frozen=True, kw_only=True, tag=True):
     error: Error
     duration_ms: int = 0
     policy: str
-    """What becomes of the run: `stop`, `continue` or `pause`."""
+    """What becomes of the run: `stop`, `continue` or `pause`; of a dead letter that nothing follows from, `list`."""
     is_abandoned: bool = False
     """As in AttemptFailed; after a failure action False, the attempt's own event having told it."""
 
@@ -310,6 +313,8 @@ class WaitOpened(Event, frozen=True, kw_only=True, tag=True):
     """When it answers itself; None: never."""
     review: str = ""
     """Of a review: its id."""
+    messages: tuple[Published, ...] = ()
+    """Of a request: what was published with it."""
 
 
 class WaitAnswered(Event, frozen=True, kw_only=True, tag=True):
@@ -337,6 +342,10 @@ AnyEvent: TypeAlias = (
     | OrderRefused
     | PauseRequested
     | NodeAdded
+    | MessagesPublished
+    | AgentBound
+    | AgentRemoved
+    | Redelivered
     | Instructed
     | LimitReached
     | CancelRequested
@@ -356,21 +365,8 @@ AnyEvent: TypeAlias = (
 """Every event there is."""
 
 
-class Progressed(Event, frozen=True, kw_only=True, tag=True):
-    """A step's code told how far it is. It goes to whoever listens now, never into the journal."""
-
-    step: str
-    fraction: float
-    """From 0 to 1."""
-    note: str = ""
-
-
-class Emitted(Event, frozen=True, kw_only=True, tag=True):
-    """A step's code showed a value. It goes to whoever listens now, never into the journal."""
-
-    step: str
-    value: msgspec.Raw
-    """JSON text."""
+PUBLISHING = (RunStarted, MessagesPublished, ChildOpened, StepSucceeded, WaitOpened)
+"""The events that messages stand in."""
 
 
 class Recorded(msgspec.Struct, frozen=True):

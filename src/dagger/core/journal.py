@@ -71,6 +71,8 @@ ORDERED = frozenset(
         events.PauseRequested,
         events.CancelRequested,
         events.NodeAdded,
+        events.MessagesPublished,
+        events.Redelivered,
         events.WaitAnswered,
         events.Instructed,
         events.OrderRefused,

@@ -56,7 +56,23 @@ class Instruct(Order, frozen=True, kw_only=True, tag=True):
     """`{action, params, priority}` as JSON text."""
 
 
-AnyOrder: TypeAlias = Pause | Cancel | AddNode | Answer | Instruct
+class Publish(Order, frozen=True, kw_only=True, tag=True):
+    """Publish messages."""
+
+    channel: str
+    payloads: tuple[msgspec.Raw, ...]
+
+
+class Redeliver(Order, frozen=True, kw_only=True, tag=True):
+    """Have a message's dead letters delivered anew."""
+
+    message: str
+    """Its id."""
+    agent: str = ""
+    """Only at this one; empty: wherever it failed."""
+
+
+AnyOrder: TypeAlias = Pause | Cancel | AddNode | Answer | Instruct | Publish | Redeliver
 """Every order there is."""
 
 _decoder: msgspec.json.Decoder[AnyOrder] = msgspec.json.Decoder(AnyOrder)

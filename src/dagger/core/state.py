@@ -5,11 +5,14 @@ It is plain data: `core/fold` is what changes it.
 
 from __future__ import annotations
 
+from collections import deque
+
 import msgspec
 
 from dagger.core import cache, events
 from dagger.core.config import RunConfig
 from dagger.core.graph import Definition, Node
+from dagger.core.messages import Agent, Message
 
 STANDS_STILL = -1
 """Instead of when a run's clock began to run."""
@@ -32,6 +35,8 @@ class Pending(msgspec.Struct, gc=False):
     """It finally failed under `pause`: it waits for the run to be resumed."""
     error: events.Error | None = None
     """Of the last attempt, while the failure action has its turn."""
+    message: Message | None = None
+    """Of a delivery: what the agent is to handle."""
 
 
 class Ended(msgspec.Struct, frozen=True):
@@ -53,6 +58,42 @@ class Wait(msgspec.Struct):
     value: bytes = b""
     review: str = ""
     """Of a review: its id."""
+
+
+class Bound(msgspec.Struct):
+    """An agent of a run, and what became of its deliveries."""
+
+    agent: Agent
+    handled: int = 0
+    failed: int = 0
+    """Those that finally failed, redelivered or not."""
+    is_removed: bool = False
+
+
+class Inbox(msgspec.Struct):
+    """What waits at an agent of one flow."""
+
+    room: int
+    """Messages let in at once: one where they are handled strictly in order."""
+    let_in: int = 0
+    steps: dict[str, None] = {}
+    """Of those let in: the deliveries that are steps now, oldest first."""
+    lanes: dict[str, deque[Message]] = {}
+    """Of those let in, by key: the ones behind the delivery with the same key that is a step now."""
+    waiting: deque[Message] = msgspec.field(default_factory=deque)
+    """Those that are not let in yet."""
+
+    def undelivered(self) -> int:
+        """How many messages wait here, those at work included."""
+        return self.let_in + len(self.waiting)
+
+
+class DeadLetter(msgspec.Struct, frozen=True):
+    """A delivery that finally failed."""
+
+    message: Message
+    policy: str
+    """What that means for the run: `stop`, `continue`, `pause`, or `list`: nothing."""
 
 
 class Scope(msgspec.Struct):
@@ -83,6 +124,8 @@ class Scope(msgspec.Struct):
     """The first that was given to `ctx.finish` in it."""
     added: dict[str, Node] = {}
     """Of a graph: the nodes that steps in it added."""
+    inboxes: dict[str, Inbox] = {}
+    """Of a flow that code executes: by its agents' names."""
 
 
 class State(msgspec.Struct):
@@ -112,6 +155,18 @@ class State(msgspec.Struct):
     """Of each step that has not ended: its waits by key."""
     graphs: dict[str, Definition] = {}
     """What child flows may run."""
+    agents: dict[str, Bound] = {}
+    """By name: those that messages go to, and those that were removed."""
+    channels: dict[str, list[str]] = {}
+    """Channel -> the names of the agents that read it."""
+    inboxes: dict[str, Inbox] = {}
+    """Of the run's own flow: by its agents' names."""
+    dead: dict[str, DeadLetter] = {}
+    """Dead letters by delivery."""
+    messages: int = 0
+    """Published so far."""
+    keep_alive: bool = False
+    """Where nothing is left to do, the run waits for messages from outside."""
     needs: tuple[str, ...] = ()
     """Actions of which whoever goes on with the run must have one."""
     scopes: dict[str, Scope] = {}

@@ -12,12 +12,13 @@ import msgspec
 
 from dagger.core import codec, events
 from dagger.core.decide import config_of
-from dagger.core.errors import AttemptTimedOut, DaggerError
+from dagger.core.errors import AttemptTimedOut, DaggerError, RequestTimedOut
 from dagger.core.graph import Node
 from dagger.core.reviews import REVIEW
 from dagger.core.state import Wait
 from dagger.engine.binding import Source
-from dagger.engine.context import Answer, AttemptContext
+from dagger.engine.collecting import Answer
+from dagger.engine.context import AttemptContext
 from dagger.engine.elsewhere import attempt_input, in_process, in_thread
 from dagger.engine.processes import Process, Processes
 from dagger.engine.result import is_retryable, success, told
@@ -68,6 +69,7 @@ class Waits(Protocol):
 
     def open(self, attempt: Attempt, kind: str, key: str, detail: bytes = b"", wake_at: int | None = None) -> Wait: ...
     async def answer_of(self, attempt: Attempt, key: str) -> Wait: ...
+    def request(self, attempt: Attempt, key: str, channel: str, text: bytes, seconds: float | None) -> None: ...
     def answer(
         self,
         step: str,
@@ -269,7 +271,7 @@ class Attempt:
     def succeed(self, result: object) -> None:
         """Record the success with all of its effects."""
         try:
-            made = success(self, self.ctx, result)
+            made = success(self.tenure, self, self.tenure.action(self.node), self.ctx, result)
         except Exception as error:  # noqa: BLE001 - a user's type may raise anything while it is encoded
             self.fail(error)
             return
@@ -333,6 +335,16 @@ class Attempt:
         tenure.open_child(self, key, spec, inputs)
         wait = await tenure.waits.answer_of(self, key)
         return msgspec.json.decode(codec.resolve(wait.value, tenure.load), type=FlowReport)
+
+    async def request(self, key: str, channel: str, text: bytes, seconds: float | None) -> bytes:
+        """The reply to a message, as JSON text. Raises WaitMismatch, RequestTimedOut, and what publishing raises."""
+        tenure = self.tenure
+        tenure.waits.request(self, key, channel, text, seconds)
+        wait = await tenure.waits.answer_of(self, key)
+        if not wait.value:
+            message = f"node {self.node.id!r}: request: nobody replied on channel {channel!r} within {seconds:g} s"
+            raise RequestTimedOut(message)
+        return codec.resolve(wait.value, tenure.load)
 
     async def reserve(self, count: int) -> None:
         """Hold tokens until they are spent, or the attempt is over."""

@@ -5,16 +5,25 @@ from __future__ import annotations
 import asyncio
 import types
 
+import msgspec
+
 from dagger.core import codec, events
 from dagger.core.graph import Node
+from dagger.core.messages import Published
 from dagger.engine.attempt import Attempt, OwnedRun
-from dagger.engine.binding import bind
+from dagger.engine.binding import bind, hand_over
 from dagger.engine.context import AttemptContext
+from dagger.engine.publishing import returned as returned_messages
 from dagger.engine.trampoline import call, returned
-from dagger.spec.action import outputs
+from dagger.spec.outputs import outputs
+
+_NO_OUTPUTS: dict[str, msgspec.Raw] = {}
+_NO_MESSAGES: tuple[Published, ...] = ()
 
 
-def begin(run: OwnedRun, step: str, node: Node, number: int, task: asyncio.Task[None]) -> Attempt | None:
+def begin(  # noqa: C901, PLR0912 - the hot path: a function less to call
+    run: OwnedRun, step: str, node: Node, number: int, task: asyncio.Task[None]
+) -> Attempt | None:
     """Start a step's action in a worker's task. Gives the attempt if its code is suspended: `proceed` is to be awaited.
 
     Most code ends at once, and no Attempt is made for it: that would cost as much as to call and record a no-op.
@@ -26,14 +35,14 @@ def begin(run: OwnedRun, step: str, node: Node, number: int, task: asyncio.Task[
         action = run.action(node)
         if not action.is_simple:
             attempt = Attempt(run, step, node, number, started_ms, context)
-            if action.context_name is not None:
+            if action.context_name is not None or action.message_name is not None:
                 attempt.ctx = AttemptContext(attempt, run, is_async=action.is_async)
             if action.runs_in != "loop":
                 attempt.begin_elsewhere(action)
                 return None
         keywords = bind(run, step, node, action)
-        if attempt is not None and action.context_name is not None:
-            keywords[action.context_name] = attempt.ctx
+        if attempt is not None:
+            hand_over(keywords, action, attempt.ctx)
         coroutine = action.function(**keywords) if action.is_async else call(action.function, keywords)
         if type(coroutine) is not types.CoroutineType:
             coroutine = returned(coroutine)
@@ -54,12 +63,18 @@ def begin(run: OwnedRun, step: str, node: Node, number: int, task: asyncio.Task[
         attempt.succeed(result)
         return None
     blobs: list[codec.Blob] = []
+    outputs_, messages = _NO_OUTPUTS, _NO_MESSAGES
     try:
-        made = outputs(node, result, blobs)
+        if action.publishes:
+            messages = tuple(returned_messages(run, node, action, result, blobs))
+        else:
+            outputs_ = outputs(node, result, blobs)
     except Exception as error:  # noqa: BLE001 - a user's type may raise anything while it is encoded
         Attempt(run, step, node, number, started_ms, context).fail(error)
         return None
     now = run.kernel.tick()
-    event = events.StepSucceeded(at=now, step=step, attempt=number, duration_ms=now - started_ms, outputs=made)
+    event = events.StepSucceeded(
+        at=now, step=step, attempt=number, duration_ms=now - started_ms, outputs=outputs_, messages=messages
+    )
     run.ended(step, node, event, blobs)
     return None

@@ -12,9 +12,11 @@ from dagger.core.cache import Sections, Stored
 from dagger.core.errors import InputInvalid, nearest
 from dagger.core.events import scope_of, step_name
 from dagger.core.graph import ITEM, Definition, Input, Node, Reference
+from dagger.core.messages import PAYLOAD, Message, Published
 from dagger.core.state import State
 from dagger.core.steps import is_item
 from dagger.spec.action import Action, argument, refuse_missing
+from dagger.spec.context import Context
 from dagger.spec.inputs import wanted_inputs
 
 
@@ -33,6 +35,12 @@ class Source(Protocol):
 
     def items(self, scope: str) -> Sequence[msgspec.Raw]:
         """The JSON texts of the items of a map that was begun."""
+
+    def payload(self, message: Message) -> bytes:
+        """The JSON text of a message's payload, or a reference to its blob."""
+
+    def message(self, node: Node | None, channel: str, text: bytes, blobs: list[codec.Blob]) -> Published:
+        """A payload as it is published. Raises ChannelNotDeclared or MessageInvalid."""
 
     def require_node(self, step: str, node: Node, added: Container[str]) -> None:
         """Raise GraphError or InputInvalid where a step cannot add a node, after those of the ids `added`."""
@@ -76,6 +84,14 @@ def bind(run: Source, step: str, node: Node, action: Action) -> dict[str, Any]:
         message = f"node {node.id!r}: {wrong}"
         raise InputInvalid(message)
     return made
+
+
+def hand_over(keywords: dict[str, Any], action: Action, ctx: Context | None) -> None:
+    """Add what code receives beside its inputs: its context, its message."""
+    if action.context_name is not None:
+        keywords[action.context_name] = ctx
+    if action.message_name is not None and ctx is not None:
+        keywords[action.message_name] = ctx.message
 
 
 def texts(run: Source, step: str, node: Node) -> dict[str, bytes | msgspec.Raw]:
@@ -143,6 +159,9 @@ def _text(run: Source, step: str, node: Node, entry: Input) -> bytes | msgspec.R
         return entry.value
     source = entry.reference
     state = run.state
+    if source == PAYLOAD:
+        message = state.pending[step].message
+        return None if message is None else codec.resolve(run.payload(message), run.load)
     if step != node.id:
         scope = scope_of(step)
         if scope and state.scopes[scope].item is not None and is_item(source):

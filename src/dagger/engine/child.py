@@ -22,7 +22,8 @@ from dagger.core.steps import flow_of
 from dagger.engine import frames
 from dagger.engine.binding import bind
 from dagger.engine.child_run import Run, Tried
-from dagger.engine.context import LOGGER, AttemptContext
+from dagger.engine.collecting import LOGGER
+from dagger.engine.context import AttemptContext
 from dagger.engine.overlay import AttemptCache
 from dagger.engine.parent import Parent
 from dagger.engine.processes import importing
@@ -71,7 +72,7 @@ def _attempt(given: frames.AttemptInput, parent: Parent, actions: dict[str, Acti
             ctx.cache = AttemptCache(run.sections, run.load, ctx, flow_of(run.state, tried.step))
             ctx.keep_iteration()
         result = action.function(**keywords)
-        made = success(tried, ctx, asyncio.run(returned(result)) if action.is_async else result)
+        made = success(run, tried, action, ctx, asyncio.run(returned(result)) if action.is_async else result)
     except BaseException as error:  # noqa: BLE001 - user code raises anything
         return frames.AttemptResult(error=told(error), is_retryable=is_retryable(error))
     finally:

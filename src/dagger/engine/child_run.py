@@ -8,12 +8,13 @@ from typing import Any, cast
 
 import msgspec
 
-from dagger.core import cache, events
+from dagger.core import cache, codec, events
 from dagger.core.errors import GraphError, NodeAlreadyExists, StepError
 from dagger.core.graph import Node, id_problem
+from dagger.core.messages import Message, Published
 from dagger.core.state import State
 from dagger.engine import frames
-from dagger.engine.context import Answer
+from dagger.engine.collecting import Answer
 from dagger.engine.parent import Parent
 from dagger.spec.action import Action
 from dagger.spec.context import FlowReport
@@ -64,6 +65,10 @@ class Tried:
     async def execute(self, key: str, spec: object, inputs: object) -> FlowReport:
         """As `wait`."""
         raise StepError(self._only_memo("execute"))
+
+    async def request(self, key: str, channel: str, text: bytes, seconds: float | None) -> bytes:
+        """As `wait`."""
+        raise StepError(self._only_memo("request"))
 
     async def reserve(self, count: int) -> None:
         """As `wait`."""
@@ -121,6 +126,14 @@ class Run:
     def items(self, scope: str) -> list[msgspec.Raw]:
         """Of a map's items the attempt has its own, as an input."""
         raise KeyError(scope)
+
+    def payload(self, message: Message) -> bytes:
+        """No agent's code runs in a process."""
+        raise KeyError(message.id)
+
+    def message(self, node: Node | None, channel: str, text: bytes, blobs: list[codec.Blob]) -> Published:
+        """Who reads the channel is the parent's to know: it checks when the attempt has succeeded."""
+        return Published(channel, codec.sealed(text, blobs))
 
     def require_node(self, step: str, node: Node, added: Container[str]) -> None:
         """What can be told here; the rest is checked when the attempt has succeeded."""

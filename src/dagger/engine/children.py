@@ -32,6 +32,9 @@ class Flow(Protocol):
     """What it is, apart from the caller's inputs."""
     inputs: Mapping[str, bytes]
     instructions: tuple[msgspec.Raw, ...]
+    messages: tuple[tuple[str, bytes], ...]
+    """What is published first: channels, and payloads as JSON text."""
+    keep_alive: bool
 
     @property
     def definition(self) -> Definition: ...
@@ -59,6 +62,7 @@ class Parent(Source, Protocol):
     underway: Underway
 
     def record(self, event: events.Event) -> None: ...
+    def mailed(self) -> None: ...
     @property
     def waits(self) -> Waits: ...
 
@@ -74,7 +78,8 @@ def open_child(run: Parent, attempt: Attempt, key: str, spec: object, inputs: Ma
         )
         raise StepError(message)
     flow: Flow = run.kernel.open_flow(spec, inputs)
-    if any(node.iteration is not None and node.iteration.keep_alive for node in flow.definition.nodes):
+    nodes = flow.definition.nodes
+    if flow.keep_alive or any(node.iteration is not None and node.iteration.keep_alive for node in nodes):
         message = f"node {attempt.node.id!r}: execute: a child flow with keep_alive would never end"
         raise StepError(message)
     if run.waits.find(attempt, CHILD, key, bytes(flow.detail)) is not None:
@@ -94,9 +99,11 @@ def open_child(run: Parent, attempt: Attempt, key: str, spec: object, inputs: Ma
             graphs={name: each for name, each in graphs.items() if name not in run.state.graphs},
             inputs={name: codec.sealed(text, blobs) for name, text in flow.inputs.items()},
             instructions=tuple(codec.sealed(bytes(text), blobs) for text in flow.instructions),
+            messages=tuple(run.message(None, channel, text, blobs) for channel, text in flow.messages),
         ),
         blobs,
     )
+    run.mailed()
     run.underway.begin_scope(child_of(attempt.step, key))
 
 

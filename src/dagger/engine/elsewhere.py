@@ -17,8 +17,9 @@ from dagger.core.events import scope_of, step_name
 from dagger.core.state import Scope
 from dagger.core.steps import HANDLER
 from dagger.engine import frames
-from dagger.engine.binding import Source, bind, resolved
-from dagger.engine.context import LOGGER, AttemptContext, Tried
+from dagger.engine.binding import Source, bind, hand_over, resolved
+from dagger.engine.collecting import LOGGER, Tried
+from dagger.engine.context import AttemptContext
 from dagger.engine.processes import Process
 from dagger.engine.result import FailedThere, Success, success, told
 from dagger.spec.action import Action
@@ -40,10 +41,9 @@ class Elsewhere(Tried, Protocol):
 def in_thread(run: Source, attempt: Elsewhere, action: Action) -> Work:
     """Call a plain function. Raises InputInvalid."""
     keywords = bind(run, attempt.step, attempt.node, action)
-    if action.context_name is not None:
-        keywords[action.context_name] = attempt.ctx
+    hand_over(keywords, action, attempt.ctx)
     # encoding belongs to the call: a large result must not hold up the loop
-    return lambda: success(attempt, attempt.ctx, attempt.context.run(action.function, **keywords))
+    return lambda: success(run, attempt, action, attempt.ctx, attempt.context.run(action.function, **keywords))
 
 
 def in_process(run: Source, attempt: Elsewhere, given: frames.AttemptInput, process: Process) -> Work:
@@ -54,7 +54,10 @@ def in_process(run: Source, attempt: Elsewhere, given: frames.AttemptInput, proc
         if result.success is None:
             assert result.error is not None
             raise FailedThere(result.error, is_retryable=result.is_retryable)
-        return Success(result.success, [codec.Blob(hash_, bytes(content)) for hash_, content in result.blobs])
+        blobs = {hash_: bytes(content) for hash_, content in result.blobs}
+        for each in result.success.messages:  # who reads them is known only here
+            run.message(attempt.node, each.channel, codec.resolve(bytes(each.payload), blobs.__getitem__), [])
+        return Success(result.success, [codec.Blob(*blob) for blob in blobs.items()])
 
     return work
 

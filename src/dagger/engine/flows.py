@@ -17,8 +17,8 @@ from dagger.core.journal import Reusable
 from dagger.core.state import Pending, Scope
 from dagger.core.steps import is_item
 from dagger.engine.binding import Source, loaded, text_of, texts, whole
-from dagger.spec.action import DEFAULT_OUTPUT, outputs
 from dagger.spec.inputs import run_inputs
+from dagger.spec.outputs import DEFAULT_OUTPUT, outputs
 
 ERRORS_TOLD = 3
 """Errors of a child flow that its step's own error quotes."""

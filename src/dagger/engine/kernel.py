@@ -19,11 +19,12 @@ import msgspec
 from dagger.core import events
 from dagger.core.errors import DaggerError, OrdersUnread
 from dagger.core.journal import Lease, Store
-from dagger.core.orders import AnyOrder
+from dagger.core.messages import Agent
+from dagger.core.orders import AnyOrder, Publish
 from dagger.core.reviews import Question
 from dagger.core.state import State, Wait
 from dagger.engine.attempt import GRACE_SECONDS, Attempt, OwnedRun
-from dagger.engine.context import LOGGER, Answer
+from dagger.engine.collecting import LOGGER, Answer
 from dagger.engine.orders import Ordered, obey
 from dagger.engine.pools import Pools, ReadyQueue
 from dagger.engine.processes import Processes
@@ -55,6 +56,9 @@ class Tenant(OwnedRun, Ordered, Protocol):
     def release(self, steps: list[str]) -> None: ...
     def recognise(self) -> None: ...
     def reopen(self, lease: Lease, state: State) -> None: ...
+    def bind(self, agent: Agent) -> None: ...
+    def remove(self, name: str) -> None: ...
+    def post(self, order: Publish, done: asyncio.Future[int] | None = None) -> None: ...
     def leave(self, error: BaseException) -> None: ...
     def discard(self, error: BaseException) -> None: ...
 
@@ -95,7 +99,8 @@ class Kernel:
         self._thread = threading.get_ident()
         self._gated: deque[tuple[int, Tenant, list[str]]] = deque()
         self._waiters: deque[tuple[int, asyncio.Future[None]]] = deque()
-        self._committed = store.batch if store.is_immediate else store.batch - 1
+        self.durable_batch = store.batch if store.is_immediate else store.batch - 1
+        """All batches up to this one are durable."""
         self._workers: set[asyncio.Task[None]] = set()
         self._idle: list[asyncio.Future[None]] = []
         self.is_coming = False
@@ -189,7 +194,7 @@ class Kernel:
         last = self.store.flush()
         if self._failure is not None:
             future.set_exception(self._failure)
-        elif last <= self._committed:
+        elif last <= self.durable_batch:
             future.set_result(None)
         else:
             self._waiters.append((last, future))
@@ -197,7 +202,7 @@ class Kernel:
 
     def committed(self, batch: int) -> None:
         """See Listener."""
-        self._committed = batch
+        self.durable_batch = batch
         while self._gated and self._gated[0][0] <= batch:
             _, tenure, steps = self._gated.popleft()
             tenure.release(steps)

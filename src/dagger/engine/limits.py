@@ -60,7 +60,7 @@ class Limits:
         if attempt in self._held:
             self._hold(attempt, max(self._held[attempt] - count, 0))
         run.record(events.TokensSpent(at=run.now_ms(), step=attempt.step, count=count))
-        self._check()
+        self.check()
 
     def hold(self, attempt: Attempt, count: int) -> bool:
         """Hold tokens for an attempt, instead of those that it holds.
@@ -68,7 +68,7 @@ class Limits:
         False: there are not so many left, and the run's limit is reached.
         """
         self._hold(attempt, count)
-        self._check()
+        self.check()
         return not self._run.is_halting
 
     def release(self, attempt: Attempt) -> None:
@@ -80,10 +80,11 @@ class Limits:
         self._held[attempt] = count
 
     def _due(self) -> None:
-        self._check()
+        self.check()
         self.watch(1)  # the timer and the clock may differ by a millisecond, or the clock was set
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Halt the run if it has used up a limit."""
         run = self._run
         if run.is_settled:
             return

@@ -8,9 +8,10 @@ from typing import Protocol
 import msgspec
 
 from dagger.core import codec, events, iterate
-from dagger.core.errors import DaggerError, InvalidState, ReviewAnswered
+from dagger.core.errors import DaggerError, InvalidState, ReviewAnswered, nearest
 from dagger.core.graph import Node
-from dagger.core.orders import AddNode, Answer, AnyOrder, Cancel, Instruct, Pause
+from dagger.core.messages import Published, agent_of
+from dagger.core.orders import AddNode, Answer, AnyOrder, Cancel, Instruct, Pause, Publish, Redeliver
 from dagger.core.reviews import REVIEW, Question, answer_text, review_id
 from dagger.core.state import TERMINAL, State
 from dagger.engine.attempt import Waits
@@ -37,6 +38,10 @@ class Ordered(Protocol):
     def record(self, event: events.Event, blobs: Sequence[codec.Blob] = ()) -> None: ...
     def note(self, event: events.Event, blobs: Sequence[codec.Blob] = ()) -> None: ...
     def halt(self) -> None: ...
+    def rouse(self) -> None: ...
+    def mailed(self) -> None: ...
+    def message(self, node: Node | None, channel: str, text: bytes, blobs: list[codec.Blob]) -> Published: ...
+    def post(self, order: Publish) -> None: ...
     def step_over(self) -> None: ...
 
 
@@ -56,6 +61,12 @@ def obey(run: Ordered, order: AnyOrder) -> None:
                 answer(run, order)
             case Instruct():
                 instruct(run, order.value, order.id)
+            case Publish() if run.state.status != "paused":
+                run.post(order)
+            case Publish():
+                publish(run, order)
+            case Redeliver():
+                redeliver(run, order)
     except DaggerError as error:
         refuse(run, order, error)
 
@@ -73,7 +84,7 @@ def refuse(run: Ordered, order: AnyOrder, error: DaggerError) -> None:
 
 def pause(run: Ordered, reason: str, order: str = "", review: str = "") -> None:
     """Start nothing new, cut off what runs without counting it as a try, then pause. Raises InvalidState."""
-    _require_going_on(run, "paused")
+    require_going_on(run, "paused")
     run.record(events.PauseRequested(at=run.now_ms(), reason=reason, order=order, review=review))
     run.halt()
     run.step_over()
@@ -102,9 +113,10 @@ def add_node(run: Ordered, node: Node, order: str = "") -> None:
         check_node(run.state, node)
         run.note(event)
         return
-    _require_going_on(run, "given another node", keeps_for_later=True)
+    require_going_on(run, "given another node", keeps_for_later=True)
     check_node(run.state, node)
     run.look_at(node)
+    run.rouse()
     run.record(event)
     run.step_over()
 
@@ -145,7 +157,7 @@ def instruct(run: Ordered, value: msgspec.Raw, order: str = "") -> None:
     """Give the run's supervisor one more instruction. Raises InvalidState where it has none that goes on."""
     state = run.state
     if state.status != "paused":
-        _require_going_on(run, "given an instruction", keeps_for_later=True)
+        require_going_on(run, "given an instruction", keeps_for_later=True)
     if not iterate.has_supervisor(state):
         message = f"run {state.run_id!r} has no supervisor that goes on: nobody would follow an instruction"
         raise InvalidState(message)
@@ -160,7 +172,60 @@ def instruct(run: Ordered, value: msgspec.Raw, order: str = "") -> None:
         run.waits.answer(step, iterate.INSTRUCTION)
 
 
-def _require_going_on(run: Ordered, what: str, *, keeps_for_later: bool = False) -> None:
+def publish(run: Ordered, order: Publish) -> int:
+    """Publish messages, room or not; the seq of the event.
+
+    Raises MessageInvalid, or InvalidState for a run that is about to end.
+    """
+    blobs: list[codec.Blob] = []
+    messages = tuple(run.message(None, order.channel, bytes(each), blobs) for each in order.payloads)
+    event = events.MessagesPublished(at=run.now_ms(), messages=messages, order=order.id)
+    seq = _take_in(run, event, "published to", blobs)
+    run.mailed()
+    return seq
+
+
+def redeliver(run: Ordered, order: Redeliver) -> None:
+    """Have a message's dead letters delivered anew. Raises InvalidState where there are none that can be."""
+    state = run.state
+    steps = dead_letters(state, order.message, order.agent)
+    for step in steps:
+        if state.agents[agent_of(step)].is_removed:
+            message = f"agent {agent_of(step)!r} was removed: register it again before {step!r} is redelivered"
+            raise InvalidState(message)
+        if events.scope_of(step) and events.scope_of(step) not in state.scopes:
+            message = f"the child flow is over in which {step!r} failed: it cannot be redelivered"
+            raise InvalidState(message)
+    _take_in(run, events.Redelivered(at=run.now_ms(), steps=steps, order=order.id), "given a message again")
+
+
+def dead_letters(state: State, message_id: str, agent: str) -> tuple[str, ...]:
+    """The deliveries of a message that finally failed, at one agent or (empty) at all. Raises InvalidState: none."""
+    failed = [step for step, letter in state.dead.items() if letter.message.id == message_id]
+    steps = tuple(step for step in failed if agent in ("", agent_of(step)))
+    if not steps:
+        at = f" at agent {agent!r}" if agent else ""
+        near = nearest(message_id, [letter.message.id for letter in state.dead.values()])
+        message = f"run {state.run_id!r}: message {message_id!r} is no dead letter{at}: nothing is redelivered{near}"
+        raise InvalidState(message)
+    return steps
+
+
+def _take_in(run: Ordered, event: events.Event, what: str, blobs: Sequence[codec.Blob] = ()) -> int:
+    """Record what somebody outside adds to a run, paused or going on; the seq of the event."""
+    state = run.state
+    if state.status == "paused" and not run.is_settled:  # it was taken over to be told: nothing starts
+        run.note(event, blobs)
+        return state.seq
+    require_going_on(run, what, keeps_for_later=True)
+    run.rouse()
+    seq = state.seq + 1
+    run.record(event, blobs)
+    run.step_over()
+    return seq
+
+
+def require_going_on(run: Ordered, what: str, *, keeps_for_later: bool = False) -> None:
     """`keeps_for_later`: a run that is about to pause does, too."""
     state = run.state
     if run.is_settled or state.status not in GOING_ON:

@@ -27,10 +27,12 @@ Due: TypeAlias = tuple[Start, str]
 class Pool:
     """A number of slots, and who waits for one. A step's end gives its slot back, or (a rate) time does."""
 
-    __slots__ = ("free", "lanes", "seconds", "starts")
+    __slots__ = ("free", "is_kept", "lanes", "seconds", "starts")
 
-    def __init__(self, slots: int, seconds: float = 0.0) -> None:
+    def __init__(self, slots: int, seconds: float = 0.0, *, is_kept: bool = False) -> None:
         self.free = slots
+        self.is_kept = is_kept
+        """Whether a step keeps its slot while its code waits: an agent's."""
         self.seconds = seconds
         """Of a rate: a slot comes back so long after its step has started. 0: when the step ends."""
         self.starts: deque[float] = deque()
@@ -191,9 +193,14 @@ class ReadyQueue:
         self._wake()
 
 
-def without_rates(pools: tuple[Pool, ...]) -> tuple[Pool, ...]:
-    """The pools that a step gives its slots back to; one that goes on after a wait takes them anew, and only them."""
-    return tuple(pool for pool in pools if not pool.seconds)
+def freed_at_rest(pools: tuple[Pool, ...]) -> tuple[Pool, ...]:
+    """Whose slots a step gives back while its code waits; when it goes on, it takes them anew, and only them."""
+    return tuple(pool for pool in pools if not (pool.seconds or pool.is_kept))
+
+
+def kept_at_rest(pools: tuple[Pool, ...]) -> tuple[Pool, ...]:
+    """Whose slots a step keeps meanwhile."""
+    return tuple(pool for pool in pools if pool.is_kept)
 
 
 class Pools(dict[str, tuple[Pool, ...]]):

@@ -18,6 +18,10 @@ PARK_AFTER_SECONDS = 5.0
 """So long a run with only waits open keeps its tasks and its owner: a short wait need not begin anew."""
 
 
+IDLE_SECONDS = 1.0
+"""So long a run that is kept alive is quiet before it is said to wait for messages: they may come one by one."""
+
+
 class Resting(Protocol):
     """What is asked here of a run: see Tenure."""
 
@@ -28,6 +32,8 @@ class Resting(Protocol):
 
     @property
     def is_halting(self) -> bool: ...
+    @property
+    def is_kept_alive(self) -> bool: ...
 
     def record(self, event: events.Event) -> None: ...
     def park(self, event: events.RunParked) -> None: ...
@@ -41,6 +47,8 @@ class Rest:
         self._timer: Timer | None = None
         self._wake_at: int | None = None
         """Until when the run was last said to wait."""
+        self._idle: Timer | None = None
+        """When a run that is kept alive is said to wait for messages."""
 
     @property
     def has_reason(self) -> bool:
@@ -48,8 +56,8 @@ class Rest:
         run = self._run
         return run.waits.has_open or run.underway.next_attempt() is not None or bool(run.underway.held())
 
-    def quiet(self) -> None:
-        """Nothing of the run is ready or running any more: say so, if that will last."""
+    def quiet(self, *, is_idle: bool = False) -> None:
+        """Nothing of the run is ready or running any more: say so, if that will last. `is_idle`: it has lasted."""
         run = self._run
         delayed, due = run.underway.next_attempt(), run.waits.next_due()
         wake_at = min((at for at in (delayed, due) if at is not None), default=None)
@@ -58,32 +66,35 @@ class Rest:
             return
         now = run.kernel.tick()
         is_active = delayed is not None
+        if run.is_kept_alive and not run.waits.has_open and not is_active and not run.underway.held() and not is_idle:
+            self._idle = self._idle or run.kernel.timers.after(IDLE_SECONDS, lambda: self.quiet(is_idle=True))
+            return
         if wake_at is not None and wake_at - now < (WORTH_TELLING_MS if is_active else 1):
             return
         self._wake_at = wake_at
         run.record(events.RunWaiting(at=now, reason=self._reason(now), wake_at=wake_at, is_active=is_active))
-        if not (is_active or run.underway.held() or self._timer):
+        if not (is_active or run.underway.held() or self._timer or run.is_kept_alive):
             self._park_later()
 
     def over(self) -> bool:
         """Something of the run is ready again; whether the run was said to wait."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self.close()
         if self._run.state.status != "waiting":
             return False
         self._run.record(events.RunWoken(at=self._run.kernel.tick()))
         return True
 
     def close(self) -> None:
-        """Forget the timer."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        """Forget the timers."""
+        for timer in (self._timer, self._idle):
+            if timer is not None:
+                timer.cancel()
+        self._timer = self._idle = None
 
     def park_now(self) -> bool:
         """Park the run without delay, as its application is closed; False: it does not only wait."""
-        if self._timer is None or not self._run.waits.can_be_closed():
+        is_idle = self._run.is_kept_alive and self._run.underway.is_quiet and self._run.underway.next_attempt() is None
+        if not (self._timer or is_idle) or not self._run.waits.can_be_closed():
             return False
         self.close()
         self._park()
@@ -108,5 +119,6 @@ class Rest:
             run.waits.named(),
             "" if delayed is None else f"another attempt in {max(delayed - now, 0) / 1000:g} s",
             run.underway.held(),
+            "messages" if run.is_kept_alive else "",
         ]
         return "waits for " + " and ".join(filter(None, told))

@@ -3,22 +3,42 @@
 from __future__ import annotations
 
 import traceback
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import msgspec
 
 from dagger.core import codec, events
 from dagger.core.errors import (
+    ChannelNotDeclared,
     GraphError,
     InputInvalid,
+    MessageInvalid,
+    NoAgentsRegistered,
     NonRetryable,
     OutputInvalid,
     RegistryError,
     ScopeFailed,
     WaitMismatch,
 )
-from dagger.engine.context import AttemptContext, Tried
-from dagger.spec.action import outputs
+from dagger.engine.binding import Source
+from dagger.engine.collecting import Tried
+from dagger.engine.context import AttemptContext
+from dagger.engine.publishing import returned
+from dagger.spec.action import Action
+from dagger.spec.outputs import outputs
 
-_NEVER_RETRIED = (NonRetryable, GraphError, InputInvalid, OutputInvalid, RegistryError, ScopeFailed, WaitMismatch)
+_NEVER_RETRIED = (
+    ChannelNotDeclared,
+    MessageInvalid,
+    NoAgentsRegistered,
+    NonRetryable,
+    GraphError,
+    InputInvalid,
+    OutputInvalid,
+    RegistryError,
+    ScopeFailed,
+    WaitMismatch,
+)
 
 
 class Success(NamedTuple):
@@ -37,11 +57,18 @@ class FailedThere(Exception):
         self.is_retryable = is_retryable
 
 
-def success(attempt: Tried, ctx: AttemptContext | None, result: object) -> Success:
-    """What the result of an attempt's code makes, with what its context has collected. Raises OutputInvalid."""
+def success(run: Source, attempt: Tried, action: Action, ctx: AttemptContext | None, result: object) -> Success:
+    """What the result of an attempt's code makes, with what its context has collected.
+
+    Raises OutputInvalid, ChannelNotDeclared or MessageInvalid.
+    """
     blobs: list[codec.Blob] = []
-    made = outputs(attempt.node, result, blobs)
-    event = events.StepSucceeded(at=0, step=attempt.step, attempt=attempt.number, outputs=made)
+    event = events.StepSucceeded(at=0, step=attempt.step, attempt=attempt.number)
+    if action.publishes:
+        made: dict[str, Any] = {"messages": tuple(returned(run, attempt.node, action, result, blobs))}
+    else:
+        made = {"outputs": outputs(attempt.node, result, blobs)}
+    event = msgspec.structs.replace(event, **made)
     return Success(event if ctx is None else ctx.with_effects(event, blobs), blobs)
 
 

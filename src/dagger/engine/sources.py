@@ -6,16 +6,19 @@ from collections.abc import Callable, Container, Mapping
 
 import msgspec
 
-from dagger.core import decide, events, iterate
+from dagger.core import codec, decide, events, iterate
 from dagger.core.errors import ActionNotRegistered, nearest
 from dagger.core.graph import Node
-from dagger.core.journal import Reusable
+from dagger.core.journal import Reusable, Store
+from dagger.core.messages import Message, Published
 from dagger.core.state import State
 from dagger.core.steps import flow_of
 from dagger.engine import growth
 from dagger.engine.attempt import Attempt
 from dagger.engine.kernel import Kernel
+from dagger.engine.mail import Mail
 from dagger.engine.maps import Maps
+from dagger.engine.publishing import Publishing
 from dagger.engine.underway import Underway
 from dagger.spec.action import Action, require_fit
 
@@ -26,6 +29,8 @@ class Sources:
     kernel: Kernel
     state: State
     maps: Maps
+    mail: Mail
+    publishing: Publishing
     underway: Underway
     known_actions: Mapping[str, Action]
     load: Callable[[str], bytes]
@@ -33,6 +38,19 @@ class Sources:
     def items(self, scope: str) -> list[msgspec.Raw]:
         """The JSON texts of the items of a map that was begun."""
         return self.maps.items(scope)
+
+    @property
+    def store(self) -> Store:
+        """Where the run's journal is."""
+        return self.kernel.store
+
+    def payload(self, message: Message) -> bytes:
+        """The JSON text of a message's payload, or a reference to its blob."""
+        return message.payload or self.mail.payload(message)
+
+    def message(self, node: Node | None, channel: str, text: bytes, blobs: list[codec.Blob]) -> Published:
+        """A payload as it is published. Raises ChannelNotDeclared or MessageInvalid."""
+        return self.publishing.message(node, channel, text, blobs)
 
     def reusable(self, key: str) -> Reusable | None:
         """An earlier success of the same work."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -15,14 +16,20 @@ from dagger.core.errors import StoreError
 from dagger.core.fold import apply
 from dagger.core.graph import Node
 from dagger.core.journal import Lease
-from dagger.core.state import Pending, State
+from dagger.core.messages import Agent
+from dagger.core.orders import Publish
+from dagger.core.state import State
 from dagger.engine import children, flows, iterations
 from dagger.engine.attempt import Attempt
 from dagger.engine.begin import begin
 from dagger.engine.kernel import Kernel
 from dagger.engine.limits import Limits
+from dagger.engine.looking import is_stuck, look
+from dagger.engine.mail import Mail
 from dagger.engine.maps import Maps
 from dagger.engine.orders import obey
+from dagger.engine.posts import Posts, bind, remove
+from dagger.engine.publishing import Publishing
 from dagger.engine.rest import Rest
 from dagger.engine.sources import Sources
 from dagger.engine.underway import Underway
@@ -51,6 +58,8 @@ class Tenure(Sources):
         """Whoever is shown what attempts tell and the journal does not keep."""
         self.known_actions = actions
         self.maps = Maps(self)
+        self.mail = Mail(self)
+        self.publishing = Publishing(self)
         self.keys: dict[str, str] = {}
         """Of steps at work that may be reused: what their work is known by."""
         self.underway = Underway(self, actions)
@@ -61,6 +70,11 @@ class Tenure(Sources):
         """Attempts whose code is suspended, or elsewhere."""
         self._is_settled = False
         self._is_gated = False
+        self._durable_seq = 0
+        """The run's events up to this one are known to be durable."""
+        self._marks: deque[tuple[int, int]] = deque()
+        """Batches that are not, each with the last event in it."""
+        self._posts = Posts(self)
 
     @property
     def is_settled(self) -> bool:
@@ -106,10 +120,31 @@ class Tenure(Sources):
     def submit(self, steps: list[str]) -> None:
         """Send steps on their way; under `sync` they start when the events that made them ready are durable."""
         self.underway.open += len(steps)
-        if self._is_gated or self.kernel.store.is_behind:
-            self.kernel.gate(self, steps)
-        else:
+        if self._is_gated and self.state.agents:
+            durable, steps = self._parted(steps)
+            if durable:
+                self.underway.queue(durable)
+        if not (self._is_gated or self.kernel.store.is_behind):
             self.underway.queue(steps)
+        elif steps:
+            self.kernel.gate(self, steps)
+
+    def _parted(self, steps: list[str]) -> tuple[list[str], list[str]]:
+        """The deliveries whose messages are durable, and the other steps.
+
+        Two messages at one agent do not wait for each other's durability (I3).
+        """
+        marks, batch = self._marks, self.kernel.store.batch
+        while marks and marks[0][0] <= self.kernel.durable_batch:
+            self._durable_seq = marks.popleft()[1]
+        if marks and marks[-1][0] == batch:
+            marks.pop()
+        marks.append((batch, self.state.seq))
+        parts: tuple[list[str], list[str]] = ([], [])
+        for step in steps:
+            message = self.state.pending[step].message
+            parts[message is None or message.seq > self._durable_seq].append(step)
+        return parts
 
     def release(self, steps: list[str]) -> None:
         """What made these steps ready is durable."""
@@ -126,54 +161,16 @@ class Tenure(Sources):
         if waiting is None or self.state.halt or self._is_settled:
             self._leave(step, self.underway.dropped.pop(step) if waiting is None else waiting.node)
             return None
+        if waiting.message is not None and not (waiting.message.payload or self.mail.is_here(waiting.message)):
+            self.underway.open += 1  # its payload can be read when it is durable
+            self.underway.leave(step, waiting.node)
+            self.kernel.gate(self, [step])
+            return None
         return begin(self, step, waiting.node, waiting.failures + 1, task)
 
     def look(self, step: str, task: asyncio.Task[None]) -> None:
         """Do what a step does instead of an attempt; if it does nothing, it waits for its slots."""
-        pending = self.state.pending.get(step)
-        if pending is not None and not self.is_halting:
-            try:
-                found = self._found(step, pending, self.kernel.now_ms)
-            except Exception as error:  # noqa: BLE001 - a condition or a list that is none fails the step
-                self.maps.end(step)
-                attempt = Attempt(self, step, pending.node, pending.failures + 1, self.kernel.now_ms, self.context)
-                self.underway.hold_no_slots(attempt)
-                attempt.fail(error)
-                return
-            if found is None:
-                if iterations.is_held_up(self, step, pending.node, self.kernel.now_ms):
-                    self.underway.fall_asleep(step)
-                    self.step_over()
-                else:
-                    self.underway.wait_for_slots(step)
-                return
-            self._do_instead(step, found)
-        self.underway.dropped.pop(step, None)
-        self.underway.open -= 1
-        self.step_over()
-
-    def _found(self, step: str, pending: Pending, now: int) -> flows.Instead | None:
-        """What a step does instead of an attempt; None: nothing, unless it is held up."""
-        node = pending.node
-        if node.answers:
-            return children.end_child(self, step, node, now)
-        found = iterations.omitted(self, step, node, now) or flows.instead(self, step, pending, now)
-        if found is not None or iterations.is_held_up(self, step, node, now):
-            return found
-        return iterations.limited(self, step, node, now)
-
-    def _do_instead(self, step: str, found: flows.Instead) -> None:
-        event, flows_left = found.event, list[str]()
-        if isinstance(event, events.ScopeOpened):
-            self.underway.begin_scope(step)
-        else:
-            self.maps.end(step)
-            if self.state.waits and not isinstance(event, events.LimitReached):
-                flows_left = self.waits.leave(step, is_stuck=_is_stuck(event))
-        self.record(*found)
-        self._drop(flows_left)
-        if self.state.halt:
-            self.halt()
+        look(self, step)
 
     def suspended(self, attempt: Attempt) -> None:
         """The attempt's code did not return at once: it is journalled, and its deadline watched."""
@@ -201,11 +198,18 @@ class Tenure(Sources):
             self._running.discard(attempt)
         if not self._is_settled:
             flows_left = self.waits.leave(step) if self.state.waits else ()
+            replied = self.state.pending[step].message if event.reply is not msgspec.UNSET else None
             key = flows.key_of(self, event) if self.keys else ""
             self.record(msgspec.structs.replace(event, key=key) if key else event, blobs)
             if key and not self._is_settled:
                 self.kernel.store.remember(self.lease, key)
-            self._drop(flows_left)
+            self.drop(flows_left)
+            if replied is not None and not self._is_settled:
+                self.waits.replied(replied)
+            if event.messages:
+                self.mailed()
+            if self._posts:
+                self._posts.serve()
             if event.result is not msgspec.UNSET and not self._is_settled:
                 iterations.finish(self, step)
         underway = self.underway
@@ -214,11 +218,17 @@ class Tenure(Sources):
         else:
             underway.open -= 1  # nothing can follow but what `record` has sent on its way
 
+    def mailed(self) -> None:
+        """Messages were published: there may be a limit of how many."""
+        limit = self.state.config.max_messages
+        if limit is not None and self.state.messages > limit:
+            self.limits.check()
+
     def open_child(self, attempt: Attempt, key: str, spec: object, inputs: Mapping[str, Any]) -> None:
         """Begin a child flow for the attempt's code: see engine/children."""
         children.open_child(self, attempt, key, spec, inputs)
 
-    def _drop(self, flows_left: Sequence[str]) -> None:
+    def drop(self, flows_left: Sequence[str]) -> None:
         """Give up child flows that nobody waits for any more: see engine/children."""
         for child in flows_left:
             if not self._is_settled:
@@ -245,9 +255,11 @@ class Tenure(Sources):
         self.kernel.log_failure(self.state.run_id, event)
         flows_left: list[str] = []
         if isinstance(event, events.StepFailed) or event.failure:
-            flows_left = self.waits.leave(step, is_stuck=_is_stuck(event))
+            flows_left = self.waits.leave(step, is_stuck=is_stuck(event))
         self.record(event)
-        self._drop(flows_left)
+        self.drop(flows_left)
+        if self._posts:
+            self._posts.serve()
         if self.state.halt:
             self.halt()
         elif isinstance(event, events.AttemptFailed) and not event.failure:
@@ -300,8 +312,27 @@ class Tenure(Sources):
         """Actions were registered: steps that waited for them can start."""
         self.underway.recognise()
 
+    def post(self, order: Publish, done: asyncio.Future[int] | None = None) -> None:
+        """Publish messages from outside as soon as there is room: see engine/posts."""
+        self._posts.add(order, done)
+
+    def bind(self, agent: Agent) -> None:
+        """An agent was registered: see engine/posts."""
+        bind(self, agent)
+
+    def remove(self, name: str) -> None:
+        """An agent was removed: see engine/posts."""
+        remove(self, name, {attempt.step for attempt in self._running})
+
+    @property
+    def is_kept_alive(self) -> bool:
+        """Whether it waits for messages from outside where nothing is left to do."""
+        state = self.state
+        return state.keep_alive and state.result is None and not self.is_halting
+
     def halt(self) -> None:
         """Cut off what runs, and forget what is delayed."""
+        self._posts.close()
         self.underway.clear()
         self.waits.close()
         self._rest.close()
@@ -332,6 +363,7 @@ class Tenure(Sources):
     def _let_go(self) -> None:
         """Close all code as if the process had died."""
         self._is_settled = True
+        self._posts.close()
         self._forget_timers()
         self.underway.close(self._running)
         for attempt in list(self._running):
@@ -372,7 +404,7 @@ class Tenure(Sources):
             return
         if self._is_settled or not self.underway.is_quiet:
             return
-        if self.underway.open and self._rest.has_reason:
+        if self.is_kept_alive or (self.underway.open and self._rest.has_reason):
             self._rest.quiet()
             return
         if self.underway.open:
@@ -390,7 +422,3 @@ class Tenure(Sources):
         self.limits.close()
         self.waits.close()
         self._rest.close()
-
-
-def _is_stuck(event: events.Event) -> bool:
-    return isinstance(event, events.StepFailed) and event.policy == "pause"

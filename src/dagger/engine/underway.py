@@ -6,14 +6,16 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+from dagger.core.deliveries import room_of
 from dagger.core.graph import Node
+from dagger.core.messages import AGENT, Agent
 from dagger.core.state import Pending, State
 from dagger.engine import flows
 from dagger.engine.attempt import Attempt
 from dagger.engine.delays import Delays
 from dagger.engine.kernel import Kernel
 from dagger.engine.maps import Maps
-from dagger.engine.pools import Pool, without_rates
+from dagger.engine.pools import Pool, freed_at_rest, kept_at_rest
 from dagger.spec.action import Action
 
 
@@ -55,6 +57,8 @@ class Underway:
         self._plain: set[str] = set()
         """Actions that are known to ask for nothing."""
         self._run_pools: tuple[Pool, ...] = ()
+        self._agent_pools: dict[int, tuple[Node, Pool]] = {}
+        """By the id of its node: what an agent's deliveries take a slot of; the node is kept, so that its id is."""
         self._delays = Delays(run.kernel.timers)
         """Steps that wait for their next attempt."""
         self._returning: dict[Attempt, list[asyncio.Future[None]]] = {}
@@ -72,6 +76,8 @@ class Underway:
         state = self._run.state
         slots = state.config.max_parallel
         self._run_pools = (Pool(slots),) if slots else ()
+        for bound in state.agents.values():
+            self.expect_agent(bound.agent)
         self.look_over([pending.node for pending in state.pending.values()])
         for definition in state.graphs.values():
             self.look_over(definition.nodes)
@@ -98,6 +104,14 @@ class Underway:
             self._is_plain = False
         if self._is_plain:
             self._plain.update(node.action for node in nodes)
+
+    def expect_agent(self, agent: Agent) -> None:
+        """Note what an agent's deliveries will ask for."""
+        self.look_over([agent.node])
+        room = room_of(self._run.state, agent)
+        if agent.concurrency is not None and agent.concurrency < room:
+            self._agent_pools[id(agent.node)] = agent.node, Pool(agent.concurrency, is_kept=True)
+            self.is_pooled, self._is_plain = True, False
 
     def begin_scope(self, name: str) -> None:
         """Note what a child flow that is about to begin asks for."""
@@ -187,7 +201,7 @@ class Underway:
     def rest(self, attempt: Attempt) -> None:
         """The attempt's code waits for nothing but open waits: it gives back its slots, and its clock stands still."""
         attempt.rest(self._run.kernel.tick())
-        self._release(attempt.step, attempt.node)
+        self._release(freed_at_rest(self._pools_of(attempt.step, attempt.node)))
         self.idle += 1
 
     def stands_still(self, attempt: Attempt) -> bool:
@@ -205,7 +219,7 @@ class Underway:
             self._returning[attempt] = [answered]
             self.idle -= 1
             self._run.rouse()
-            pools = without_rates(self._pools_of(attempt.step, attempt.node))
+            pools = freed_at_rest(self._pools_of(attempt.step, attempt.node))
             due = (lambda *_: self._return(attempt, pools)), attempt.step
             self._run.kernel.ready.add(due, attempt.node.priority, pools)
             self._run.kernel.wake()
@@ -263,14 +277,17 @@ class Underway:
         self.open -= 1
 
     def _let_go(self, step: str, node: Node, attempt: Attempt | None) -> None:
+        pools = self._pools_of(step, node)
         if attempt is not None and attempt.is_resting:
             attempt.is_resting = False
             self.idle -= 1
-        elif attempt is None or self._returning.pop(attempt, None) is None:
-            self._release(step, node)
+            pools = kept_at_rest(pools)
+        elif attempt is not None and self._returning.pop(attempt, None) is not None:
+            pools = kept_at_rest(pools)
+        self._release(pools)
 
-    def _release(self, step: str, node: Node) -> None:
-        if pools := self._pools_of(step, node):
+    def _release(self, pools: tuple[Pool, ...]) -> None:
+        if pools:
             self._run.kernel.ready.release(pools)
             self._run.kernel.wake()
 
@@ -299,18 +316,23 @@ class Underway:
 
     def held(self) -> str:
         """Which steps cannot start here, and why; empty: none."""
-        named = [f"{step!r}: action {name!r} is not registered here" for step, name in self._held.items()]
+        named = [f"{step!r}: {_called(name)} is not registered here" for step, name in self._held.items()]
         return "; ".join(named[:3])
 
     def _pools_of(self, step: str, node: Node) -> tuple[Pool, ...]:
         """What the step takes a slot of; a child flow's own step takes none, its steps do."""
         if not self.is_pooled or node.graph or node.map:
             return ()
-        return (*self._run_pools, *self._run.kernel.pools[node.action], *self._run.maps.pools_of(step))
+        pools = (*self._run_pools, *self._run.kernel.pools[node.action], *self._run.maps.pools_of(step))
+        return (*pools, self._agent_pools[id(node)][1]) if id(node) in self._agent_pools else pools
 
 
 def _is_plain(node: Node) -> bool:
     return not (node.priority or flows.is_special(node))
+
+
+def _called(name: str) -> str:
+    return f"agent {name.removeprefix(AGENT)!r}" if name.startswith(AGENT) else f"action {name!r}"
 
 
 def _deliver(answered: asyncio.Future[Any]) -> None:

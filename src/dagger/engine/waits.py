@@ -13,7 +13,9 @@ import msgspec
 from dagger.core import codec, events
 from dagger.core.children import CHILD, child_of
 from dagger.core.decide import config_of
-from dagger.core.errors import WaitMismatch
+from dagger.core.errors import NoAgentsRegistered, WaitMismatch
+from dagger.core.graph import Node
+from dagger.core.messages import REQUEST, Message, Published
 from dagger.core.reviews import REVIEW, Question, review_id
 from dagger.core.state import Wait
 from dagger.engine.attempt import Attempt
@@ -40,6 +42,8 @@ class Waiting(Ordered, Protocol):
     underway: Underway
 
     def record(self, event: events.Event, blobs: Sequence[codec.Blob] = ()) -> None: ...
+    def message(self, node: Node | None, channel: str, text: bytes, blobs: list[codec.Blob]) -> Published: ...
+    def mailed(self) -> None: ...
     def rest(self, attempt: Attempt) -> None: ...
 
 
@@ -108,6 +112,35 @@ class Waits:
             self._run.kernel.log_review(self._run.state.run_id, event.step, wait)
         return wait
 
+    def request(self, attempt: Attempt, key: str, channel: str, text: bytes, seconds: float | None) -> None:
+        """Open a wait for a reply, and publish what asks for it; or find the one that an earlier attempt opened.
+
+        Raises WaitMismatch, NoAgentsRegistered where nobody reads the channel, and what publishing raises.
+        """
+        detail = codec.encode(channel)
+        if self.find(attempt, REQUEST, key, detail) is not None:
+            return
+        run, blobs = self._run, list[codec.Blob]()
+        published = run.message(attempt.node, channel, text, blobs)
+        if channel not in run.state.channels:
+            message = f"node {attempt.node.id!r}: request: nobody reads channel {channel!r}, so nobody would reply"
+            raise NoAgentsRegistered(message)
+        at = run.kernel.tick()
+        wake_at = None if seconds is None else at + round(seconds * 1000)
+        self.opened(
+            events.WaitOpened(
+                at=at,
+                step=attempt.step,
+                key=key,
+                kind=REQUEST,
+                detail=msgspec.Raw(detail),
+                wake_at=wake_at,
+                messages=(published,),
+            ),
+            blobs,
+        )
+        run.mailed()
+
     async def answer_of(self, attempt: Attempt, key: str) -> Wait:
         """The wait, once it is answered: until then the attempt may rest."""
         wait = self._run.state.waits[attempt.step][key]
@@ -147,6 +180,17 @@ class Waits:
         self._forget(step, key, wait)
         answered = events.WaitAnswered(at=at, step=step, key=key, value=told, review=wait.review, who=who, order=order)
         self._run.record(answered, blobs or [])
+        self._tell_when_durable(step, key, wait)
+
+    def replied(self, message: Message) -> None:
+        """A reply to a request has just been journalled: if it is the first, whoever waits for it goes on."""
+        step, key = message.source, message.request
+        wait = self._open[REQUEST].get((step, key))
+        if wait is not None and not wait.is_open:
+            self._forget(step, key, wait)
+            self._tell_when_durable(step, key, wait)
+
+    def _tell_when_durable(self, step: str, key: str, wait: Wait) -> None:
         kernel, underway = self._run.kernel, self._run.underway
         if wait.kind == MEMO or kernel.store.is_immediate or self._run.state.config.durability != "sync":
             self._tell(step, key)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, Unpack, overload
 import msgspec
 
 from dagger.core import codec
-from dagger.core.errors import InputInvalid, OutputInvalid, RegistryError, nearest
+from dagger.core.errors import InputInvalid, RegistryError, nearest
 from dagger.core.graph import Node, Reuse
 from dagger.spec import schema
 from dagger.spec.context import Context
@@ -23,10 +23,6 @@ from dagger.spec.signature import is_async, is_context, signature, type_hints
 Function = TypeVar("Function", bound=Callable[..., Any])
 _MARK = "__dagger_action__"
 _PLACES = typing.get_args(RunsIn)
-DEFAULT_OUTPUT = "output"
-"""Where a result goes that is no dict, of a node that declares no outputs."""
-_ITEMLESS = frozenset((str, int, float, bool, list, tuple))
-"""Types of results that surely have no items by name: asking whether others do costs twice their encoding."""
 
 
 class NodeAction:
@@ -57,11 +53,16 @@ class Action:
     """A function made ready to be called with a node's inputs."""
 
     __slots__ = ("_returns", "address", "cache", "context_name", "decoders", "description", "explicit_schema",
-                 "function", "gathers", "is_async", "is_open", "is_simple", "name", "pool", "rate", "refuse",
-                 "required", "runs_in", "slots", "version")  # fmt: skip
+                 "function", "gathers", "is_async", "is_open", "is_simple", "message_name", "name", "pool", "publishes",
+                 "rate", "refuse", "required", "runs_in", "slots", "version")  # fmt: skip
 
     def __init__(
-        self, function: Callable[..., Any], *, context_name: str | None = None, **options: Unpack[Options]
+        self,
+        function: Callable[..., Any],
+        *,
+        context_name: str | None = None,
+        message_name: str | None = None,
+        **options: Unpack[Options],
     ) -> None:
         self.function = function
         self.name: str = options.get("name") or str(getattr(function, "__name__", type(function).__name__))
@@ -76,6 +77,10 @@ class Action:
         """The parameters without a default."""
         self.context_name = context_name
         """The parameter that receives the context; None: found by its annotation, if there is one."""
+        self.message_name = message_name
+        """Of an agent: the parameter that receives the message."""
+        self.publishes = False
+        """Whether what it returns is published, instead of being outputs: it is an agent's."""
         self.gathers = False
         """Whether a `**` parameter takes the inputs without a parameter of their own."""
         self.is_open = False
@@ -91,8 +96,8 @@ class Action:
         self.address = address_of(function, self.name) if self.runs_in == "process" else ""
         """`module:qualname`, by which a process finds the function; empty: it runs in this one."""
         self._read_signature()
-        self.is_simple = self.runs_in == "loop" and self.context_name is None
-        """Whether it runs in the loop and does not see its context."""
+        self.is_simple = self.runs_in == "loop" and self.context_name is None and message_name is None
+        """Whether it runs in the loop and sees neither its context nor its message."""
         self._read_limits(options)
         self._read_cache(options)
 
@@ -116,6 +121,8 @@ class Action:
         required = []
         for parameter in signature(self.function, self.name).parameters.values():
             annotation = hints.get(parameter.name, Any)
+            if parameter.name == self.message_name:
+                continue
             if parameter.name == self.context_name or is_context(annotation):
                 self.context_name, self.is_open = parameter.name, True
             elif parameter.kind is parameter.VAR_KEYWORD:
@@ -269,83 +276,6 @@ def refuse_missing(action: Action, node: Node, made: Mapping[str, Any]) -> None:
         word = "input" if len(missing) == 1 else "inputs"
         message = f"node {node.id!r}: {word} {', '.join(missing)} missing; action {action.name!r} requires it"
         raise InputInvalid(message)
-
-
-def outputs(node: Node, result: object, blobs: list[codec.Blob]) -> dict[str, msgspec.Raw]:
-    """The outputs by name that an action's result makes at its node, as they stand in an event.
-
-    What is large goes to `blobs`. Raises OutputInvalid.
-    """
-    declared = node.outputs
-    if not declared and type(result) in _ITEMLESS:
-        name = DEFAULT_OUTPUT
-    elif len(declared) == 1:
-        name = declared[0].name
-    else:
-        return {name: codec.sealed(text, blobs) for name, text in _texts(node, result).items()}
-    return {name: codec.sealed(_text(node, name, result), blobs)}
-
-
-def _texts(node: Node, result: object) -> dict[str, bytes]:
-    declared = node.outputs
-    if declared:
-        return _declared(node, result)
-    if result is None:
-        return {}
-    plain = _as_dict(result)
-    if plain is None:
-        return {DEFAULT_OUTPUT: _text(node, DEFAULT_OUTPUT, result)}
-    for key in plain:
-        if not codec.is_text(key):
-            message = f"node {node.id!r}: an output's name is a string, not {key!r}"
-            raise OutputInvalid(message)
-    return {key: _text(node, key, value) for key, value in plain.items()}
-
-
-def _declared(node: Node, result: object) -> dict[str, bytes]:
-    """Several declared outputs: from a dict by name, or from a tuple or list by position."""
-    names = [output.name for output in node.outputs]
-    plain = _as_dict(result)
-    if plain is None and isinstance(result, (tuple, list)):
-        if len(result) != len(names):
-            message = (
-                f"node {node.id!r}: declares {len(names)} outputs ({', '.join(names)}) but got {len(result)} values"
-            )
-            raise OutputInvalid(message)
-        plain = dict(zip(names, result, strict=True))
-    if plain is None:
-        message = (
-            f"node {node.id!r}: declares the outputs {', '.join(names)}, so its action must return a dict of "
-            f"them or a tuple in their order, not a {type(result).__name__}"
-        )
-        raise OutputInvalid(message)
-    missing = [repr(name) for name in names if name not in plain]
-    if missing:
-        has = ", ".join(map(str, plain)) or "nothing"
-        message = f"node {node.id!r}: declared output {', '.join(missing)} missing; the action returned: {has}"
-        raise OutputInvalid(message)
-    return {name: _text(node, name, plain[name]) for name in names}
-
-
-def _as_dict(result: object) -> Mapping[Any, Any] | None:
-    """The items of a dict, a dataclass, a Struct or a model; None of anything else."""
-    if isinstance(result, Mapping):
-        return result
-    if hasattr(result, "__dataclass_fields__") or isinstance(result, msgspec.Struct) or hasattr(result, "model_dump"):
-        try:
-            plain = codec.decode(codec.encode(result))
-        except codec.NotJson as error:
-            raise OutputInvalid(str(error)) from None
-        return plain if isinstance(plain, dict) else None
-    return None
-
-
-def _text(node: Node, name: str, value: object) -> bytes:
-    try:
-        return codec.encode(value)
-    except codec.NotJson as error:
-        message = f"node {node.id!r}: output {name!r}: {error}"
-        raise OutputInvalid(message) from None
 
 
 @overload

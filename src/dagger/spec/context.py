@@ -13,6 +13,7 @@ import msgspec
 from dagger.core.cache import Cache
 from dagger.core.graph import Node
 from dagger.spec.fields import After, Called, NodeFields
+from dagger.spec.message import Message
 from dagger.spec.workflow import WorkflowSpec
 
 
@@ -64,7 +65,7 @@ class Context(abc.ABC):
     graph: str
     """The graph's name."""
     node: Node
-    message: None
+    message: Message | None
     """The message that an agent handles; None in an action."""
     attempt: int
     """Starts at 1."""
@@ -93,6 +94,31 @@ class Context(abc.ABC):
         """What became of the node's dependencies, by node id. Failed ones only with `run_when: finished`.
 
         In a supervisor: of the nodes that its last turn added.
+        """
+
+    @abc.abstractmethod
+    def publish(self, channel: str, payload: object) -> None:
+        """Publish a JSON value to a channel: to the agents that read it then. Collected.
+
+        Raises ChannelNotDeclared in an agent that does not declare the channel, and MessageInvalid, with every
+        violation, for what its own schema or a reader's does not take.
+        """
+
+    @abc.abstractmethod
+    def reply(self, payload: object) -> None:
+        """Answer whoever requested the message that is handled; if nobody did, it goes nowhere. Collected.
+
+        The first reply to a request is its answer. Raises StepError in an action, OutputInvalid for what is not JSON.
+        """
+
+    @abc.abstractmethod
+    def request(
+        self, channel: str, payload: object, timeout: float | None = 60, *, key: str | None = None
+    ) -> Coroutine[Any, Any, Any]:
+        """Publish a message, and wait for a reply; the first one. The message leaves when the wait is opened.
+
+        `timeout`: seconds, None for ever; then RequestTimedOut is raised, and a later attempt asks anew. `key` and
+        errors as for `sleep`, those of `publish`, and NoAgentsRegistered where nobody reads the channel.
         """
 
     @abc.abstractmethod

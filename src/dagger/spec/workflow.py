@@ -23,6 +23,10 @@ class Beginning(NamedTuple):
     """What waits for its supervisor, first things first."""
     config: Mapping[str, Any] = {}
     """Settings in place of the library's defaults."""
+    messages: Sequence[tuple[str, Any]] = ()
+    """What is published first: channels and payloads."""
+    keep_alive: bool = False
+    """Whether it waits for messages from outside where nothing is left to do."""
     calls_any: bool = False
     """Whether it may call any of the application's actions."""
 

@@ -53,10 +53,11 @@ def _head(scene: Scene) -> Iterator[str]:
 def _frame(box: Box, ids: dict[str, str], frames: Frames, indent: str = "  ") -> Iterator[str]:
     """A box, as a node, or as a frame around the boxes that stand in it."""
     tooltip = _quoted(_tooltip(box))
-    if not frames.is_frame(box):
-        yield f"{indent}{ids[box.key]} [label={_html(_table(box))}, tooltip={tooltip}];"
-        return
     look = colours(box.status)
+    if not frames.is_frame(box):
+        drawn = _ellipse(box, look) if box.is_round else f"label={_html(_table(box))}"
+        yield f"{indent}{ids[box.key]} [{drawn}, tooltip={tooltip}];"
+        return
     style = "rounded,dashed" if look.is_dashed else "rounded"
     yield f"{indent}subgraph {_cluster(box.key, ids)} {{"
     yield f'{indent}  graph [label={_html(_caption(box, look))}, tooltip={tooltip}, style="{style}",'
@@ -126,10 +127,16 @@ def _table(box: Box) -> str:
     )
 
 
+def _ellipse(box: Box, look: Colours) -> str:
+    """The box as a node with a border of its own around its title."""
+    style = "filled,dashed" if look.is_dashed else "filled"
+    label = _html(_rows([*_title(box, look), *_error(box, look, 46, 3)], "CENTER"))
+    return f'shape=ellipse, style="{style}", color="{look.line}", fillcolor="{look.fill}", margin=0, label={label}'
+
+
 def _caption(box: Box, look: Colours) -> str:
     """What stands above what is in a frame."""
-    error = [[_font(line, _SMALL, look.text)] for line in lines(box.error, 60, 3)]
-    caption = _rows([*_title(box, look), *error])
+    caption = _rows([*_title(box, look), *_error(box, look, 60, 3)])
     rows = f'<TR><TD HEIGHT="4"></TD></TR><TR><TD>{caption}</TD></TR>'
     return f'<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="2">{rows}</TABLE>'
 
@@ -150,8 +157,12 @@ def _sections(box: Box, look: Colours) -> Iterator[str]:
     for caption, pairs in (("inputs", box.inputs), ("outputs", box.outputs)):
         if pairs:
             yield _rows([[_font(caption, _SMALL, _MUTED)], *_pairs(pairs)])
-    if error := lines(box.error, 46, 5):
-        yield _rows([[_font(line, _SMALL, look.text)] for line in error])
+    if error := _error(box, look, 46, 5):
+        yield _rows(error)
+
+
+def _error(box: Box, look: Colours, width: int, most: int) -> list[list[str]]:
+    return [[_font(line, _SMALL, look.text)] for line in lines(box.error, width, most)]
 
 
 def _pairs(pairs: tuple[tuple[str, str], ...]) -> Iterator[list[str]]:
@@ -161,12 +172,14 @@ def _pairs(pairs: tuple[tuple[str, str], ...]) -> Iterator[list[str]]:
         yield [_font(f"and {len(pairs) - _ROWS} more", _TEXT, _MUTED)]
 
 
-def _rows(rows: Iterable[list[str]]) -> str:
+def _rows(rows: Iterable[list[str]], align: str = "LEFT") -> str:
     """A table without lines: a row of one cell stands left, of two cells the second one stands right."""
     body = []
     for first, *more in rows:
         span = "" if more else ' COLSPAN="2"'
-        body.append(f'<TD ALIGN="LEFT"{span}>{first}</TD>' + "".join(f'<TD ALIGN="RIGHT">{cell}</TD>' for cell in more))
+        body.append(
+            f'<TD ALIGN="{align}"{span}>{first}</TD>' + "".join(f'<TD ALIGN="RIGHT">{cell}</TD>' for cell in more)
+        )
     table = '<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="1">'
     return f"{table}<TR>{'</TR><TR>'.join(body)}</TR></TABLE>"
 

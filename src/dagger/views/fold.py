@@ -235,6 +235,7 @@ def _one(group: list[Box]) -> Box:
         error="\n".join(_named(group, status) for status in _TELLING if counts[status]),
         count=len(group),
         inside=group[0].inside,
+        is_round=all(box.is_round for box in group),
     )
 
 

@@ -37,7 +37,7 @@ def _frame(box: Box, ids: dict[str, str], frames: Frames, indent: str = "  ") ->
     """A box, as a node, or as a subgraph of the boxes that stand in it."""
     name, label, look = ids[box.key], f'"{_label(box)}"', _class(box.status)
     if not frames.is_frame(box):
-        shape = f"[[{label}]]" if box.is_nested else f"({label})"
+        shape = f"[[{label}]]" if box.is_nested else f"([{label}])" if box.is_round else f"({label})"
         yield f"{indent}{name}{shape}:::{look}"
         return
     yield f"{indent}subgraph {name}[{label}]"

@@ -35,6 +35,8 @@ class Box:
     """One of many that differ only in what they work on: above a few they are folded."""
     is_nested: bool = False
     """More stands in it than is drawn."""
+    is_round: bool = False
+    """Drawn as an ellipse: no work is done there."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,277 @@
+"""Deliveries: what is published becomes a step of each agent that reads the channel, as soon as that has room for it.
+
+A part of the fold (see `core/fold`): pure changes of a state.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Container, Iterable, Iterator, Sequence
+
+import msgspec
+
+from dagger.core import events
+from dagger.core.events import scope_of
+from dagger.core.messages import REQUEST, Agent, Message, Published, agent_of, delivery_of
+from dagger.core.state import Bound, DeadLetter, Inbox, Pending, Scope, State
+from dagger.core.steps import ERRORS_KEPT, leave
+
+
+def bind(state: State, agents: Iterable[Agent]) -> None:
+    """Take in agents: what is published from now on goes to them, too; or to them as they are now."""
+    for agent in agents:
+        unbind(state, agent.name)
+        bound = state.agents.get(agent.name)
+        state.agents[agent.name] = Bound(agent) if bound is None else Bound(agent, bound.handled, bound.failed)
+        for channel in agent.subscriptions:
+            state.channels.setdefault(channel, []).append(agent.name)
+        for inbox in _inboxes(state, agent.name):
+            inbox.room = room_of(state, agent)
+
+
+def unbind(state: State, name: str) -> None:
+    """Nothing goes to an agent any more."""
+    bound = state.agents.get(name)
+    if bound is None or bound.is_removed:
+        return
+    bound.is_removed = True
+    for channel in bound.agent.subscriptions:
+        readers = state.channels[channel]
+        readers.remove(name)
+        if not readers:
+            del state.channels[channel]
+
+
+def room_of(state: State, agent: Agent) -> int:
+    """How many messages an agent's inbox lets in; which of them are at work at once, its pool says."""
+    return 1 if agent.is_ordered else max(state.config.channel_capacity, agent.concurrency or 1)
+
+
+def _inboxes(state: State, name: str) -> Iterator[Inbox]:
+    """An agent's inbox in every flow that has one."""
+    flows: list[State | Scope] = [state, *state.scopes.values()]
+    return (flow.inboxes[name] for flow in flows if name in flow.inboxes)
+
+
+def flow_with_agents(state: State, step: str) -> str:
+    """The flow whose agents get what a step publishes: the run, or the innermost that code executes."""
+    name = scope_of(step)
+    while name and not state.pending[name].node.answers:
+        name = scope_of(name)
+    return name
+
+
+def deliver(  # noqa: PLR0917 - a message's own parts
+    state: State, messages: Sequence[Published], at: int, seq: int, source: str = "", request: str = ""
+) -> list[str]:
+    """Put messages into the inboxes of whoever reads their channels; the deliveries that can begin.
+
+    `seq`: of the event that they stand in; `request`: the key of the source's wait for a reply.
+    """
+    name = flow_with_agents(state, source) if state.scopes and source else ""
+    return deliver_in(state, name, messages, at, seq, source, request)
+
+
+def deliver_in(  # noqa: PLR0917 - a message's own parts
+    state: State, name: str, messages: Sequence[Published], at: int, seq: int, source: str = "", request: str = ""
+) -> list[str]:
+    """The same, in a given flow."""
+    flow = state.scopes[name] if name else state
+    prefix = f"{name}/" if name else ""
+    state.messages += len(messages)
+    ready: list[str] = []
+    put = 0
+    for index, published in enumerate(messages, 1):
+        readers = state.channels.get(published.channel)
+        if readers is None:
+            continue
+        message = Message(seq, index, published.channel, bytes(published.payload), source, at, request)
+        put += len(readers)
+        for agent in readers:
+            own = message
+            if published.keys and agent in published.keys:
+                own = msgspec.structs.replace(message, lane=published.keys[agent])
+            _put(state, flow, prefix, agent, own, ready)
+    if name:
+        state.pending[name].unmet += put
+    return ready
+
+
+def _put(  # noqa: PLR0917 - in the hot path
+    state: State, flow: State | Scope, prefix: str, agent: str, message: Message, ready: list[str]
+) -> None:
+    """Put a message into an agent's inbox; without its payload where enough payloads are kept there."""
+    inbox = flow.inboxes.get(agent)
+    if inbox is None:
+        inbox = flow.inboxes[agent] = Inbox(room_of(state, state.agents[agent].agent))
+    if inbox.let_in < inbox.room:
+        _let_in(state, prefix, agent, inbox, message, ready)
+    else:
+        is_kept = inbox.let_in + len(inbox.waiting) < state.config.channel_capacity
+        inbox.waiting.append(message if is_kept else _without_payload(message))
+
+
+def _without_payload(message: Message) -> Message:
+    return msgspec.structs.replace(message, payload=b"")
+
+
+def _let_in(  # noqa: PLR0917 - in the hot path
+    state: State, prefix: str, agent: str, inbox: Inbox, message: Message, ready: list[str]
+) -> None:
+    """Make a message a step, unless one with the same key is at work."""
+    inbox.let_in += 1
+    if message.lane:
+        behind = inbox.lanes.get(message.lane)
+        if behind is not None:
+            behind.append(message)
+            return
+        inbox.lanes[message.lane] = deque()
+    _begin(state, prefix, agent, inbox, message, ready)
+
+
+def _begin(  # noqa: PLR0917 - in the hot path
+    state: State, prefix: str, agent: str, inbox: Inbox, message: Message, ready: list[str]
+) -> None:
+    step = prefix + delivery_of(agent, message)
+    inbox.steps[step] = None
+    state.pending[step] = Pending(state.agents[agent].agent.node, 0, message=message)
+    ready.append(step)
+
+
+def delivered(state: State, step: str, pending: Pending) -> list[str]:
+    """A delivery has ended, well or badly: the next ones have room. `pending`: what it was."""
+    name, agent, message = scope_of(step), pending.node.id, pending.message
+    assert message is not None
+    flow = state.scopes[name] if name else state
+    prefix = f"{name}/" if name else ""
+    inbox = flow.inboxes[agent]
+    inbox.let_in -= 1
+    del inbox.steps[step]
+    ready: list[str] = []
+    if message.lane:
+        behind = inbox.lanes[message.lane]
+        if behind:
+            _begin(state, prefix, agent, inbox, behind.popleft(), ready)
+        else:
+            del inbox.lanes[message.lane]
+    while inbox.waiting and inbox.let_in < inbox.room:
+        _let_in(state, prefix, agent, inbox, inbox.waiting.popleft(), ready)
+    return ready
+
+
+def die(state: State, event: events.StepFailed) -> list[str]:
+    """A delivery has finally failed: it is a dead letter, and its agent goes on with the next message."""
+    step = event.step
+    pending = state.pending.pop(step)
+    if event.policy != "pause":  # else it is tried anew when the run is resumed, and finds them
+        state.waits.pop(step, None)
+    _bury(state, step, pending.message, event.policy)
+    if event.policy != "list":
+        _note(state, step, event.policy, f"{step}: {event.error}")
+    ready = delivered(state, step, pending)
+    return ready if event.policy == "pause" else ready + leave(state, step, pending.node)
+
+
+def _bury(state: State, step: str, message: Message | None, policy: str) -> None:
+    assert message is not None
+    state.agents[agent_of(step)].failed += 1
+    state.dead[step] = DeadLetter(_without_payload(message), policy)
+
+
+def _note(state: State, step: str, policy: str, error: str) -> None:
+    """What dead letters mean for the flow that they are in: it fails, or waits for somebody to mend the cause."""
+    name = scope_of(step)
+    flow = state.scopes[name] if name and policy == "continue" else state
+    if policy == "pause":
+        state.stuck += 1
+    else:
+        flow.failures += 1
+    if len(flow.errors) < ERRORS_KEPT:
+        flow.errors.append(error)
+    if policy == "stop" and not state.halt:
+        state.halt, state.halt_reason = "stop", f"{step!r} failed"
+
+
+def redeliver(state: State, steps: Iterable[str], *, anew: bool) -> list[str]:
+    """Put dead letters at the end of their inboxes. `anew`: as deliveries of their own; else as they were."""
+    ready: list[str] = []
+    for step in steps:
+        letter = state.dead.pop(step)
+        name, agent = scope_of(step), agent_of(step)
+        flow = state.scopes[name] if name else state
+        if letter.policy == "pause":
+            state.stuck -= 1
+        elif name:
+            state.pending[name].unmet += 1
+        if letter.policy == "continue":
+            flow.failures -= 1
+        for where in (flow, state):
+            where.errors = [error for error in where.errors if not error.startswith(f"{step}: ")]
+        message = letter.message
+        if anew:
+            state.waits.pop(step, None)
+            message = msgspec.structs.replace(message, round=message.round + 1)
+        _put(state, flow, f"{name}/" if name else "", agent, message, ready)
+    return ready
+
+
+def stuck_letters(state: State) -> list[str]:
+    """The dead letters that the run pauses for."""
+    return [step for step, letter in state.dead.items() if letter.policy == "pause"]
+
+
+def remove_agent(state: State, event: events.AgentRemoved) -> list[str]:
+    """Nothing goes to an agent any more; what waits at it, and is no step yet, becomes dead letters."""
+    unbind(state, event.name)
+    ready: list[str] = []
+    flows: dict[str, State | Scope] = {"": state, **state.scopes}
+    for name, flow in flows.items():
+        inbox = flow.inboxes.get(event.name)
+        for message in () if inbox is None else _taken_out(inbox):
+            step = (f"{name}/" if name else "") + delivery_of(event.name, message)
+            _bury(state, step, message, event.policy)
+            if event.policy != "list":
+                _note(state, step, event.policy, f"{step}: its agent was removed")
+            if event.policy != "pause":
+                ready += leave(state, step, state.agents[event.name].agent.node)
+    return ready
+
+
+def _taken_out(inbox: Inbox) -> list[Message]:
+    """Take all out of an inbox but the deliveries that are steps."""
+    taken = [message for behind in inbox.lanes.values() for message in behind]
+    inbox.let_in -= len(taken)
+    for behind in inbox.lanes.values():
+        behind.clear()
+    taken += inbox.waiting
+    inbox.waiting.clear()
+    return taken
+
+
+def reply(state: State, message: Message, value: bytes) -> None:
+    """Answer the wait of whoever requested a message; the first reply is the answer."""
+    wait = state.waits.get(message.source, {}).get(message.request) if message.request else None
+    if wait is not None and wait.is_open and wait.kind == REQUEST:
+        wait.is_open, wait.value = False, value
+
+
+def forget_timeouts(state: State, step: str) -> None:
+    """A step is tried anew: its requests that nobody replied to in time are made again."""
+    for key, wait in [*state.waits.get(step, {}).items()]:
+        if wait.kind == REQUEST and not (wait.is_open or wait.value):
+            del state.waits[step][key]
+
+
+def deliveries_in(state: State, name: str) -> list[str]:
+    """The deliveries of a child flow that are steps now."""
+    scope = state.scopes.get(name)
+    return [] if scope is None else [step for inbox in scope.inboxes.values() for step in inbox.steps]
+
+
+def release_letters(state: State, steps: Container[str]) -> None:
+    """Child flows were given up: the run does not pause for their dead letters any more."""
+    for step, letter in state.dead.items():
+        if letter.policy == "pause" and scope_of(step) in steps:
+            state.dead[step] = DeadLetter(letter.message, "list")
+            state.stuck -= 1
+            state.errors = [error for error in state.errors if not error.startswith(f"{step}: ")]

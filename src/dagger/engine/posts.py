@@ -1,0 +1,120 @@
+"""Posts: what somebody outside publishes, and agents that come and go, in a run that this process owns."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Collection
+from typing import Protocol
+
+from dagger.core import decide, events
+from dagger.core.errors import DaggerError, InvalidState, NoAgentsRegistered
+from dagger.core.messages import Agent
+from dagger.core.orders import Publish
+from dagger.core.state import State
+from dagger.engine.kernel import Kernel
+from dagger.engine.orders import Ordered, publish, refuse
+from dagger.engine.publishing import Publishing
+from dagger.engine.underway import Underway
+from dagger.engine.waits import Waits
+
+
+class Addressed(Ordered, Protocol):
+    """What is asked here of a run: see Tenure."""
+
+    kernel: Kernel
+    publishing: Publishing
+    underway: Underway
+    waits: Waits
+
+    @property
+    def is_halting(self) -> bool: ...
+    def recognise(self) -> None: ...
+
+
+class Posts:
+    """Messages from outside that wait until the agents that read their channel have room for them."""
+
+    def __init__(self, run: Addressed) -> None:
+        self._run = run
+        self._waiting: deque[tuple[Publish, asyncio.Future[int] | None]] = deque()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def add(self, order: Publish, done: asyncio.Future[int] | None = None) -> None:
+        """Publish as soon as there is room; `done` is given the seq of the event, or what it was refused for.
+
+        Without it the order is another process's, and stays in the inbox until then.
+        """
+        self._waiting.append((order, done))
+        self.serve()
+
+    def serve(self) -> None:
+        """Publish what there is room for, in the order in which it came."""
+        while self._waiting and not is_full(self._run.state, self._waiting[0][0].channel):
+            order, done = self._waiting.popleft()
+            try:
+                seq = publish(self._run, order)
+            except DaggerError as error:
+                if done is None:
+                    refuse(self._run, order, error)
+                elif not done.done():
+                    done.set_exception(error)
+            else:
+                if done is not None and not done.done():
+                    done.set_result(seq)
+
+    def close(self) -> None:
+        """The run goes on no more: what waits is not published."""
+        while self._waiting:
+            _, done = self._waiting.popleft()
+            if done is not None and not done.done():
+                message = f"run {self._run.state.run_id!r} goes on no more: nothing was published"
+                done.set_exception(InvalidState(message))
+
+
+def is_full(state: State, channel: str) -> bool:
+    """Whether at an agent that reads the channel as many messages wait as are kept in memory."""
+    inboxes = (state.inboxes.get(name) for name in state.channels.get(channel, ()))
+    return any(inbox.undelivered() >= state.config.channel_capacity for inbox in inboxes if inbox is not None)
+
+
+def differs(state: State, agent: Agent) -> bool:
+    """Whether the run has not this agent, or another one of its name."""
+    bound = state.agents.get(agent.name)
+    return bound is None or bound.is_removed or bound.agent != agent
+
+
+def bind(run: Addressed, agent: Agent) -> None:
+    """An agent was registered: what is published from now on goes to it, too."""
+    if run.is_halting or not differs(run.state, agent):
+        return
+    run.underway.expect_agent(agent)
+    run.rouse()
+    run.record(events.AgentBound(at=run.now_ms(), agent=agent))
+    run.publishing.forget()
+    run.recognise()
+    run.step_over()
+
+
+def remove(run: Addressed, name: str, running: Collection[str]) -> None:
+    """An agent was removed: all that waits at it becomes dead letters; deliveries that are `running` go on."""
+    state = run.state
+    bound = state.agents.get(name)
+    if run.is_halting or bound is None or bound.is_removed:
+        return
+    now = run.kernel.tick()
+    run.rouse()
+    run.record(events.AgentRemoved(at=now, name=name, policy=decide.letter_policy(state, bound.agent.node)))
+    run.publishing.forget()
+    flows = [state.inboxes, *(scope.inboxes for scope in state.scopes.values())]
+    steps = [step for inboxes in flows if name in inboxes for step in inboxes[name].steps if step not in running]
+    run.underway.drop({step: state.pending[step] for step in steps})
+    error = events.Error(NoAgentsRegistered.__name__, f"agent {name!r} was removed")
+    for step in steps:
+        run.waits.leave(step)
+        run.record(decide.failed_for_good(state, step, error, now))
+    if state.halt:
+        run.halt()
+    run.step_over()

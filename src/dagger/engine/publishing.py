@@ -1,0 +1,150 @@
+"""Publishing: what a run's code may publish is checked before it is published, against whoever writes and reads it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from dagger.core import codec
+from dagger.core.errors import ChannelNotDeclared, MessageInvalid, nearest
+from dagger.core.graph import Node
+from dagger.core.messages import AGENT, Agent, Published
+from dagger.core.state import State
+from dagger.engine.binding import Source
+from dagger.spec.action import Action
+from dagger.spec.agent import AgentAction
+from dagger.spec.contracts import Contract
+
+_LOG = logging.getLogger("dagger")
+_TOLD = 20
+"""Violations that an error names."""
+
+
+class Publisher(Protocol):
+    """What is asked here of a run: see Tenure."""
+
+    @property
+    def state(self) -> State: ...
+
+
+class _Channel(NamedTuple):
+    """What must be known of a channel to publish there."""
+
+    contracts: list[tuple[str, Contract]]
+    """Of the publisher and the readers, each schema once, with the name of whose it is."""
+    keys: list[tuple[str, list[str]]]
+    """Readers that handle messages in order per key, with the path of the key."""
+
+
+def returned(run: Source, node: Node, action: Action, result: object, blobs: list[codec.Blob]) -> list[Published]:
+    """What a result is published as. Raises OutputInvalid, ChannelNotDeclared or MessageInvalid."""
+    assert isinstance(action, AgentAction)
+    payloads = action.payloads(result)
+    if not payloads:
+        return []
+    (channel,) = action.agent.publications
+    return [run.message(node, channel, payload_text(node, channel, each), blobs) for each in payloads]
+
+
+def payload_text(node: Node | None, channel: str, payload: object) -> bytes:
+    """A payload as JSON text. Raises MessageInvalid; `node`: who publishes it, None somebody outside."""
+    try:
+        return codec.encode(payload)
+    except codec.NotJson as error:
+        message = f"{_named(node)}: message for channel {channel!r}: {error}"
+        raise MessageInvalid(message) from None
+
+
+class Publishing:
+    """Where one run's messages may go; compiled at the first message of each publisher and channel."""
+
+    def __init__(self, run: Publisher) -> None:
+        self._run = run
+        self._channels: dict[tuple[str, str], _Channel] = {}
+
+    def forget(self) -> None:
+        """Agents were bound or removed."""
+        self._channels.clear()
+
+    def message(self, node: Node | None, channel: str, text: bytes, blobs: list[codec.Blob]) -> Published:
+        """A payload's JSON text as it is published; `node` None: by somebody outside. What is large goes to `blobs`.
+
+        Raises ChannelNotDeclared for a channel that the node's agent does not declare, and MessageInvalid with every
+        violation of a schema.
+        """
+        publisher = node.action if node is not None else ""
+        found = self._channels.get((publisher, channel))
+        if found is None:
+            found = self._channels[publisher, channel] = self._look_up(node, publisher, channel)
+        sealed = codec.sealed(text, blobs)
+        if not (found.contracts or found.keys):
+            return Published(channel, sealed)
+        value = codec.decode(text)
+        for _, contract in found.contracts:
+            if not contract.is_valid(value):
+                raise MessageInvalid(_refusal(node, channel, found.contracts, value))
+        if not found.keys:
+            return Published(channel, sealed)
+        return Published(channel, sealed, {name: _key(value, path) for name, path in found.keys})
+
+    def _look_up(self, node: Node | None, publisher: str, channel: str) -> _Channel:
+        state = self._run.state
+        if not (codec.is_text(channel) and channel):
+            message = f"{_named(node)}: a channel is a text that is not empty, not {channel!r:.80}"
+            raise ChannelNotDeclared(message)
+        own = state.agents.get(publisher.removeprefix(AGENT)) if publisher.startswith(AGENT) else None
+        if own is not None and channel not in own.agent.publications:
+            raise ChannelNotDeclared(undeclared(own.agent, channel))
+        readers = [state.agents[name].agent for name in state.channels.get(channel, ())]
+        if not readers:
+            _LOG.warning("run %s: nobody reads channel %r: messages there are kept in the journal, and no more",
+                           state.run_id, channel, extra={"run": state.run_id})  # fmt: skip
+        sides = [("" if own is None else own.agent.name, own.agent.output_schema if own is not None else None)]
+        return _Channel(contracts([*sides, *((each.name, each.input_schema) for each in readers)]), keys_of(readers))
+
+
+def contracts(sides: Iterable[tuple[str, dict[str, Any] | None]]) -> list[tuple[str, Contract]]:
+    """What a payload must keep: each schema once, with the name of the first agent that has it."""
+    found: dict[int, tuple[str, Contract]] = {}
+    for name, schema in sides:
+        if schema is not None:
+            contract = Contract.of(schema, f"agent {name!r}")
+            found.setdefault(id(contract), (name, contract))
+    return list(found.values())
+
+
+def keys_of(readers: Iterable[Agent]) -> list[tuple[str, list[str]]]:
+    """Those of the readers that handle messages in order per key, with the path of the key."""
+    return [(each.name, each.key.split(".")) for each in readers if each.key and not each.is_ordered]
+
+
+def undeclared(agent: Agent, channel: str) -> str:
+    """What to say of a channel that an agent does not declare."""
+    declared = ", ".join(map(repr, agent.publications)) or "nothing"
+    near = nearest(channel, agent.publications)
+    return f"agent {agent.name!r} does not declare that it publishes to {channel!r}{near} (it declares: {declared})"
+
+
+def _named(node: Node | None) -> str:
+    if node is None:
+        return "publish"
+    return f"agent {node.id!r}" if node.action.startswith(AGENT) else f"node {node.id!r}"
+
+
+def _refusal(node: Node | None, channel: str, sides: Sequence[tuple[str, Contract]], value: object) -> str:
+    """Every violation, with its path, and whose schema it is."""
+    told = [
+        f"{violation} (schema of agent {name!r})"
+        for name, contract in sides
+        for violation in contract.violations(value)
+    ]
+    more = f"; and {len(told) - _TOLD} more" if len(told) > _TOLD else ""
+    return f"{_named(node)}: message for channel {channel!r}: {'; '.join(told[:_TOLD])}{more}"
+
+
+def _key(value: Any, path: Iterable[str]) -> str:
+    """What a path leads to, as JSON text; messages in which it leads nowhere have the key null in common."""
+    for part in path:
+        value = value.get(part) if isinstance(value, dict) else None
+    return codec.canonical(codec.encode(value)).decode()

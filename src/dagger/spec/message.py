@@ -1,0 +1,25 @@
+"""Message: what an agent handles, as it sees it."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+import msgspec
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """An immutable payload that somebody published to a channel."""
+
+    id: str
+    """`12-1`: the first message of the run's event 12."""
+    channel: str
+    payload: Any
+    """A JSON value."""
+    source: str = ""
+    """The agent, or the node, that published it; empty: somebody outside."""
+    parent: str = ""
+    """The id of the message whose handling led to this one; empty: none did."""
+    timestamp: datetime.datetime
+    """When it was published, in UTC."""
+    run_id: str
