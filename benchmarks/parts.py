@@ -23,8 +23,8 @@ from dagger.engine.growth import check_node
 from dagger.engine.pools import ReadyQueue
 from dagger.engine.timers import SystemClock, Timers
 from dagger.spec.action import Action, require_fit
-from dagger.spec.outputs import outputs
 from dagger.spec.nodes import new_node
+from dagger.spec.outputs import outputs
 from dagger.store.memory import MemoryStore
 
 COUNT = 10_000

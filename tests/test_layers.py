@@ -25,12 +25,14 @@ LAYERS = {
     "opening": ("core spec engine modes graph registry", "msgspec"),
     "takeover": ("core spec views engine", "msgspec"),
     "inbox": ("core engine takeover", ""),
-    "run": ("core spec store views engine modes graph takeover inbox", "msgspec"),
-    "app": ("core spec store views engine modes graph registry address opening takeover run", "msgspec uvloop"),
+    "listening": ("core engine", ""),
+    "letters": ("core views engine takeover inbox", "msgspec"),
+    "run": ("core spec store views engine modes graph takeover inbox listening letters", "msgspec"),
+    "app": ("core spec store views engine modes graph registry address opening takeover listening run", "msgspec uvloop"),
     "cli": ("core spec views modes graph registry address opening takeover run app", "msgspec typer rich uvloop"),
     "web": ("core spec views modes graph registry opening takeover run app", "msgspec"),
     "testing": ("core spec store views engine modes graph registry opening takeover run app", "msgspec apsw"),
-    "__init__": ("core spec store views engine modes graph registry opening takeover run app testing", ""),
+    "__init__": ("core spec store views engine modes graph registry opening takeover letters run app testing", ""),
     "__main__": ("cli", ""),
 }
 

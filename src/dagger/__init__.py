@@ -13,6 +13,7 @@ from dagger.core.errors import (
     AnswerInvalid,
     AttemptOver,
     AttemptTimedOut,
+    ChannelNotDeclared,
     ConfigError,
     CycleError,
     DaggerError,
@@ -24,12 +25,16 @@ from dagger.core.errors import (
     InvalidState,
     IterationLimitReached,
     LeaseLost,
+    MessageInvalid,
+    MessageLimitReached,
+    NoAgentsRegistered,
     NodeAlreadyExists,
     NonRetryable,
     OutputInvalid,
     Problem,
     ProcessDied,
     RegistryError,
+    RequestTimedOut,
     ReviewAnswered,
     ReviewError,
     ReviewNotFound,
@@ -53,11 +58,15 @@ from dagger.core.graph import Node, NodeRef, ref
 from dagger.core.journal import Store
 from dagger.core.reviews import Review
 from dagger.graph import Graph
+from dagger.letters import DeadLetter
 from dagger.modes.agent import AgentDriven
+from dagger.modes.events import EventDriven
 from dagger.modes.static import Static
 from dagger.run import Run
 from dagger.spec.action import NodeAction, action
+from dagger.spec.agent import PubSubAgent, agent
 from dagger.spec.context import Context, FlowReport, Outcome
+from dagger.spec.message import Message
 from dagger.spec.workflow import WorkflowSpec
 from dagger.store.memory import MemoryStore
 from dagger.views.outcome import NodeOutcome
@@ -73,6 +82,7 @@ __all__ = [
     "Run",
     # what can be executed
     "AgentDriven",
+    "EventDriven",
     "Static",
     "WorkflowSpec",
     # graphs and their settings
@@ -91,6 +101,11 @@ __all__ = [
     "FlowReport",
     "NodeAction",
     "Outcome",
+    # agents, and what they handle
+    "agent",
+    "DeadLetter",
+    "Message",
+    "PubSubAgent",
     # what became of a run
     "Event",
     "ExecutionEdge",
@@ -109,6 +124,7 @@ __all__ = [
     "AnswerInvalid",
     "AttemptOver",
     "AttemptTimedOut",
+    "ChannelNotDeclared",
     "ConfigError",
     "CycleError",
     "DaggerError",
@@ -120,12 +136,16 @@ __all__ = [
     "InvalidState",
     "IterationLimitReached",
     "LeaseLost",
+    "MessageInvalid",
+    "MessageLimitReached",
+    "NoAgentsRegistered",
     "NodeAlreadyExists",
     "NonRetryable",
     "OutputInvalid",
     "Problem",
     "ProcessDied",
     "RegistryError",
+    "RequestTimedOut",
     "ReviewAnswered",
     "ReviewError",
     "ReviewNotFound",

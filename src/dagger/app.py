@@ -17,14 +17,7 @@ import msgspec
 from dagger import address
 from dagger.core import codec
 from dagger.core.config import RunConfig
-from dagger.core.errors import (
-    DaggerError,
-    InvalidState,
-    RunError,
-    RunExists,
-    RunNotFound,
-    StoreError,
-)
+from dagger.core.errors import DaggerError, InvalidState, RunError, RunExists, RunNotFound, StoreError
 from dagger.core.fold import apply
 from dagger.core.journal import Store
 from dagger.core.reviews import Review, only_review
@@ -35,16 +28,17 @@ from dagger.engine.replay import replay
 from dagger.engine.tenure import Tenure
 from dagger.engine.timers import Clock, SystemClock
 from dagger.graph import Graph
+from dagger.listening import OWNED
 from dagger.modes.people import human_review
 from dagger.modes.static import Static
 from dagger.modes.supervisor import BUILT_IN
 from dagger.opening import Config, Given, Opening, Seed, input_text
 from dagger.registry import Registry
-from dagger.run import OWNED, Run
+from dagger.run import Run
 from dagger.spec.action import NodeAction
-from dagger.spec.agent import agent_of
+from dagger.spec.agent import AgentAction
 from dagger.spec.workflow import WorkflowSpec
-from dagger.store.memory import MemoryStore
+from dagger.store.url import store_of
 from dagger.takeover import Takeover
 from dagger.views.report import Report
 
@@ -80,7 +74,7 @@ class Dagger(Registry):
     ) -> None:
         super().__init__(BUILT_IN, (human_review,))
         self.config = RunConfig.of(config)
-        self._store = _store_of(store)
+        self._store = store_of(store)
         self._clock = clock or SystemClock()
         self._recovers = recover
         self._recovering: asyncio.Task[None] | None = None
@@ -258,13 +252,12 @@ class Dagger(Registry):
         for tenure in self._tenures():
             tenure.recognise()
 
-    def register_agent(self, thing: Any) -> None:
+    def register_agent(self, thing: Any) -> AgentAction:
         """See Registry. Runs that go on here have it from now on: what was published before goes not to it."""
-        super().register_agent(thing)
-        found = agent_of(thing)
-        assert found is not None
+        found = super().register_agent(thing)
         for tenure in self._tenures():
             tenure.bind(found.agent)
+        return found
 
     def remove_agent(self, name: str) -> None:
         """See Registry. In runs that go on here, what waits at it becomes dead letters."""
@@ -304,7 +297,7 @@ class Dagger(Registry):
         """Keep the runs in another store. Raises InvalidState once this application has opened its own."""
         if self._kernel is not None:
             raise InvalidState(f"{self._store.url} is open: close the application before it gets another store")
-        self._store = _store_of(store)
+        self._store = store_of(store)
 
     @property
     def store(self) -> Store:
@@ -404,16 +397,3 @@ async def _give_up(tenure: Tenure) -> None:
     with contextlib.suppress(DaggerError):
         cancel(tenure, CALL_CANCELLED)
         await asyncio.shield(tenure.done)
-
-
-def _store_of(store: str | Path | Store) -> Store:
-    if not isinstance(store, (str, Path)):
-        return store
-    if str(store) == "memory:":
-        return MemoryStore()
-    if "://" in str(store):
-        message = f"{str(store)!r} is no store that this version knows; give a file's path or 'memory:'"
-        raise StoreError(message)
-    from dagger.store.sqlite import SqliteStore
-
-    return SqliteStore(store)

@@ -39,9 +39,10 @@ class Teller(Protocol):
     async def takeover(self) -> Takeover: ...
 
 
-async def tell(host: Teller, run_id: str, order: AnyOrder, *, requires_actions: bool = False) -> None:
+async def tell(host: Teller, run_id: str, order: AnyOrder, *, requires_actions: bool = False) -> int:
     """Put an order into a run's inbox, and wait until it is obeyed: by its owner, else here.
 
+    Gives the seq of the event that it became; 0: it waits for whoever takes the run up.
     `requires_actions`: where they are not registered here, it is left to whoever has them. Raises what the order was
     refused for.
     """
@@ -54,14 +55,14 @@ async def tell(host: Teller, run_id: str, order: AnyOrder, *, requires_actions: 
                 continue
             if isinstance(event, OrderRefused):
                 raise getattr(errors, event.error.type, RunError)(event.error.message)
-            return
+            return after
         if host.tenure(run_id) is None and store.ownership(run_id) != "elsewhere":
             try:
                 await (await host.takeover()).go_on(run_id, requires_actions=requires_actions)
             except (RunLeased, InvalidState):
                 pass  # another process was faster, or another call
             except ActionNotRegistered:
-                return
+                return 0
         await asyncio.sleep(LOOK_SECONDS)
         host.require_open()
 

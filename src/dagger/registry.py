@@ -101,7 +101,7 @@ class Registry:
 
         return register
 
-    def register_agent(self, thing: Any) -> None:
+    def register_agent(self, thing: Any) -> AgentAction:
         """Register an agent: a function marked with `@agent`, a PubSubAgent or its class.
 
         Raises RegistryError if its name is taken, or if what it publishes and what a registered agent takes on the same
@@ -125,6 +125,7 @@ class Registry:
             self._writers.setdefault(channel, {})[name] = found.agent
         for channel in found.agent.subscriptions:
             self._readers.setdefault(channel, {})[name] = found.agent
+        return found
 
     def _require_agreement(self, agent: Agent) -> None:
         for channel in agent.publications:

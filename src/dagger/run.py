@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import datetime
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, Unpack
 
 from dagger.core import codec
@@ -23,15 +23,18 @@ from dagger.core.errors import (
 from dagger.core.events import Event, Recorded
 from dagger.core.graph import literal, made_id
 from dagger.core.journal import RunRow, Store
-from dagger.core.orders import AddNode, Answer, Cancel, Instruct, Pause
+from dagger.core.orders import AddNode, Answer, Cancel, Instruct, Pause, Redeliver
 from dagger.core.reviews import Review, answer_text
 from dagger.core.state import TERMINAL, State
 from dagger.engine import orders
 from dagger.engine.growth import check_node
 from dagger.engine.ids import fresh_id, user_name
 from dagger.engine.kernel import Tenant
+from dagger.engine.publishing import payload_text
 from dagger.engine.replay import replay
-from dagger.inbox import LOOK_SECONDS, no_review, tell
+from dagger.inbox import no_review, tell
+from dagger.letters import DeadLetter, batched, dead_letters, post
+from dagger.listening import OWNED, POLL_SECONDS, listen
 from dagger.spec.fields import After, Called, NodeFields
 from dagger.spec.nodes import action_name, new_node
 from dagger.takeover import Takeover
@@ -41,14 +44,8 @@ from dagger.views.report import Report
 if TYPE_CHECKING:  # drawing is rare, and `import dagger` has a budget
     from dagger.views.tree import ExecutionTree
 
-POLL_SECONDS = 0.1
-"""How often a run is looked at that another process executes."""
 TOLD = 1_000
 """Of what steps tell and nobody has looked at yet, so much is kept: the oldest is forgotten first."""
-
-
-OWNED = ("running", "waiting")
-"""What rows say of runs that have an owner: that it died, others have to see."""
 
 
 class Host(Protocol):
@@ -189,36 +186,11 @@ class Run:
         gives has listened from the beginning, and tells the first who asks; of what waits to be looked at, the
         latest 1,000 are kept.
         """
-        after = max(from_seq - 1, 0)
         told: deque[Event] = deque(maxlen=TOLD)
         if live and self._early is not None:
             told, self._early = self._early, None
-        heard: Tenant | None = None
-        try:
-            while True:
-                is_last = not live or self.status not in OWNED
-                for recorded in self._host.store.read(self.id, after):
-                    after = recorded.seq
-                    yield recorded
-                while told:
-                    yield Recorded(0, told.popleft())  # type: ignore[arg-type]
-                if is_last:
-                    return
-                tenure = self._host.tenure(self.id)
-                if tenure is None:
-                    await asyncio.sleep(POLL_SECONDS)
-                    self._host.require_open()
-                    continue
-                if tenure is not heard:  # the run was parked or paused meanwhile, and goes on under a new one
-                    if heard is not None:
-                        heard.listeners.discard(told.append)
-                    heard = tenure
-                    heard.listeners.add(told.append)
-                # it is executed here: look often, and at once when it is over
-                await asyncio.wait({tenure.done}, timeout=LOOK_SECONDS)
-        finally:
-            if heard is not None:
-                heard.listeners.discard(told.append)
+        async for recorded in listen(self._host, self, from_seq, told, live=live):
+            yield recorded
 
     async def tree(self) -> ExecutionTree:
         """The execution tree, of a run in any status."""
@@ -332,6 +304,48 @@ class Run:
             await self._host.durable()
         else:
             await tell(self._host, self.id, Instruct(id=fresh_id(), value=value), requires_actions=True)
+
+    async def publish(self, channel: str, payload: object) -> str | None:
+        """Publish a message to the run, from any process; its id, None where it waits for whoever takes the run up.
+
+        Waits while an agent that reads the channel has `channel_capacity` messages waiting. Raises MessageInvalid for a
+        payload that an agent's schema does not take, and InvalidState if the run is over.
+        """
+        (message_id,) = await self.publish_many(channel, [payload])
+        return message_id
+
+    async def publish_many(self, channel: str, payloads: Iterable[object]) -> list[str | None]:
+        """Publish messages, in this order; their ids. What is raised for one of them leaves those before it published.
+
+        They are taken in by the hundred, as far as the agents that read the channel have room: see `publish`.
+        """
+        ids: list[str | None] = []
+        for texts in batched([payload_text(None, channel, payload) for payload in payloads]):
+            ids += await post(self._host, self, channel, texts)
+        return ids
+
+    async def dead_letters(self) -> list[DeadLetter]:
+        """The messages that agents finally failed to handle and that were not redelivered, oldest first.
+
+        Reads the journal where there are any.
+        """
+        return dead_letters(self._state(), self._host.store)
+
+    async def redeliver(self, message_id: str, agent: str | None = None) -> None:
+        """Have a dead letter delivered anew, at the end of the queue, with fresh tries and a new idempotency key.
+
+        `agent`: only there; by default wherever it failed. A paused run takes it up when it is resumed. Raises
+        InvalidState for what is no dead letter, or if the run is over.
+        """
+        order = Redeliver(id=fresh_id(), message=message_id, agent=agent or "")
+        if (status := self.status) in TERMINAL:
+            raise orders.unfit(self.id, status, "given a message again")
+        if (tenure := self._tenure()) is not None:
+            orders.redeliver(tenure, order)
+            await self._host.durable()
+        else:
+            orders.dead_letters(self._state(), message_id, order.agent)
+            await tell(self._host, self.id, order, requires_actions=True)
 
     def _tenure(self) -> Tenant | None:
         """The run's tenure, if steps of it may run here."""

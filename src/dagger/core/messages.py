@@ -106,6 +106,11 @@ def agent_of(step: str) -> str:
     return found["agent"] if found else ""
 
 
+def name_of(step: str) -> str:
+    """What people know a step by that publishes: the agent's name, or the node's id."""
+    return agent_of(step) or step.rpartition("/")[2]
+
+
 def message_of(step: str) -> str:
     """The id of the message that a step handles, or that the step handles which executes its flow; empty: none."""
     for part in reversed(step.split("/")):

@@ -1,4 +1,4 @@
-"""Begin an attempt: most code ends at once, and costs no more than its call."""
+"""Begin an attempt. Most code ends at once, and no Attempt is made for it: it would cost as much as a no-op's call."""
 
 from __future__ import annotations
 
@@ -24,10 +24,7 @@ _NO_MESSAGES: tuple[Published, ...] = ()
 def begin(  # noqa: C901, PLR0912 - the hot path: a function less to call
     run: OwnedRun, step: str, node: Node, number: int, task: asyncio.Task[None]
 ) -> Attempt | None:
-    """Start a step's action in a worker's task. Gives the attempt if its code is suspended: `proceed` is to be awaited.
-
-    Most code ends at once, and no Attempt is made for it: that would cost as much as to call and record a no-op.
-    """
+    """Start a step's action in a worker's task. Gives the attempt if its code is suspended: await its `proceed`."""
     started_ms = run.kernel.now_ms
     context = run.context.copy()
     attempt: Attempt | None = None

@@ -15,7 +15,7 @@ from dagger.core import codec, events, iterate
 from dagger.core.errors import AttemptOver, OutputInvalid, StepError
 from dagger.core.events import scope_of, step_name
 from dagger.core.graph import Node, made_id
-from dagger.core.messages import Published, agent_of
+from dagger.core.messages import Published, name_of
 from dagger.core.steps import HANDLER, flow_of
 from dagger.engine.binding import Source, input_values
 from dagger.engine.overlay import AttemptCache, AttemptLog
@@ -139,7 +139,7 @@ class Collecting(Context):
             id=known.id,
             channel=known.channel,
             payload=codec.decode(codec.resolve(self._run.payload(known), self._run.load)),
-            source=agent_of(known.source) or known.source.rpartition("/")[2],
+            source=name_of(known.source),
             parent=known.parent,
             timestamp=datetime.datetime.fromtimestamp(known.at / 1000, datetime.UTC),
             run_id=self.run_id,
@@ -163,7 +163,7 @@ class Collecting(Context):
     @property
     def action_schemas(self) -> dict[str, dict[str, Any]]:
         """See Context. Made anew at each call."""
-        return {name: action.schema() for name, action in self._run.known_actions.items()}
+        return {name: each.schema() for name, each in self._run.known_actions.items() if not each.publishes}
 
     @property
     def outcomes(self) -> Mapping[str, Outcome]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable
 
+from dagger.core.state import State
 from dagger.engine.timers import Timer, Timers
 
 
@@ -46,3 +47,10 @@ class Delays:
         count = len(self._steps)
         self._steps.clear()
         return count
+
+
+def chance(state: State) -> float:
+    """What feeds a delay's jitter: another one for each failure, the same for each rehearsal of a run."""
+    import random  # only failures need it
+
+    return random.Random(f"{state.run_id}/{state.seq}").random()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -22,6 +21,8 @@ from dagger.core.state import State
 from dagger.engine import children, flows, iterations
 from dagger.engine.attempt import Attempt
 from dagger.engine.begin import begin
+from dagger.engine.delays import chance
+from dagger.engine.durable import Durable
 from dagger.engine.kernel import Kernel
 from dagger.engine.limits import Limits
 from dagger.engine.looking import is_stuck, look
@@ -70,10 +71,7 @@ class Tenure(Sources):
         """Attempts whose code is suspended, or elsewhere."""
         self._is_settled = False
         self._is_gated = False
-        self._durable_seq = 0
-        """The run's events up to this one are known to be durable."""
-        self._marks: deque[tuple[int, int]] = deque()
-        """Batches that are not, each with the last event in it."""
+        self._durable = Durable(kernel)
         self._posts = Posts(self)
 
     @property
@@ -121,30 +119,13 @@ class Tenure(Sources):
         """Send steps on their way; under `sync` they start when the events that made them ready are durable."""
         self.underway.open += len(steps)
         if self._is_gated and self.state.agents:
-            durable, steps = self._parted(steps)
+            durable, steps = self._durable.parted(self.state, steps)
             if durable:
                 self.underway.queue(durable)
         if not (self._is_gated or self.kernel.store.is_behind):
             self.underway.queue(steps)
         elif steps:
             self.kernel.gate(self, steps)
-
-    def _parted(self, steps: list[str]) -> tuple[list[str], list[str]]:
-        """The deliveries whose messages are durable, and the other steps.
-
-        Two messages at one agent do not wait for each other's durability (I3).
-        """
-        marks, batch = self._marks, self.kernel.store.batch
-        while marks and marks[0][0] <= self.kernel.durable_batch:
-            self._durable_seq = marks.popleft()[1]
-        if marks and marks[-1][0] == batch:
-            marks.pop()
-        marks.append((batch, self.state.seq))
-        parts: tuple[list[str], list[str]] = ([], [])
-        for step in steps:
-            message = self.state.pending[step].message
-            parts[message is None or message.seq > self._durable_seq].append(step)
-        return parts
 
     def release(self, steps: list[str]) -> None:
         """What made these steps ready is durable."""
@@ -247,7 +228,7 @@ class Tenure(Sources):
             error,
             retryable=retryable,
             now=now,
-            chance=self._chance(),
+            chance=chance(self.state),
             duration_ms=duration_ms,
         )
         if attempt.is_abandoned:
@@ -266,12 +247,6 @@ class Tenure(Sources):
             self.underway.open += 1
             self.underway.delay(step, event.retry_at)
         self._leave(step, attempt.node, attempt)
-
-    def _chance(self) -> float:
-        """What feeds a delay's jitter: another one for each failure, the same for each rehearsal of a run."""
-        import random  # only failures need it
-
-        return random.Random(f"{self.state.run_id}/{self.state.seq}").random()
 
     def cut_off(self, attempt: Attempt) -> None:
         """An attempt was cancelled because the run halts. Under a pause the step stays pending, no try counted."""

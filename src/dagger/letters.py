@@ -1,0 +1,121 @@
+"""Letters: messages from outside to a run, and those that its agents failed to handle."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from dagger.core import codec, events
+from dagger.core.journal import Store
+from dagger.core.messages import Published, agent_of, name_of
+from dagger.core.orders import Publish
+from dagger.core.state import TERMINAL, State
+from dagger.engine import orders
+from dagger.engine.ids import fresh_id
+from dagger.engine.mail import messages_of
+from dagger.inbox import Teller, tell
+from dagger.views.outcome import moment
+
+AT_ONCE = 200
+"""Messages that are taken in together: one event has them all."""
+
+
+class Addressee(Protocol):
+    """What is asked here of a run."""
+
+    id: str
+
+    @property
+    def status(self) -> str: ...
+
+
+class Host(Teller, Protocol):
+    """What is asked here of the application."""
+
+    async def durable(self) -> None: ...
+
+
+class DeadLetter(msgspec.Struct, frozen=True):
+    """A message that an agent finally failed to handle."""
+
+    message_id: str
+    """What `run.redeliver` knows it by."""
+    agent: str
+    channel: str
+    payload: Any
+    source: str
+    """The agent, or the node, that published it; empty: somebody outside."""
+    errors: list[str]
+    """Of each attempt, with its type, oldest first."""
+    failed_at: datetime.datetime
+    """When the last one failed, in UTC."""
+    step: str
+    """The delivery's name, as in the journal and the execution tree."""
+
+    @property
+    def id(self) -> str:
+        """The message's id."""
+        return self.message_id
+
+
+def batched(texts: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    """So many at a time as are taken in together."""
+    return (texts[start : start + AT_ONCE] for start in range(0, len(texts), AT_ONCE))
+
+
+async def post(host: Host, run: Addressee, channel: str, texts: Sequence[bytes]) -> list[str | None]:
+    """Publish messages to a run, whoever executes it; their ids, None where they wait for whoever takes it up.
+
+    For what is raised see Run.publish.
+    """
+    order = Publish(id=fresh_id(), channel=channel, payloads=tuple(map(msgspec.Raw, texts)))
+    if (status := run.status) in TERMINAL:
+        raise orders.unfit(run.id, status, "published to")
+    tenure = host.tenure(run.id)
+    if tenure is not None and not tenure.is_settled:
+        done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        tenure.post(order, done)
+        seq = await done
+        await host.durable()
+    else:
+        seq = await tell(host, run.id, order, requires_actions=True)
+    return [f"{seq}-{index}" if seq else None for index in range(1, len(texts) + 1)]
+
+
+def dead_letters(state: State, store: Store) -> list[DeadLetter]:
+    """The dead letters of a run, oldest first, with what its journal has of them."""
+    if not state.dead:
+        return []
+    published: dict[int, tuple[Published, ...]] = {}
+    failures: dict[str, list[events.AttemptFailed | events.StepFailed]] = {}
+    removed: dict[str, events.AgentRemoved] = {}
+    wanted = {letter.message.seq for letter in state.dead.values()}
+    for recorded in store.read(state.run_id, limit=state.seq):
+        seq, event = recorded.seq, recorded.event
+        if seq in wanted:
+            published[seq] = messages_of(event)
+        if isinstance(event, events.AttemptFailed | events.StepFailed) and event.step in state.dead:
+            failures.setdefault(event.step, []).append(event)
+        elif isinstance(event, events.AgentRemoved):
+            removed[event.name] = event
+    found = []
+    for step, letter in state.dead.items():
+        message, failed = letter.message, failures.get(step, [])
+        text = bytes(published[message.seq][message.index - 1].payload)
+        found.append(
+            DeadLetter(
+                message_id=message.id,
+                agent=agent_of(step),
+                channel=message.channel,
+                payload=codec.decode(codec.resolve(text, store.blob)),
+                source=name_of(message.source),
+                errors=[str(event.error) for event in failed] or [f"agent {agent_of(step)!r} was removed"],
+                failed_at=moment(failed[-1].at if failed else removed[agent_of(step)].at),
+                step=step,
+            )
+        )
+    return found
