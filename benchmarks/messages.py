@@ -53,7 +53,9 @@ async def crowd(sizes: Sizes) -> Rows:
         run = _run(place, team, count, count * (count - 1) // 2)
         (seconds,) = await in_turn(sizes.repeat, run)
         milliseconds = Samples(tuple(value * 1e3 for value in seconds.values))
-        yield Row(f"{place}: {count:,} agents, one message each", "ms", milliseconds, Target(200, "figure"))
+        yield Row(
+            f"{place}: {count:,} agents on a channel each, one message each", "ms", milliseconds, Target(200, "figure")
+        )
 
 
 async def recovery(sizes: Sizes) -> Rows:
