@@ -27,7 +27,8 @@ _BLOB_PREFIX = b'{"$blob":'
 BRACE = ord("{")
 """How every reference to a blob begins: a text that begins otherwise is the value itself."""
 _GUARD = b" "
-_MAY_NEED_A_BLOB = _GUARD + b"{"
+_SPECIAL = (_BLOB_PREFIX, _GUARD)
+_LARGE = 1 << 64
 _CONTAINERS = frozenset((dict, list, tuple))
 _EXACT = frozenset((str, bool, type(None)))
 _PLAIN = frozenset((*_CONTAINERS, *_EXACT, int, float))
@@ -77,8 +78,11 @@ def encode(value: object) -> bytes:
             or (kind is float and math.isfinite(value))  # type: ignore[arg-type]
         ):
             return _write(value)
-        fields = getattr(kind, "__struct_fields__", None)  # msgspec writes one itself: only what is in it is looked at
-        if _is_exact(value if fields is None else [getattr(value, name) for name in fields]):
+        if hasattr(kind, "__struct_fields__"):  # msgspec writes one itself: only what is in it is looked at
+            fields = msgspec.structs.astuple(value)  # type: ignore[arg-type]
+            if _is_flat(fields) or _is_exact(fields):
+                return _write(value)
+        elif _is_exact(value):
             return _write(value)
         if _hides_its_kind(value):
             raise NotJson(_locate(value))
@@ -131,7 +135,7 @@ def seal(data: bytes) -> tuple[bytes, Blob | None]:
 
 def sealed(data: bytes, blobs: list[Blob]) -> msgspec.Raw:
     """What to write in an event for a value's JSON text; a blob to store beside it goes to `blobs`."""
-    if len(data) > BLOB_ABOVE_BYTES or data[0] in _MAY_NEED_A_BLOB:
+    if len(data) > BLOB_ABOVE_BYTES or data.startswith(_SPECIAL):
         data, blob = seal(data)
         if blob is not None:
             blobs.append(blob)
@@ -158,6 +162,17 @@ def _plain(value: object) -> object:
     article = "an" if name[0] in "aeiouAEIOU" else "a"
     message = getattr(type(value), "__not_json__", f"{article} {name} is not a JSON value")
     raise TypeError(message)
+
+
+def _is_flat(values: tuple[Any, ...]) -> bool:
+    """Whether nothing in it need be looked into, and `_is_exact` would say yes: sooner told, where values are few."""
+    for value in values:
+        kind = type(value)
+        if not (
+            kind in _EXACT or (kind is int and -_LARGE < value < _LARGE) or (kind is float and math.isfinite(value))
+        ):
+            return False
+    return True
 
 
 def _is_exact(value: object) -> bool:

@@ -106,13 +106,17 @@ def _put(  # noqa: PLR0917 - in the hot path
         inbox = flow.inboxes[agent] = Inbox(room_of(state, state.agents[agent].agent))
     if inbox.let_in < inbox.room:
         _let_in(state, prefix, agent, inbox, message, ready)
+    elif inbox.let_in + len(inbox.waiting) < state.config.channel_capacity:
+        inbox.waiting.append(message)
     else:
-        is_kept = inbox.let_in + len(inbox.waiting) < state.config.channel_capacity
-        inbox.waiting.append(message if is_kept else _without_payload(message))
+        inbox.waiting.append(_without_payload(message))
 
 
 def _without_payload(message: Message) -> Message:
-    return msgspec.structs.replace(message, payload=b"")
+    return Message(
+        message.seq, message.index, message.channel, b"", message.source, message.at, message.request,
+        message.lane, message.round,
+    )  # fmt: skip
 
 
 def _let_in(  # noqa: PLR0917 - in the hot path
@@ -126,12 +130,6 @@ def _let_in(  # noqa: PLR0917 - in the hot path
             behind.append(message)
             return
         inbox.lanes[message.lane] = deque()
-    _begin(state, prefix, agent, inbox, message, ready)
-
-
-def _begin(  # noqa: PLR0917 - in the hot path
-    state: State, prefix: str, agent: str, inbox: Inbox, message: Message, ready: list[str]
-) -> None:
     step = prefix + delivery_of(agent, message)
     inbox.steps[step] = None
     state.pending[step] = Pending(state.agents[agent].agent.node, 0, message=message)
@@ -149,11 +147,12 @@ def delivered(state: State, step: str, pending: Pending) -> list[str]:
     del inbox.steps[step]
     ready: list[str] = []
     if message.lane:
-        behind = inbox.lanes[message.lane]
+        behind = inbox.lanes.pop(message.lane)
         if behind:
-            _begin(state, prefix, agent, inbox, behind.popleft(), ready)
-        else:
-            del inbox.lanes[message.lane]
+            first = behind.popleft()
+            inbox.let_in -= 1  # it was let in before
+            _let_in(state, prefix, agent, inbox, first, ready)
+            inbox.lanes[message.lane] = behind
     while inbox.waiting and inbox.let_in < inbox.room:
         _let_in(state, prefix, agent, inbox, inbox.waiting.popleft(), ready)
     return ready

@@ -37,6 +37,8 @@ class Mail:
 
     def payload(self, message: Message) -> bytes:
         """The JSON text of a message's payload, or a reference to its blob. Raises StoreCorrupt."""
+        if message.payload:
+            return message.payload
         found = self._read.get(message.seq)
         if found is None:
             found = self._look_up(message.seq)

@@ -37,23 +37,21 @@ class Posts:
 
     def __init__(self, run: Addressed) -> None:
         self._run = run
-        self._waiting: deque[tuple[Publish, asyncio.Future[int] | None]] = deque()
-
-    def __len__(self) -> int:
-        return len(self._waiting)
+        self.waiting: deque[tuple[Publish, asyncio.Future[int] | None]] = deque()
+        """Orders, oldest first, each with what is given the seq of the event."""
 
     def add(self, order: Publish, done: asyncio.Future[int] | None = None) -> None:
         """Publish as soon as there is room; `done` is given the seq of the event, or what it was refused for.
 
         Without it the order is another process's, and stays in the inbox until then.
         """
-        self._waiting.append((order, done))
+        self.waiting.append((order, done))
         self.serve()
 
     def serve(self) -> None:
         """Publish what there is room for, in the order in which it came."""
-        while self._waiting and not is_full(self._run.state, self._waiting[0][0].channel):
-            order, done = self._waiting.popleft()
+        while self.waiting and not is_full(self._run.state, self.waiting[0][0].channel):
+            order, done = self.waiting.popleft()
             try:
                 seq = publish(self._run, order)
             except DaggerError as error:
@@ -67,8 +65,8 @@ class Posts:
 
     def close(self) -> None:
         """The run goes on no more: what waits is not published."""
-        while self._waiting:
-            _, done = self._waiting.popleft()
+        while self.waiting:
+            _, done = self.waiting.popleft()
             if done is not None and not done.done():
                 message = f"run {self._run.state.run_id!r} goes on no more: nothing was published"
                 done.set_exception(InvalidState(message))

@@ -44,7 +44,14 @@ def returned(run: Source, node: Node, action: Action, result: object, blobs: lis
     if not payloads:
         return []
     (channel,) = action.agent.publications
-    return [run.message(node, channel, payload_text(node, channel, each), blobs) for each in payloads]
+    publish, made = run.message, []
+    for payload in payloads:
+        try:
+            text = codec.encode(payload)
+        except codec.NotJson:
+            text = payload_text(node, channel, payload)  # says what is wrong
+        made.append(publish(node, channel, text, blobs))
+    return made
 
 
 def payload_text(node: Node | None, channel: str, payload: object) -> bytes:

@@ -31,6 +31,8 @@ class Sources:
     maps: Maps
     mail: Mail
     publishing: Publishing
+    payload: Callable[[Message], bytes]
+    message: Callable[[Node | None, str, bytes, list[codec.Blob]], Published]
     underway: Underway
     known_actions: Mapping[str, Action]
     load: Callable[[str], bytes]
@@ -43,14 +45,6 @@ class Sources:
     def store(self) -> Store:
         """Where the run's journal is."""
         return self.kernel.store
-
-    def payload(self, message: Message) -> bytes:
-        """The JSON text of a message's payload, or a reference to its blob."""
-        return message.payload or self.mail.payload(message)
-
-    def message(self, node: Node | None, channel: str, text: bytes, blobs: list[codec.Blob]) -> Published:
-        """A payload as it is published. Raises ChannelNotDeclared or MessageInvalid."""
-        return self.publishing.message(node, channel, text, blobs)
 
     def reusable(self, key: str) -> Reusable | None:
         """An earlier success of the same work."""

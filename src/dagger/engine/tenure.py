@@ -60,7 +60,9 @@ class Tenure(Sources):
         self.known_actions = actions
         self.maps = Maps(self)
         self.mail = Mail(self)
+        self.payload = self.mail.payload
         self.publishing = Publishing(self)
+        self.message = self.publishing.message
         self.keys: dict[str, str] = {}
         """Of steps at work that may be reused: what their work is known by."""
         self.underway = Underway(self, actions)
@@ -184,12 +186,13 @@ class Tenure(Sources):
             self.record(msgspec.structs.replace(event, key=key) if key else event, blobs)
             if key and not self._is_settled:
                 self.kernel.store.remember(self.lease, key)
-            self.drop(flows_left)
+            if flows_left:
+                self.drop(flows_left)
             if replied is not None and not self._is_settled:
                 self.waits.replied(replied)
             if event.messages:
                 self.mailed()
-            if self._posts:
+            if self._posts.waiting:
                 self._posts.serve()
             if event.result is not msgspec.UNSET and not self._is_settled:
                 iterations.finish(self, step)
@@ -239,7 +242,7 @@ class Tenure(Sources):
             flows_left = self.waits.leave(step, is_stuck=is_stuck(event))
         self.record(event)
         self.drop(flows_left)
-        if self._posts:
+        if self._posts.waiting:
             self._posts.serve()
         if self.state.halt:
             self.halt()

@@ -112,7 +112,8 @@ class AgentAction(Action):
             rate=options.get("rate"),
         )
         self.publishes = True
-        self.agent = self._agent(name, options, (takes.payload, hints.get(takes.payload or "", Any)), returned)
+        made = self._agent(name, options, (takes.payload, hints.get(takes.payload or "", Any)), returned)
+        self.agent = msgspec.structs.replace(made, requests=_mentions(function, "request"))
 
     @classmethod
     def of_class(cls, thing: PubSubAgent) -> AgentAction:
@@ -160,7 +161,6 @@ class AgentAction(Action):
             description=self.description,
             subscriptions=subscriptions,
             publications=_channels(name, "publish", options.get("publish")),
-            requests=_mentions(self.function, "request"),
             node=node,
             concurrency=concurrency,
             key=key,
