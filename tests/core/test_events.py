@@ -11,6 +11,7 @@ from dagger.core import events
 from dagger.core.cache import Write
 from dagger.core.events import decode_event, encode_event
 from dagger.core.graph import Condition, Definition, Input, Iteration, Map, Node, Output, Reuse
+from dagger.core.messages import Agent, Published
 
 RAW = msgspec.Raw(b'{"a":[1,2.5,"\\u00fc"]}')
 NODE = Node(
@@ -26,6 +27,19 @@ NODE = Node(
     iteration=Iteration(3, keep_alive=True, is_idle=True),
 )
 ERROR = events.Error("ValueError", "no", "Traceback …")
+AGENT = Agent(
+    name="worker",
+    description="It works.",
+    subscriptions=("tasks", "more"),
+    publications=("results",),
+    requests=True,
+    node=NODE,
+    concurrency=None,
+    key="customer.id",
+    input_schema={"type": "object"},
+    output_schema={"enum": [1, None]},
+)
+MESSAGES = (Published("tasks", RAW), Published("tasks", RAW, {"worker": '"ü"'}))
 EVENTS = [
     events.RunStarted(
         at=1,
@@ -37,6 +51,9 @@ EVENTS = [
         cache=[Write("set", "global", "k", RAW)],
         tags={"a": "b"},
         graphs={"h": Definition(name="h", nodes=(Node(id="n", graph="g"),))},
+        agents=(AGENT,),
+        messages=MESSAGES,
+        keep_alive=True,
         app="m:app",
         fingerprint="f",
     ),
@@ -49,13 +66,13 @@ EVENTS = [
     events.OrderRefused(at=4, order="o", error=ERROR),
     events.PauseRequested(at=4, reason="enough", order="o"),
     events.NodeAdded(at=4, node=NODE, order="o"),
-    events.LimitReached(at=5, limit="max_tokens", value=5.5, policy="pause"),
+    events.LimitReached(at=5, limit="max_tokens", value=5.5, policy="pause", review="r", detail="messages go round"),
     events.CancelRequested(at=6, reason="enough", order="o"),
     events.RunEnded(at=7, status="failed", error="a: b"),
     events.StepStarted(at=8, step="s", attempt=2),
     events.StepSucceeded(
         at=9, step="s", attempt=2, duration_ms=3, outputs={"o": RAW}, cache=(Write("delete", "a", "b"),), nodes=(NODE,),
-        result=RAW, recovers={"o": RAW}, key="k", reused="r",
+        result=RAW, recovers={"o": RAW}, key="k", reused="r", messages=MESSAGES, reply=RAW,
     ),
     events.ScopeOpened(at=9, step="s", graph="g", inputs={"x": RAW}, items=RAW, count=3),
     events.TokensSpent(at=10, step="s", count=4),
@@ -63,13 +80,17 @@ EVENTS = [
     events.StepFailed(at=11, step="s", attempt=3, error=ERROR, duration_ms=1, policy="stop"),
     events.StepSkipped(at=12, step="s", reason="'a' failed"),
     events.StepCancelled(at=13, step="s", attempt=1, reason="x", duration_ms=1),
-    events.WaitOpened(at=14, step="s", key="sleep:1", kind="sleep", detail=RAW, wake_at=5),
+    events.WaitOpened(at=14, step="s", key="sleep:1", kind="sleep", detail=RAW, wake_at=5, messages=MESSAGES),
     events.WaitAnswered(at=15, step="s", key="sleep:1", value=RAW, error=ERROR, review="r", who="me", order="o"),
     events.Instructed(at=16, key="k", value=RAW, order="o"),
     events.ChildOpened(
         at=17, step="s", key="child:1", graph="g", graphs={"g": Definition(name="g")}, inputs={"x": RAW},
-        instructions=(RAW,),
+        instructions=(RAW,), messages=MESSAGES,
     ),
+    events.MessagesPublished(at=18, messages=MESSAGES, order="o"),
+    events.AgentBound(at=19, agent=AGENT),
+    events.AgentRemoved(at=20, name="worker", policy="continue"),
+    events.Redelivered(at=21, steps=("worker#12-1", "flow:child:1/worker#12-2.3"), order="o"),
 ]  # fmt: skip
 
 

@@ -4,7 +4,19 @@ import msgspec
 import pytest
 
 from dagger.core.graph import Node
-from dagger.core.orders import AddNode, Answer, AnyOrder, Cancel, Instruct, Order, Pause, decode_order, encode_order
+from dagger.core.orders import (
+    AddNode,
+    Answer,
+    AnyOrder,
+    Cancel,
+    Instruct,
+    Order,
+    Pause,
+    Publish,
+    Redeliver,
+    decode_order,
+    encode_order,
+)
 
 EVERY_KIND = [
     (Pause(id="1", reason="wait"), b'{"type":"Pause","id":"1","reason":"wait"}'),
@@ -15,6 +27,14 @@ EVERY_KIND = [
         b'{"type":"Answer","id":"4","step":"s","key":"review:1","value":"yes","who":"me"}',
     ),
     (Instruct(id="5", value=msgspec.Raw(b"{}")), b'{"type":"Instruct","id":"5","value":{}}'),
+    (
+        Publish(id="6", channel="tasks", payloads=(msgspec.Raw(b"1"), msgspec.Raw(b"[2]"))),
+        b'{"type":"Publish","id":"6","channel":"tasks","payloads":[1,[2]]}',
+    ),
+    (
+        Redeliver(id="7", message="12-1", agent="worker"),
+        b'{"type":"Redeliver","id":"7","message":"12-1","agent":"worker"}',
+    ),
 ]
 
 

@@ -16,6 +16,8 @@ from dagger.core.errors import (
 from dagger.core.events import Error
 from dagger.core.graph import Node
 from dagger.engine.result import FailedThere, is_retryable, success, told
+from dagger.spec.action import Action
+from dagger.spec.agent import AgentAction
 
 
 class Tried:
@@ -24,7 +26,7 @@ class Tried:
 
 def test_a_success_has_its_effects_and_large_values_beside_it():
     """But no times: they are the loop's to tell."""
-    made = success(Tried(), None, "x" * 100_000)
+    made = success(None, Tried(), Action(lambda: None), None, "x" * 100_000)
 
     assert (made.event.step, made.event.attempt, made.event.at) == ("s/n", 2, 0)
     assert [len(blob.content) for blob in made.blobs] == [100_002]

@@ -23,6 +23,7 @@ from dagger.core.errors import (
 )
 from dagger.core.graph import Definition, Node
 from dagger.core.journal import ORDERED, RELEASING, RunRow, Store, projected
+from dagger.core.messages import Agent, Published
 from dagger.core.orders import AddNode, Answer, Cancel, Instruct, Pause
 from dagger.core.reviews import REVIEW, Question, Review
 
@@ -139,7 +140,15 @@ EVERY_KIND = [
         recovers={"value": JSON},
         key="k",
         reused="run-0",
+        messages=(Published("tasks", JSON), Published("ключ", JSON, {"worker": '"\u0000"'})),
+        reply=JSON,
     ),
+    events.MessagesPublished(at=2, messages=(Published("tasks", JSON),), order="6"),
+    events.AgentBound(
+        at=2, agent=Agent(name="worker", subscriptions=("tasks",), node=Node(id="worker"), input_schema={"const": 1.0})
+    ),
+    events.AgentRemoved(at=2, name="worker", policy="list"),
+    events.Redelivered(at=2, steps=("worker#2-1", "worker#2-2.3"), order="7"),
     events.ScopeOpened(at=2, step="each", inputs={"a": JSON}, items=JSON, count=3),
     events.PauseRequested(at=2, reason="asked", order="1"),
     events.NodeAdded(at=2, node=Node(id="b", action="act"), order="2"),

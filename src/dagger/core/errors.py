@@ -9,6 +9,10 @@ DaggerError
 │   └── InvalidReference       an input that refers to what is not there
 ├── ConfigError                a run setting of the wrong type or out of its range
 ├── RegistryError              a name registered twice
+├── MessageInvalid             a payload that is not JSON, or not what an agent's schema says: never retried
+├── ChannelNotDeclared         an agent published to a channel that it does not declare: never retried
+├── NoAgentsRegistered         nobody reads the channel that a run begins with, or where a reply is awaited
+├── RequestTimedOut            nobody replied to a request in time
 ├── RunError
 │   ├── RunNotFound            no such run in this store
 │   ├── RunExists              the run id is taken by a run of another spec, graph or inputs
@@ -16,6 +20,7 @@ DaggerError
 │   ├── InvalidState           the order does not fit the run's status
 │   ├── RunCancelled           the run was cancelled
 │   ├── RunTimedOut            the run used up its `timeout_seconds`
+│   ├── MessageLimitReached    the run published more than its `max_messages`
 │   ├── TokenLimitReached      the run spent its `max_tokens`
 │   └── IterationLimitReached  its supervisors had their `max_iterations` turns
 ├── StepError
