@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import threading
 from collections import Counter
+from collections.abc import Callable
 
 from dagger import Context, Dagger, Graph, Static, WorkflowSpec
 
@@ -26,6 +27,8 @@ class Shape:
     """Whether the outcomes do not depend on which of several steps is faster."""
     config: dict = dataclasses.field(default_factory=dict)
     """What its runs are started with."""
+    agents: Callable[[Dagger, "Ledger"], None] | None = None
+    """What registers those that its runs have: others would be in the journals of all."""
 
     @property
     def dependencies(self):
@@ -86,8 +89,8 @@ def total(values):
             return sum(total(value) for value in values)
 
 
-def application(store, ledger=None, **options):
-    """An application with the corpus' actions and graphs."""
+def application(store, ledger=None, shape="", **options):
+    """An application with the corpus' actions and graphs, and one shape's agents."""
     app = Dagger(store, **options)
     ledger = ledger or Ledger()
 
@@ -155,6 +158,8 @@ def application(store, ledger=None, **options):
     for each in SHAPES.values():
         if each.graph is not None:
             app.add_graph(each.graph)
+    if shape and SHAPES[shape].agents is not None:
+        SHAPES[shape].agents(app, ledger)
     return app
 
 

@@ -5,7 +5,7 @@ import random
 from collections import Counter
 
 import pytest
-from tests import agent_shapes, child_shapes, flow_shapes  # noqa: F401 - they add to the corpus
+from tests import agent_shapes, child_shapes, event_shapes, flow_shapes  # noqa: F401 - they add to the corpus
 from tests.shapes import INPUTS, SHAPES, Ledger, application
 
 from dagger import MemoryStore
@@ -33,7 +33,7 @@ def run_shape(name, kind, tmp_path, **config):
         config["durability"] = kind.partition(" ")[2]
 
     async def main():
-        async with application(store_of(kind, tmp_path), ledger, clock=clock) as app:
+        async with application(store_of(kind, tmp_path), ledger, name, clock=clock) as app:
             given = {**SHAPES[name].config, **config}
             report = await app.execute(SHAPES[name].spec, inputs=INPUTS.get(name), config=given, run_id="r")
             run = await app.get_run("r")
@@ -149,7 +149,7 @@ def test_replaying_the_journal_gives_the_live_state(name, kind, tmp_path):
     durability = kind.partition(" ")[2] or "sync"
 
     async def main():
-        async with application(store_of(kind, tmp_path), clock=clock, config={"durability": durability}) as app:
+        async with application(store_of(kind, tmp_path), None, name, clock=clock, config={"durability": durability}) as app:
             run = await app.start(SHAPES[name].spec, inputs=INPUTS.get(name), config=SHAPES[name].config)
             live = app.tenure(run.id).state
             await run.wait()
@@ -206,7 +206,7 @@ def resume_at(name, length, journal, kind, tmp_path):
 
     async def main():
         store = cut_journal_in(clock, journal, length, kind, tmp_path)
-        async with application(store, ledger, clock=clock) as app:
+        async with application(store, ledger, name, clock=clock) as app:
             run = await app.get_run("r")
             if run.status == "interrupted":
                 (resumed,) = await app.recover()

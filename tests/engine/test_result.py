@@ -1,11 +1,15 @@
 """What becomes of an attempt's code: a success with its effects, or an error as text."""
 
+import msgspec
 import pytest
 
 from dagger.core.errors import (
     ActionNotRegistered,
     AttemptTimedOut,
+    ChannelNotDeclared,
     InputInvalid,
+    MessageInvalid,
+    NoAgentsRegistered,
     NonRetryable,
     OutputInvalid,
     ProcessDied,
@@ -15,6 +19,7 @@ from dagger.core.errors import (
 )
 from dagger.core.events import Error
 from dagger.core.graph import Node
+from dagger.core.messages import Published
 from dagger.engine.result import FailedThere, is_retryable, success, told
 from dagger.spec.action import Action
 from dagger.spec.agent import AgentAction
@@ -30,6 +35,21 @@ def test_a_success_has_its_effects_and_large_values_beside_it():
 
     assert (made.event.step, made.event.attempt, made.event.at) == ("s/n", 2, 0)
     assert [len(blob.content) for blob in made.blobs] == [100_002]
+
+
+class Run:
+    def message(self, node, channel, text, blobs):
+        return Published(channel, msgspec.Raw(text))
+
+
+def test_what_an_agent_returns_is_published():
+    """It is no output: nothing can refer to a delivery."""
+    action = AgentAction(lambda: [1, "a"], name="worker", subscribe="tasks", publish="results")
+
+    made = success(Run(), Tried(), action, None, [1, "a"])
+
+    assert made.event.messages == (Published("results", msgspec.Raw(b'[1,"a"]')),)
+    assert made.event.outputs == {}
 
 
 class Mute(Exception):
@@ -58,11 +78,11 @@ def test_any_exception_can_be_told(error, text):
         *((kind("no"), False) for kind in (NonRetryable, InputInvalid, OutputInvalid, WaitMismatch, ScopeFailed)),
         (ActionNotRegistered("no"), False),
         *((kind("no"), True) for kind in (ValueError, AttemptTimedOut, ProcessDied, SystemExit)),
-        (RegistryError("no"), False),
+        *((kind("no"), False) for kind in (RegistryError, MessageInvalid, ChannelNotDeclared, NoAgentsRegistered)),
         (FailedThere(Error("Odd", ""), is_retryable=False), False),
         (FailedThere(Error("Odd", ""), is_retryable=True), True),
     ],
-    ids=range(13),
+    ids=range(16),
 )
 def test_what_would_be_the_same_again_is_not_retryable(error, may):
     """All else may go better."""

@@ -24,7 +24,7 @@ from dagger.core.errors import (
 from dagger.core.graph import Definition, Node
 from dagger.core.journal import ORDERED, RELEASING, RunRow, Store, projected
 from dagger.core.messages import Agent, Published
-from dagger.core.orders import AddNode, Answer, Cancel, Instruct, Pause
+from dagger.core.orders import AddNode, Answer, Cancel, Instruct, Pause, Publish, Redeliver
 from dagger.core.reviews import REVIEW, Question, Review
 
 JSON = msgspec.Raw(b'{"x":[1.0,-0.0,1e5,12345678901234567890123],"y":"\\u0000 \\" \xc3\xa9 \xf0\x9f\x98\x80"}')
@@ -81,6 +81,8 @@ PAUSE, CANCEL = Pause(id="p", reason="wait, \u00e9"), Cancel(id="c")
 ADD = AddNode(id="a", node=Node(id="b", action="act", dependencies=("a",)))
 ANSWER = Answer(id="w", step="each/7/a", key="review:1", value=JSON, who="m\u00e4\U0001f600")
 INSTRUCT = Instruct(id="i", value=JSON)
+PUBLISH = Publish(id="m", channel="t\u00e4", payloads=(JSON, msgspec.Raw(b"1")))
+REDELIVER = Redeliver(id="r", message="12-1", agent="worker")
 
 
 def started(run_id="run-1", *, mode="static", graph="g", at=1_000, **fields):
@@ -120,6 +122,11 @@ def came_from(order):
             )
         case Instruct():
             return events.Instructed(at=50, key="k", value=order.value, order=order.id)
+        case Publish():
+            messages = tuple(Published(order.channel, payload) for payload in order.payloads)
+            return events.MessagesPublished(at=50, messages=messages, order=order.id)
+        case Redeliver():
+            return events.Redelivered(at=50, steps=(f"worker#{order.message}",), order=order.id)
 
 
 ERROR = events.Error(type="ValueError", message="böse ' \" \\ \n\t\x00 \u2028", traceback="Traceback …\n")
@@ -674,7 +681,9 @@ class StoreContract:
 
         asyncio.run(story())
 
-    @pytest.mark.parametrize("order", [PAUSE, CANCEL, ADD, ANSWER, INSTRUCT], ids=lambda order: type(order).__name__)
+    @pytest.mark.parametrize(
+        "order", [PAUSE, CANCEL, ADD, ANSWER, INSTRUCT, PUBLISH, REDELIVER], ids=lambda order: type(order).__name__
+    )
     @pytest.mark.parametrize("is_refused", [False, True])
     def test_the_event_that_an_order_becomes_takes_it_out_of_the_inbox(self, tmp_path, order, is_refused):
         """That event and no other one; the two cannot be apart, as they are of one transaction."""

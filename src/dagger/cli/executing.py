@@ -17,21 +17,13 @@ from dagger.cli.following import Following
 from dagger.cli.interrupt import Interrupts
 from dagger.cli.live import display_of
 from dagger.cli.log import logged
+from dagger.cli.options import Manner
 from dagger.cli.progress import Progress
 from dagger.cli.standing import Standing, standing_of, start_of
 from dagger.core.errors import InvalidState, StoreError
 from dagger.core.graph import Definition
 from dagger.run import Run
 from dagger.views.report import Report
-
-
-class Manner(NamedTuple):
-    """How a run is shown."""
-
-    json: bool
-    dot: str | None
-    log: str | None
-    quiet: bool
 
 
 class Ended(NamedTuple):

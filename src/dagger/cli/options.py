@@ -1,8 +1,11 @@
-"""Options that several commands have, with the words that explain them."""
+"""Options that several commands have, with the words that explain them; and groups of them."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, NamedTuple, TypeAlias, get_type_hints
 
 import typer
 
@@ -45,3 +48,45 @@ Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", "-q", help="No progre
 RunId: TypeAlias = Annotated[
     str, typer.Argument(metavar="RUN", help="A run's id, or as much of its beginning or end as is unique.")
 ]
+
+
+class Start(NamedTuple):
+    """How a run is begun."""
+
+    app: App = None
+    store: AppStore = None
+    config: Config = None
+    tag: Tags = None
+    run_id: NewId = None
+
+
+class Manner(NamedTuple):
+    """How a run is shown."""
+
+    json: Json = False
+    dot: Dot = None
+    log: Log = None
+    quiet: Quiet = False
+
+
+def unfolded(command: Callable[..., int]) -> Callable[..., int]:
+    """The command as typer reads it: with the options of a group in the group's place."""
+    hints = get_type_hints(command, include_extras=True)
+    groups: dict[str, Any] = {name: hint for name, hint in hints.items() if hint in {Start, Manner}}
+    parameters = []
+    for name, parameter in inspect.signature(command).parameters.items():
+        if name not in groups:
+            parameters.append(parameter.replace(annotation=hints[name]))
+            continue
+        fields = get_type_hints(groups[name], include_extras=True)
+        for field, default in groups[name]._field_defaults.items():
+            parameters.append(inspect.Parameter(field, parameter.kind, default=default, annotation=fields[field]))
+
+    @functools.wraps(command)
+    def called(**given: Any) -> int:
+        for name, group in groups.items():
+            given[name] = group(**{field: given.pop(field) for field in group._fields})
+        return command(**given)
+
+    called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # where inspect looks first
+    return called

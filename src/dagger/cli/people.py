@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Annotated, TypeAlias
+from collections.abc import Callable
+from typing import Annotated
 
 import typer
 
 from dagger.app import Dagger
 from dagger.cli import options, output
-from dagger.cli.executing import Manner, Told, execute
+from dagger.cli.executing import Told
 from dagger.cli.exits import SUCCESS, UsageError
-from dagger.cli.loading import NAMED, find_run, load_app, open_store, require_store
-from dagger.cli.progress import Progress
+from dagger.cli.loading import NAMED, find_run, open_store
 from dagger.cli.standing import described, start_of
-from dagger.cli.summary import command, resumption
+from dagger.cli.summary import command
+from dagger.cli.telling import Give, tell
 from dagger.cli.values import answer_of, inputs_of
-from dagger.core.errors import DaggerError, ReviewNotFound, nearest
+from dagger.core.errors import ReviewNotFound, nearest
 from dagger.core.events import Instructed, WaitAnswered, WaitOpened
 from dagger.core.reviews import Review
 from dagger.modes.supervisor import HUMAN_REVIEW, SUPERVISOR
@@ -25,12 +25,6 @@ from dagger.run import Run
 
 RUNS_SEARCHED = 1_000
 """So many of the newest runs are searched for a review that is open no more, to say what became of it."""
-
-Give: TypeAlias = Callable[[], Awaitable[bool]]
-"""Gives a run what it is to be told, and says whether that is in its journal: else it is in the inbox."""
-Check: TypeAlias = Callable[[Run, Dagger, Dagger | None], str]
-"""Raises UsageError for what the run's application would refuse later, or says that nobody could check it. The
-second has the run's store, the third is the application, if it could be loaded."""
 
 
 def reviews(
@@ -69,10 +63,7 @@ def answer(
     ] = None,
     app: options.App = None,
     store: options.Store = None,
-    json: options.Json = False,
-    dot: options.Dot = None,
-    log: options.Log = None,
-    quiet: options.Quiet = False,
+    manner: options.Manner,
 ) -> int:
     """Answer what a run asks.
 
@@ -83,15 +74,16 @@ def answer(
         asked = await _find_review(application, review)
         run = await application.get_run(asked.run_id)
 
-        async def give() -> bool:
+        async def give() -> Told | None:
             after = application.store.last_seq(run.id)
             await run.answer(asked.id, answer_of(value, asked.options), who)
             events = (each.event for each in application.store.read(run.id, after))
-            return any(isinstance(event, WaitAnswered) and event.review == asked.id for event in events)
+            is_there = any(isinstance(event, WaitAnswered) and event.review == asked.id for event in events)
+            return Told("the answer is given", {}) if is_there else None
 
         return run, give
 
-    return _tell(find, "the answer", app, store, Manner(json, dot, log, quiet))
+    return tell(find, "the answer", app, store, manner)
 
 
 def instruct(
@@ -102,10 +94,7 @@ def instruct(
     priority: Annotated[int, typer.Option("--priority", metavar="N", help="Higher ones are worked first.")] = 0,
     app: options.App = None,
     store: options.Store = None,
-    json: options.Json = False,
-    dot: options.Dot = None,
-    log: options.Log = None,
-    quiet: options.Quiet = False,
+    manner: options.Manner,
 ) -> int:
     """Give a run's supervisor an instruction: an action, and with -i its inputs.
 
@@ -116,10 +105,11 @@ def instruct(
     async def find(application: Dagger) -> tuple[Run, Give]:
         found = await find_run(application, run)
 
-        async def give() -> bool:
+        async def give() -> Told | None:
             after = application.store.last_seq(found.id)
             await found.instruct(action, params, priority)
-            return any(isinstance(each.event, Instructed) for each in application.store.read(found.id, after))
+            is_there = any(isinstance(each.event, Instructed) for each in application.store.read(found.id, after))
+            return Told("the instruction is given", {}) if is_there else None
 
         return found, give
 
@@ -134,59 +124,7 @@ def instruct(
             raise UsageError(f"{known.address} has no action {action!r}{nearest(action, names)}")
         return ""
 
-    return _tell(find, "the instruction", app, store, Manner(json, dot, log, quiet), check=check)
-
-
-def _tell(
-    find: Callable[[Dagger], Awaitable[tuple[Run, Give]]],
-    what: str,
-    app: str | None,
-    store: str | None,
-    manner: Manner,
-    *,
-    check: Check | None = None,
-) -> int:
-    """Tell a run something, if it can be of use, and follow it if it goes on here."""
-    known: Dagger | None = None
-    why = ""
-
-    def load() -> Dagger:
-        nonlocal known, why
-        if app is not None:
-            known = load_app(app, store)
-            require_store(known.store.url)
-            return known
-        is_elsewhere, place = asyncio.run(look())
-        reader = open_store(store)
-        if is_elsewhere and check is None:
-            return reader
-        try:
-            known = load_app(place, reader.store.url) if place else None
-        except DaggerError as error:
-            why = f"\n  its application cannot be loaded: {error}"
-        return reader if known is None or is_elsewhere else known
-
-    async def look() -> tuple[bool, str]:
-        reader = open_store(store)
-        async with reader:
-            found, _ = await find(reader)
-            return reader.store.ownership(found.id) == "elsewhere", found.app
-
-    async def begin(application: Dagger) -> tuple[Run, Progress] | Told:
-        found, give = await find(application)
-        unchecked = f"{why}{check(found, application, known)}" if check is not None else why
-        progress = Progress.of(application.store.read(found.id))
-        values = {"run_id": found.id, "is_executed": True, "go_on": None}
-        if not await give():
-            go_on = resumption(found.id, application.store.url, "MODULE:NAME")
-            text = f"{what} is recorded; nobody executes run {found.id} now{unchecked}\n  go on: {go_on}"
-            return Told(text, {**values, "status": found.status, "is_executed": False, "go_on": go_on})
-        if application.store.ownership(found.id) == "elsewhere":
-            text = f"{what} is given; run {found.id} goes on in another process{unchecked}"
-            return Told(text, {**values, "status": found.status})
-        return found, progress
-
-    return execute(load, begin, manner)
+    return tell(find, "the instruction", app, store, manner, check=check)
 
 
 async def _find_review(app: Dagger, text: str) -> Review:

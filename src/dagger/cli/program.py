@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import Exit, TyperException
 
-from dagger.cli import log, output
+from dagger.cli import log, options, output
 from dagger.cli.exits import INTERRUPTED, PIPE_CLOSED, REFUSED, SUCCESS, of_error
 
 _EPILOG = """\b
@@ -64,7 +64,7 @@ def program(words: Sequence[str]) -> typer.Typer:
     made.callback(epilog=_EPILOG)(root)
     for name in [*words[:1]] if words and words[0] in _COMMANDS else _COMMANDS:
         module = importlib.import_module(f"dagger.cli.{_COMMANDS[name]}")
-        made.command(name)(getattr(module, name))
+        made.command(name)(options.unfolded(getattr(module, name.replace("-", "_"))))
     return made
 
 

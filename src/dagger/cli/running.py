@@ -9,7 +9,7 @@ import typer
 
 from dagger.app import Dagger
 from dagger.cli import options
-from dagger.cli.executing import Begin, Manner, execute
+from dagger.cli.executing import Begin, execute
 from dagger.cli.exits import UsageError
 from dagger.cli.loading import app_of, find_run, is_graph_file, load_app, require_store
 from dagger.cli.progress import Progress
@@ -30,15 +30,8 @@ def run(
     target: Annotated[str, typer.Argument(metavar="FILE|NAME", help="A graph's file, or its name in the application.")],
     *,
     inputs: options.Inputs = None,
-    app: options.App = None,
-    store: options.AppStore = None,
-    config: options.Config = None,
-    tag: options.Tags = None,
-    run_id: options.NewId = None,
-    json: options.Json = False,
-    dot: options.Dot = None,
-    log: options.Log = None,
-    quiet: options.Quiet = False,
+    start: options.Start,
+    manner: options.Manner,
 ) -> int:
     """Run a graph until it is over, paused, or waits for people.
 
@@ -55,11 +48,11 @@ def run(
         return Static(graph.name), inputs_of(inputs or (), _texts(graph.definition))
 
     def load() -> Dagger:
-        if app is None:
+        if start.app is None:
             raise UsageError(_lacks_app(target))
-        return load_app(app, store)
+        return load_app(start.app, start.store)
 
-    return execute(load, _starting(plan, config, tag, run_id), Manner(json, dot, log, quiet))
+    return execute(load, starting(plan, start), manner)
 
 
 def agent(
@@ -80,15 +73,8 @@ def agent(
         bool, typer.Option("--keep-alive", help="Wait for instructions where else the run would end.")
     ] = False,
     inputs: options.Inputs = None,
-    app: options.App = None,
-    store: options.AppStore = None,
-    config: options.Config = None,
-    tag: options.Tags = None,
-    run_id: options.NewId = None,
-    json: options.Json = False,
-    dot: options.Dot = None,
-    log: options.Log = None,
-    quiet: options.Quiet = False,
+    start: options.Start,
+    manner: options.Manner,
 ) -> int:
     """Execute a task by turns of a supervisor: each may add nodes, and the next one sees what became of them.
 
@@ -101,13 +87,13 @@ def agent(
         return spec, inputs_of(inputs or ())
 
     def load() -> Dagger:
-        if app is None:
+        if start.app is None:
             raise UsageError("--app is missing: whose actions? --app module:name or --app path/file.py")
         if supervisor == SUPERVISOR and not instructions and not keep_alive:
-            raise UsageError(_lacks_work(app))
-        return load_app(app, store)
+            raise UsageError(_lacks_work(start.app))
+        return load_app(start.app, start.store)
 
-    return execute(load, _starting(plan, config, tag, run_id), Manner(json, dot, log, quiet))
+    return execute(load, starting(plan, start), manner)
 
 
 def resume(
@@ -122,10 +108,7 @@ def resume(
     app: options.App = None,
     store: options.Store = None,
     config: options.Config = None,
-    json: options.Json = False,
-    dot: options.Dot = None,
-    log: options.Log = None,
-    quiet: options.Quiet = False,
+    manner: options.Manner,
 ) -> int:
     """Continue a paused, waiting or interrupted run.
 
@@ -148,22 +131,17 @@ def resume(
         except ActionNotRegistered as error:
             raise UsageError(f"{error}\n  the application is {application.address}; --app names another") from None
 
-    return execute(load, begin, Manner(json, dot, log, quiet))
+    return execute(load, begin, manner)
 
 
-def _starting(
-    plan: Callable[[Dagger], tuple[WorkflowSpec, dict[str, Any]]],
-    config: list[str] | None,
-    tag: list[str] | None,
-    run_id: str | None,
-) -> Begin:
+def starting(plan: Callable[[Dagger], tuple[WorkflowSpec, dict[str, Any]]], start: options.Start) -> Begin:
     """Begins a new run, of what is planned once the application is there."""
-    settings, tags = config_of(config or ()), tags_of(tag or ())
+    settings, tags = config_of(start.config or ()), tags_of(start.tag or ())
 
     async def begin(application: Dagger) -> tuple[Run, Progress]:
         spec, given = plan(application)
         try:
-            started = await application.start(spec, inputs=given, config=settings, run_id=run_id, tags=tags)
+            started = await application.start(spec, inputs=given, config=settings, run_id=start.run_id, tags=tags)
         except InputInvalid as error:
             raise UsageError(f"{error}\n  inputs are given with -i key=value, or -i @file.json") from None
         return started, Progress()

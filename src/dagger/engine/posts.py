@@ -47,6 +47,8 @@ class Posts:
         """
         self.waiting.append((order, done))
         self.serve()
+        if self._run.is_halting:
+            self.close()  # there will be no room any more
 
     def serve(self) -> None:
         """Publish what there is room for, in the order in which it came."""

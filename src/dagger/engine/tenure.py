@@ -16,7 +16,6 @@ from dagger.core.fold import apply
 from dagger.core.graph import Node
 from dagger.core.journal import Lease
 from dagger.core.messages import Agent
-from dagger.core.orders import Publish
 from dagger.core.state import State
 from dagger.engine import children, flows, iterations
 from dagger.engine.attempt import Attempt
@@ -75,6 +74,7 @@ class Tenure(Sources):
         self._is_gated = False
         self._durable = Durable(kernel)
         self._posts = Posts(self)
+        self.post = self._posts.add
 
     @property
     def is_settled(self) -> bool:
@@ -290,10 +290,6 @@ class Tenure(Sources):
         """Actions were registered: steps that waited for them can start."""
         self.underway.recognise()
 
-    def post(self, order: Publish, done: asyncio.Future[int] | None = None) -> None:
-        """Publish messages from outside as soon as there is room: see engine/posts."""
-        self._posts.add(order, done)
-
     def bind(self, agent: Agent) -> None:
         """An agent was registered: see engine/posts."""
         bind(self, agent)
@@ -341,8 +337,7 @@ class Tenure(Sources):
     def _let_go(self) -> None:
         """Close all code as if the process had died."""
         self._is_settled = True
-        self._posts.close()
-        self._forget_timers()
+        self._close_duties()
         self.underway.close(self._running)
         for attempt in list(self._running):
             attempt.over()
@@ -392,11 +387,12 @@ class Tenure(Sources):
 
     def _settle(self) -> None:
         self._is_settled = True
-        self._forget_timers()
+        self._close_duties()
         self.record(decide.settle(self.state, self.now_ms()))
         self.kernel.finished(self)
 
-    def _forget_timers(self) -> None:
+    def _close_duties(self) -> None:
+        self._posts.close()
         self.limits.close()
         self.waits.close()
         self._rest.close()
