@@ -26,7 +26,7 @@ LAYERS = {
     "takeover": ("core spec views engine", "msgspec"),
     "inbox": ("core engine takeover", ""),
     "listening": ("core engine", ""),
-    "letters": ("core views engine takeover inbox", "msgspec"),
+    "letters": ("core spec views engine takeover inbox", "msgspec"),
     "run": ("core spec store views engine modes graph takeover inbox listening letters", "msgspec"),
     "app": ("core spec store views engine modes graph registry address opening takeover listening run", "msgspec uvloop"),
     "cli": ("core spec views modes graph registry address opening takeover run app", "msgspec typer rich uvloop"),

@@ -11,13 +11,14 @@ import msgspec
 
 from dagger.core import codec, events
 from dagger.core.journal import Store
-from dagger.core.messages import Published, agent_of, name_of
+from dagger.core.messages import Published, agent_of
 from dagger.core.orders import Publish
 from dagger.core.state import TERMINAL, State
 from dagger.engine import orders
 from dagger.engine.ids import fresh_id
 from dagger.engine.mail import messages_of
 from dagger.inbox import Teller, tell
+from dagger.spec.message import Message
 from dagger.views.outcome import moment
 
 AT_ONCE = 200
@@ -42,13 +43,8 @@ class Host(Teller, Protocol):
 class DeadLetter(msgspec.Struct, frozen=True):
     """A message that an agent finally failed to handle."""
 
-    message_id: str
-    """What `run.redeliver` knows it by."""
+    message: Message
     agent: str
-    channel: str
-    payload: Any
-    source: str
-    """The agent, or the node, that published it; empty: somebody outside."""
     errors: list[str]
     """Of each attempt, with its type, oldest first."""
     failed_at: datetime.datetime
@@ -57,9 +53,19 @@ class DeadLetter(msgspec.Struct, frozen=True):
     """The delivery's name, as in the journal and the execution tree."""
 
     @property
-    def id(self) -> str:
-        """The message's id."""
-        return self.message_id
+    def message_id(self) -> str:
+        """What `run.redeliver` knows it by."""
+        return self.message.id
+
+    @property
+    def channel(self) -> str:
+        """Where it was published."""
+        return self.message.channel
+
+    @property
+    def payload(self) -> Any:
+        """A JSON value."""
+        return self.message.payload
 
 
 def batched(texts: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
@@ -108,11 +114,8 @@ def dead_letters(state: State, store: Store) -> list[DeadLetter]:
         text = bytes(published[message.seq][message.index - 1].payload)
         found.append(
             DeadLetter(
-                message_id=message.id,
+                message=Message.of(message, codec.decode(codec.resolve(text, store.blob)), state.run_id),
                 agent=agent_of(step),
-                channel=message.channel,
-                payload=codec.decode(codec.resolve(text, store.blob)),
-                source=name_of(message.source),
                 errors=[str(event.error) for event in failed] or [f"agent {agent_of(step)!r} was removed"],
                 failed_at=moment(failed[-1].at if failed else removed[agent_of(step)].at),
                 step=step,

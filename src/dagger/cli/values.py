@@ -1,10 +1,11 @@
-"""Words of the command line as values: `key=value`, `key=@file.json`, `@file.json`, answers, JSON or else a string."""
+"""Words of the command line as values: `key=value`, `key=@file.json`, `@file.json`, `-`, answers, JSON or else a string."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import shlex
+import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -60,8 +61,21 @@ def inputs_of(words: Iterable[str], texts: Collection[str] = ()) -> dict[str, An
         if text.startswith("@"):
             inputs[key] = _json_in(Path(text[1:]), f"-i {key}={text}")
         else:
-            inputs[key] = text if key in texts else _input_of(key, text)
+            inputs[key] = text if key in texts else _json_or_text(text, f"-i {key}=", f"{key}=")
     return inputs
+
+
+def payloads_of(text: str) -> list[Any]:
+    """The payloads that are to be published: `@file.json`, `-` for a JSON value in each line of stdin, or a value.
+
+    Raises UsageError for what was meant as JSON and is none.
+    """
+    if text == "-":
+        lines = enumerate(sys.stdin.buffer.read().split(b"\n"), 1)
+        return [_json_of(line, f"line {number} of stdin") for number, line in lines if line.strip()]
+    if text.startswith("@"):
+        return [_json_in(Path(text[1:]), text)]
+    return [_json_or_text(text, "", "")]
 
 
 def instruction_of(text: str) -> Any:
@@ -98,17 +112,19 @@ def _pair(word: str, option: str, form: str) -> tuple[str, str]:
     return key, text
 
 
-def _input_of(key: str, text: str) -> Any:
+def _json_or_text(text: str, option: str, key: str) -> Any:
+    """What stands for a value in the word `key` + `text` of a command line, after an `option`."""
     if text.startswith(("[", "{", '"')):
         try:
             return msgspec.json.decode(text.encode())
         except (msgspec.DecodeError, UnicodeEncodeError) as error:
             if flaw := _no_number_in(text):
-                raise UsageError(f"-i {key}={text}: {flaw}") from None
-            as_text = shlex.quote(f"{key}={msgspec.json.encode(text).decode()}") if text.isprintable() else f"{key}=…"
+                raise UsageError(f"{option}{text}: {flaw}") from None
+            flag = option.removesuffix(key)
+            as_text = shlex.quote(f"{key}{msgspec.json.encode(text).decode()}") if text.isprintable() else f"{key}…"
             raise UsageError(
-                f"-i {key}={text}: begins like JSON and is none: {error}\n"
-                f"  as JSON, quote all of it for the shell: -i '{key}={{\"a\": [1, 2]}}'; as a text: -i {as_text}"
+                f"{option}{text}: begins like JSON and is none: {error}\n"
+                f"  as JSON, quote all of it for the shell: {flag}'{key}{{\"a\": [1, 2]}}'; as a text: {flag}{as_text}"
             ) from None
     return value_of(text)
 
@@ -125,11 +141,17 @@ def _no_number_in(text: str | bytes) -> str:
 
 def _json_in(path: Path, where: str) -> Any:
     try:
-        return msgspec.json.decode(path.read_bytes())
+        text = path.read_bytes()
     except OSError as error:
         raise UsageError(f"{where}: {error.strerror or error}") from None
+    return _json_of(text, where)
+
+
+def _json_of(text: bytes, where: str) -> Any:
+    try:
+        return msgspec.json.decode(text)
     except msgspec.DecodeError as error:
-        raise UsageError(f"{where}: {_no_number_in(path.read_bytes()) or f'not JSON: {error}'}") from None
+        raise UsageError(f"{where}: {_no_number_in(text) or f'not JSON: {error}'}") from None
 
 
 def _object_in(path: Path) -> Mapping[str, Any]:

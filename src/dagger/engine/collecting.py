@@ -15,7 +15,7 @@ from dagger.core import codec, events, iterate
 from dagger.core.errors import AttemptOver, OutputInvalid, StepError
 from dagger.core.events import scope_of, step_name
 from dagger.core.graph import Node, made_id
-from dagger.core.messages import Published, name_of
+from dagger.core.messages import Published
 from dagger.core.steps import HANDLER, flow_of
 from dagger.engine.binding import Source, input_values
 from dagger.engine.overlay import AttemptCache, AttemptLog
@@ -135,15 +135,8 @@ class Collecting(Context):
         known = pending.message if pending is not None else None
         if known is None:
             return None
-        return Message(
-            id=known.id,
-            channel=known.channel,
-            payload=codec.decode(codec.resolve(self._run.payload(known), self._run.load)),
-            source=name_of(known.source),
-            parent=known.parent,
-            timestamp=datetime.datetime.fromtimestamp(known.at / 1000, datetime.UTC),
-            run_id=self.run_id,
-        )
+        payload = codec.decode(codec.resolve(self._run.payload(known), self._run.load))
+        return Message.of(known, payload, self.run_id)
 
     @property
     def inputs(self) -> dict[str, Any]:  # type: ignore[override]  # likewise

@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from dagger.core import messages
+
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
     """An immutable payload that somebody published to a channel."""
@@ -23,3 +25,16 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     timestamp: datetime.datetime
     """When it was published, in UTC."""
     run_id: str
+
+    @classmethod
+    def of(cls, known: messages.Message, payload: Any, run_id: str) -> Message:
+        """A message as the run knows it, with its payload as a value."""
+        return cls(
+            id=known.id,
+            channel=known.channel,
+            payload=payload,
+            source=messages.name_of(known.source),
+            parent=known.parent,
+            timestamp=datetime.datetime.fromtimestamp(known.at / 1000, datetime.UTC),
+            run_id=run_id,
+        )
