@@ -334,11 +334,12 @@ class Run:
     async def redeliver(self, message_id: str | DeadLetter, agent: str | None = None) -> None:
         """Have a dead letter delivered anew, at the end of the queue, with fresh tries and a new idempotency key.
 
-        `message_id`: or the dead letter itself. `agent`: only there; by default wherever it failed. A paused run takes it up when it is resumed. Raises
-        InvalidState for what is no dead letter, or if the run is over.
+        `message_id`: or the dead letter itself, and then where it failed. `agent`: only there; by default wherever it
+        failed. A paused run takes it up when it is resumed. Raises InvalidState for what is no dead letter, or if the
+        run is over.
         """
         if isinstance(message_id, DeadLetter):
-            message_id, agent = message_id.message_id, agent or message_id.agent
+            agent, message_id = agent or message_id.agent, message_id.message_id
         order = Redeliver(id=fresh_id(), message=message_id, agent=agent or "")
         if (status := self.status) in TERMINAL:
             raise orders.unfit(self.id, status, "given a message again")

@@ -1,4 +1,4 @@
-"""Words of the command line as values: `key=value`, `key=@file.json`, `@file.json`, `-`, answers, JSON or else a string."""
+"""Words of the command line as values: `key=value`, `key=@file.json`, `@file.json`, `-`, JSON or else a string."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def inputs_of(words: Iterable[str], texts: Collection[str] = ()) -> dict[str, An
         if text.startswith("@"):
             inputs[key] = _json_in(Path(text[1:]), f"-i {key}={text}")
         else:
-            inputs[key] = text if key in texts else _json_or_text(text, f"-i {key}=", f"{key}=")
+            inputs[key] = text if key in texts else _json_or_text(text, "-i ", f"{key}=")
     return inputs
 
 
@@ -75,7 +75,7 @@ def payloads_of(text: str) -> list[Any]:
         return [_json_of(line, f"line {number} of stdin") for number, line in lines if line.strip()]
     if text.startswith("@"):
         return [_json_in(Path(text[1:]), text)]
-    return [_json_or_text(text, "", "")]
+    return [_json_or_text(text)]
 
 
 def instruction_of(text: str) -> Any:
@@ -112,19 +112,19 @@ def _pair(word: str, option: str, form: str) -> tuple[str, str]:
     return key, text
 
 
-def _json_or_text(text: str, option: str, key: str) -> Any:
-    """What stands for a value in the word `key` + `text` of a command line, after an `option`."""
+def _json_or_text(text: str, option: str = "", key: str = "") -> Any:
+    """The value of a word of the command line: `text`, after an option and `key=`, if it has them."""
     if text.startswith(("[", "{", '"')):
         try:
             return msgspec.json.decode(text.encode())
         except (msgspec.DecodeError, UnicodeEncodeError) as error:
             if flaw := _no_number_in(text):
-                raise UsageError(f"{option}{text}: {flaw}") from None
-            flag = option.removesuffix(key)
+                raise UsageError(f"{option}{key}{text}: {flaw}") from None
             as_text = shlex.quote(f"{key}{msgspec.json.encode(text).decode()}") if text.isprintable() else f"{key}…"
+            as_json = f"""{option}'{key}{{"a": [1, 2]}}'"""
             raise UsageError(
-                f"{option}{text}: begins like JSON and is none: {error}\n"
-                f"  as JSON, quote all of it for the shell: {flag}'{key}{{\"a\": [1, 2]}}'; as a text: {flag}{as_text}"
+                f"{option}{key}{text}: begins like JSON and is none: {error}\n"
+                f"  as JSON, quote all of it for the shell: {as_json}; as a text: {option}{as_text}"
             ) from None
     return value_of(text)
 
