@@ -8,7 +8,7 @@ from typing import Any
 from tests import flow_shapes  # noqa: F401 - nodes here call its actions
 from tests.shapes import SHAPES, Shape
 
-from dagger import AgentDriven, Context, EventDriven, Graph, Message, NonRetryable, RequestTimedOut, Static
+from dagger import AgentDriven, Context, EventDriven, Graph, Message, NonRetryable, RequestTimedOut, Static, ref
 
 CONFIG = {"retry_strategy": {"linear": {"delay_secs": 30}}}
 
@@ -428,7 +428,8 @@ def agents_add_nodes(app, ledger):
     async def adds(x: int, ctx: Context) -> str:
         with at_work(ledger, ctx):
             if x < 3:
-                ctx.add_node("work", inputs={"x": x}, dependencies=[ctx.add_node("posts", inputs={"x": x + 1})])
+                first = ctx.add_node("posts", id=f"first{x}", inputs={"x": x + 1})
+                ctx.add_node("work", id=f"second{x}", inputs={"x": ref(first)})
         return "a text"
 
     @app.agent(subscribe="added", concurrency=2)

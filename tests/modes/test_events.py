@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from tests.mailed import application, events_of, execute, executed, ran, run
+from tests.mailed import events_of, execute, run
 from tests.worlds import World, until
 
 from dagger import (
@@ -83,7 +83,7 @@ def test_without_a_message_nothing_would_ever_happen():
     [
         (EventDriven("task", {"task": "t"}), NoAgentsRegistered, "no agent subscribes to channel 'task'; did you mean 'tasks'"),
         (EventDriven("elsewhere", {}), NoAgentsRegistered, "channel 'elsewhere'; there are subscribers of: human_review, tasks"),
-        (EventDriven("tasks", {"task": 5}), MessageInvalid, "publish: message for channel 'tasks': $.task: "),
+        (EventDriven("tasks", {"task": 5}), MessageInvalid, "publish: message for channel 'tasks': at $.task: 5 is not of type"),
         (EventDriven("tasks", {"task": {1}}), MessageInvalid, "publish: message for channel 'tasks': at $.task: a set"),
         (EventDriven("tasks", float("nan")), MessageInvalid, "publish: message for channel 'tasks': "),
         (EventDriven, GraphError, "is nothing to execute"),
@@ -135,7 +135,6 @@ def test_the_originals_own_example_returns(world):
         "worker": 1,
         "collector": 1,
     }
-    assert ("tasks", "publi") not in found.edges
     assert world.clock.passed_seconds < 0.2
 
 
@@ -345,5 +344,3 @@ def test_two_runs_know_nothing_of_each_other(world):
 
     assert run(world, main, keeps) == ([1, 0], [2, 0])
 
-
-__all__ = ["application", "executed", "ran"]

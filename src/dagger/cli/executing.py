@@ -22,6 +22,7 @@ from dagger.cli.progress import Progress
 from dagger.cli.standing import Standing, standing_of, start_of
 from dagger.core.errors import InvalidState, StoreError
 from dagger.core.graph import Definition
+from dagger.core.state import TERMINAL
 from dagger.run import Run
 from dagger.views.report import Report
 
@@ -119,6 +120,8 @@ def _tell(ended: Ended, manner: Manner) -> int:
         awaits_instruction=standing.awaits_instruction,
     ):
         display.say(line, is_bad=True)
+    for line in standing.undelivered(ended.store, is_over=report.status in TERMINAL):
+        display.say(f"  {line}", is_bad=True)
     if report.status == "cancelled" and ended.is_interrupted:
         return INTERRUPTED
     return of_status(report.status)

@@ -29,10 +29,13 @@ With --debug, anywhere on the line, errors come with their tracebacks.
 _COMMANDS = {
     "run": "running",
     "agent": "running",
+    "publish": "messages",
     "resume": "running",
     "reviews": "people",
     "answer": "people",
     "instruct": "people",
+    "dead-letters": "messages",
+    "redeliver": "messages",
     "pause": "orders",
     "cancel": "orders",
     "runs": "looking",

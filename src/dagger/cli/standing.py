@@ -1,19 +1,26 @@
-"""Where a run stands, beside its report: what it waits for, and which instructions could not be worked."""
+"""Where a run stands, beside its report: what it waits for, which instructions and messages could not be worked."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from dagger.cli.output import short
+import msgspec
+
+from dagger.cli.output import count, short
 from dagger.cli.progress import Progress
 from dagger.cli.summary import command
 from dagger.core.events import RunStarted
 from dagger.core.iterate import INSTRUCTION
 from dagger.core.journal import Store
+from dagger.core.messages import HUMAN_REVIEW
 from dagger.core.reviews import Review
+from dagger.letters import DeadLetter
 from dagger.run import Run
+from dagger.views.texts import cut
 
+LETTERS_SHOWN = 5
+LINE_CHARACTERS = 500
 _INVALID = "invalid_"
 """What the keys of `global` begin with under which a supervisor keeps the instructions that it cannot work."""
 
@@ -21,11 +28,13 @@ _INVALID = "invalid_"
 class Standing(NamedTuple):
     """What is told of a run that is in nobody's report."""
 
+    run_id: str
     reason: str
     reviews: Sequence[Review]
     invalid: Sequence[Mapping[str, Any]]
     """The instructions that could not be worked: `instruction` and `error` of each."""
     awaits_instruction: bool
+    dead: Sequence[DeadLetter] = ()
 
     def to_dict(self, store: str) -> dict[str, Any]:
         """As JSON values, to stand with those of the report."""
@@ -33,6 +42,7 @@ class Standing(NamedTuple):
             "reason": self.reason,
             "reviews": [described(review, store) for review in self.reviews],
             "invalid_instructions": list(self.invalid),
+            "dead_letters": [lettered(letter, self.run_id, store) for letter in self.dead],
         }
 
     def skipped(self) -> Iterator[str]:
@@ -40,13 +50,26 @@ class Standing(NamedTuple):
         for each in self.invalid:
             yield f"skipped:  the instruction {short(each['instruction'])}: {each['error']}"
 
+    def undelivered(self, store: str, *, is_over: bool) -> Iterator[str]:
+        """A line for each of the first dead letters, and the command that redelivers it, if it still can be."""
+        for letter in self.dead[:LETTERS_SHOWN]:
+            attempts = count(len(letter.errors), "attempt")
+            said = " ".join(letter.errors[-1].split())
+            yield cut(f"dead:    message {letter.id} at {letter.agent} after {attempts}: {said}", LINE_CHARACTERS)
+            if not is_over and store != "memory:":
+                yield f"again:   {redelivery(letter, self.run_id, store)}"
+        if (more := len(self.dead) - LETTERS_SHOWN) > 0:
+            yield f"and {count(more, 'more dead letter')}: {command('dead-letters', self.run_id, store)}"
+
 
 async def standing_of(run: Run, store: Store) -> Standing:
     """Where the run stands now. Only an agent's journal is read for it, and that of a run that waits."""
     began = start_of(run, store)
     awaits = run.status == "waiting" and INSTRUCTION in Progress.of(store.read(run.id)).waits_for
     invalid = _invalid(run) if began.spec.mode == "agent" else []
-    return Standing(run.reason, await run.reviews(), invalid, awaits)
+    # the state is replayed for dead letters: not where nobody could have failed to handle a message
+    dead = await run.dead_letters() if any(agent.name != HUMAN_REVIEW for agent in began.agents) else []
+    return Standing(run.id, run.reason, await run.reviews(), invalid, awaits, dead)
 
 
 def start_of(run: Run, store: Store) -> RunStarted:
@@ -63,6 +86,16 @@ def described(review: Review, store: str) -> dict[str, Any]:
         **{word: getattr(review, word) for word in words},
         "command": command("answer", review.id, store, "VALUE"),
     }
+
+
+def lettered(letter: DeadLetter, run_id: str, store: str) -> dict[str, Any]:
+    """A dead letter as JSON values, with the command that redelivers it."""
+    return {"run_id": run_id, **msgspec.structs.asdict(letter), "command": redelivery(letter, run_id, store)}
+
+
+def redelivery(letter: DeadLetter, run_id: str, store: str) -> str:
+    """The command that has a dead letter delivered anew."""
+    return command("redeliver", run_id, store, letter.id, "--agent", letter.agent)
 
 
 def _invalid(run: Run) -> list[Mapping[str, Any]]:

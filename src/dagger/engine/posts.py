@@ -54,6 +54,8 @@ class Posts:
         """Publish what there is room for, in the order in which it came."""
         while self.waiting and not is_full(self._run.state, self.waiting[0][0].channel):
             order, done = self.waiting.popleft()
+            if done is not None and done.cancelled():
+                continue  # nobody wants it published any more
             try:
                 seq = publish(self._run, order)
             except DaggerError as error:

@@ -96,6 +96,9 @@ class AgentAction(Action):
     ) -> None:
         """`of_object`: the function takes the message and the context, whatever its annotations say."""
         _refuse_options(options)
+        if not callable(function):
+            message = f"{function!r:.80} is no agent: mark a function with @agent, or subclass PubSubAgent"
+            raise RegistryError(message)
         name = options.get("name") or str(getattr(function, "__name__", ""))
         if problem := id_problem(name):
             message = f"agent: {problem.replace('node id', 'the name', 1)}"
@@ -141,7 +144,9 @@ class AgentAction(Action):
             message = f"agent {name!r} subscribes to no channel, so it would never be called: say subscribe=…"
             raise RegistryError(message)
         key = options.get("key") or ""
-        concurrency = options.get("concurrency") or (None if key else 1)
+        concurrency = options.get("concurrency")
+        if concurrency is None and not key:
+            concurrency = 1
         if not isinstance(key, str) or not (concurrency is None or (type(concurrency) is int and concurrency >= 1)):
             message = (
                 f"agent {name!r}: concurrency is a whole number of at least 1, and key a path into the payload, "

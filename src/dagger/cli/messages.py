@@ -1,0 +1,196 @@
+"""`dagger publish`, `dead-letters` and `redeliver`: messages from outside, and those that agents failed to handle."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from typing import Annotated, Any
+
+import typer
+
+from dagger.app import Dagger
+from dagger.cli import options, output
+from dagger.cli.executing import Told, execute
+from dagger.cli.exits import SUCCESS, UsageError
+from dagger.cli.loading import find_run, load_app, open_store
+from dagger.cli.running import starting
+from dagger.cli.standing import lettered, start_of
+from dagger.cli.summary import command
+from dagger.cli.telling import Give, tell
+from dagger.cli.values import payloads_of
+from dagger.core.errors import DaggerError, NoAgentsRegistered, nearest
+from dagger.core.events import AgentBound, Redelivered
+from dagger.core.messages import Agent
+from dagger.letters import AT_ONCE, DeadLetter
+from dagger.modes.events import EventDriven
+from dagger.run import Run
+from dagger.spec.workflow import WorkflowSpec
+
+
+def publish(
+    channel: Annotated[str, typer.Argument(metavar="CHANNEL", help="The channel that agents read.")],
+    message: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[MESSAGE]",
+            help="JSON, or else a string; @file.json; - for a JSON value in each line of stdin.",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    run: Annotated[
+        str | None,
+        typer.Option("--run", metavar="RUN", help="Publish to this run, that is there already; default: begin one."),
+    ] = None,
+    keep_alive: Annotated[
+        bool, typer.Option("--keep-alive", help="Wait for messages where else the run would end.")
+    ] = False,
+    start: options.Start,
+    manner: options.Manner,
+) -> int:
+    """Publish a message: begin a run with it, that goes on until all is quiet, or with --run publish to one.
+
+    The process that executes a run is told. Where there is none, the run goes on here, as by `dagger resume`.
+
+    For what is asked, and for Ctrl-C, see `dagger run`.
+    """
+    payloads = [] if message is None else payloads_of(message)
+    if run is None:
+        return _begin(channel, payloads, start, manner, keep_alive=keep_alive)
+    given = {"--config": start.config, "--tag": start.tag, "--run-id": start.run_id, "--keep-alive": keep_alive}
+    if misplaced := [option for option, value in given.items() if value]:
+        raise UsageError(f"{', '.join(misplaced)}: only what begins can have this, and --run {run} is there already")
+    if not payloads:
+        raise UsageError(f"no message for channel {channel!r}: give it as JSON, as @file.json, or - for lines of stdin")
+
+    async def find(application: Dagger) -> tuple[Run, Give]:
+        found = await find_run(application, run)
+
+        async def give() -> Told | None:
+            _require_reader(found, application, channel)
+            return await _publish(found, channel, payloads)
+
+        return found, give
+
+    return tell(find, output.count(len(payloads), "message"), start.app, start.store, manner)
+
+
+def dead_letters(run: options.RunId, *, store: options.Store = None, json: options.Json = False) -> int:
+    """List the messages that a run's agents finally failed to handle, the oldest first."""
+    app = open_store(store)
+
+    async def look() -> tuple[str, list[DeadLetter]]:
+        async with app:
+            found = await find_run(app, run)
+            return found.id, await found.dead_letters()
+
+    run_id, letters = asyncio.run(look())
+    url = app.store.url
+    if json:
+        output.write_json([lettered(letter, run_id, url) for letter in letters])
+    elif letters:
+        rows = [[cell(letter) for cell in _COLUMNS.values()] for letter in letters]
+        output.write_table(list(_COLUMNS), rows, elastic=["last error", "channel"])
+        output.say(f"to redeliver: {command('redeliver', run_id, url, 'MESSAGE')}")
+    else:
+        output.say(f"no dead letters: no agent of run {run_id} finally failed to handle a message")
+    return SUCCESS
+
+
+def redeliver(
+    run: options.RunId,
+    message: Annotated[str, typer.Argument(metavar="MESSAGE", help="The message's id, see `dagger dead-letters`.")],
+    *,
+    agent: Annotated[
+        str | None, typer.Option("--agent", metavar="NAME", help="Only to this agent; default: wherever it failed.")
+    ] = None,
+    app: options.App = None,
+    store: options.Store = None,
+    manner: options.Manner,
+) -> int:
+    """Have a dead letter delivered anew, at the end of the queue, with fresh tries.
+
+    The process that executes the run is told. Where there is none, the run goes on here, as by `dagger resume`; a
+    paused one takes the message up when it is resumed.
+    """
+
+    async def find(application: Dagger) -> tuple[Run, Give]:
+        found = await find_run(application, run)
+
+        async def give() -> Told | None:
+            after = application.store.last_seq(found.id)
+            await found.redeliver(message, agent)
+            is_there = any(isinstance(each.event, Redelivered) for each in application.store.read(found.id, after))
+            return Told(f"message {message} is delivered anew", {}) if is_there else None
+
+        return found, give
+
+    return tell(find, "the redelivery", app, store, manner)
+
+
+def _begin(
+    channel: str, payloads: Sequence[Any], start: options.Start, manner: options.Manner, *, keep_alive: bool
+) -> int:
+    if len(payloads) > 1:
+        raise UsageError(f"a run begins with one message, not {len(payloads):,}: publish the others to it with --run")
+    if not payloads and not keep_alive:
+        raise UsageError(f"no message for channel {channel!r}: a run begins with one; with --keep-alive it can wait")
+    spec = EventDriven(channel, *payloads, keep_alive=keep_alive)
+
+    def plan(_: Dagger) -> tuple[WorkflowSpec, dict[str, Any]]:
+        return spec, {}
+
+    def load() -> Dagger:
+        if start.app is None:
+            raise UsageError(
+                "--app is missing: whose agents? --app module:name or --app path/file.py\n"
+                "  or --run RUN, to publish to a run that is there already"
+            )
+        return load_app(start.app, start.store)
+
+    return execute(load, starting(plan, start), manner)
+
+
+async def _publish(run: Run, channel: str, payloads: Sequence[Any]) -> Told | None:
+    """Publish; None: the messages are in the inbox, for whoever takes the run up."""
+    ids: list[str] = []
+    try:
+        for first in range(0, len(payloads), AT_ONCE):
+            published = await run.publish_many(channel, payloads[first : first + AT_ONCE])
+            ids += [message_id for message_id in published if message_id is not None]
+    except DaggerError as error:
+        if ids:
+            raise UsageError(f"{error}\n  before it, {_named(ids)}") from None
+        raise
+    return Told(_named(ids), {"messages": ids}) if ids else None
+
+
+def _named(ids: Sequence[str]) -> str:
+    if len(ids) == 1:
+        return f"message {ids[0]} is published"
+    return f"{len(ids):,} messages are published, {ids[0]} to {ids[-1]}"
+
+
+def _require_reader(run: Run, app: Dagger, channel: str) -> None:
+    """Raise NoAgentsRegistered where no agent would read the channel: what is typed wrongly would only be kept."""
+    agents: Iterable[Agent] = (*start_of(run, app.store).agents, *(action.agent for action in app.agents.values()))
+    read = dict.fromkeys(each for agent in agents for each in agent.subscriptions)
+    if channel in read:
+        return
+    for recorded in app.store.read(run.id):  # a long journal is read only for what is probably a slip
+        if isinstance(recorded.event, AgentBound):
+            read |= dict.fromkeys(recorded.event.agent.subscriptions)
+    if channel not in read:
+        known = f"; there are subscribers of: {', '.join(read)}"
+        message = f"no agent of run {run.id} subscribes to channel {channel!r}{nearest(channel, read) or known}"
+        raise NoAgentsRegistered(message)
+
+
+_COLUMNS: dict[str, Callable[[DeadLetter], str]] = {
+    "message": lambda letter: letter.id,
+    "channel": lambda letter: letter.channel,
+    "agent": lambda letter: letter.agent,
+    "attempts": lambda letter: str(len(letter.errors)),
+    "last error": lambda letter: letter.errors[-1],
+    "when": lambda letter: output.local_time(letter.failed_at),
+}
