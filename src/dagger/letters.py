@@ -53,8 +53,13 @@ class DeadLetter(msgspec.Struct, frozen=True):
     """The delivery's name, as in the journal and the execution tree."""
 
     @property
+    def id(self) -> str:
+        """What `run.redeliver` knows it by: its message's id."""
+        return self.message.id
+
+    @property
     def message_id(self) -> str:
-        """What `run.redeliver` knows it by."""
+        """The same."""
         return self.message.id
 
     @property

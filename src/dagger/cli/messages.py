@@ -187,7 +187,7 @@ def _require_reader(run: Run, app: Dagger, channel: str) -> None:
 
 
 _COLUMNS: dict[str, Callable[[DeadLetter], str]] = {
-    "message": lambda letter: letter.id,
+    "message": lambda letter: letter.message_id,
     "channel": lambda letter: letter.channel,
     "agent": lambda letter: letter.agent,
     "attempts": lambda letter: str(len(letter.errors)),

@@ -55,7 +55,7 @@ class Standing(NamedTuple):
         for letter in self.dead[:LETTERS_SHOWN]:
             attempts = count(len(letter.errors), "attempt")
             said = " ".join(letter.errors[-1].split())
-            yield cut(f"dead:    message {letter.id} at {letter.agent} after {attempts}: {said}", LINE_CHARACTERS)
+            yield cut(f"dead:    message {letter.message_id} at {letter.agent} after {attempts}: {said}", LINE_CHARACTERS)
             if not is_over and store != "memory:":
                 yield f"again:   {redelivery(letter, self.run_id, store)}"
         if (more := len(self.dead) - LETTERS_SHOWN) > 0:
@@ -95,7 +95,7 @@ def lettered(letter: DeadLetter, run_id: str, store: str) -> dict[str, Any]:
 
 def redelivery(letter: DeadLetter, run_id: str, store: str) -> str:
     """The command that has a dead letter delivered anew."""
-    return command("redeliver", run_id, store, letter.id, "--agent", letter.agent)
+    return command("redeliver", run_id, store, letter.message_id, "--agent", letter.agent)
 
 
 def _invalid(run: Run) -> list[Mapping[str, Any]]:
