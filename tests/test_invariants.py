@@ -25,6 +25,7 @@ STORES = ["memory", "sqlite sync", "sqlite async"]
 GOOD = [name for name, shape in SHAPES.items() if shape.status == "succeeded"]
 AGENTS = [name for name, shape in SHAPES.items() if shape.agents is not None]
 FLOWS = ["maps_of_graphs", "recovered", "failing_items", "stuck_items", "waits"]
+MESSAGES = ["full_inboxes", "large_payloads", "fails_once", "requests", "child_events"]
 
 
 def store_of(kind, tmp_path):
@@ -203,10 +204,12 @@ def test_every_shape_ends_as_it_should(name, kind, tmp_path):
 @pytest.mark.parametrize("name", list(SHAPES))
 def test_no_more_steps_run_at_once_than_max_parallel(name, limit, tmp_path):
     """The run's pool is never overdrawn, and what comes out is the same as without one."""
-    ledger, report, _ = run_shape(name, "memory", tmp_path, max_parallel=limit)
+    ledger, report, journal = run_shape(name, "memory", tmp_path, max_parallel=limit)
 
     assert ledger.most_at_once <= limit
     assert report.status == SHAPES[name].status
+    if name in AGENTS and SHAPES[name].is_steady:
+        assert kept(journal) == kept(run_shape(name, "memory", tmp_path)[2])
 
 
 def test_max_parallel_is_used_to_the_full(tmp_path):
@@ -330,7 +333,7 @@ def test_a_run_cut_at_every_event_ends_as_if_nothing_had_been(name, tmp_path):
         check_a_cut(name, length, (report, journal), "memory", tmp_path)
 
 
-@pytest.mark.parametrize("name", ["failing_continue", "failing_pause", "flaky", "effects", "nested", *FLOWS])
+@pytest.mark.parametrize("name", ["failing_continue", "failing_pause", "flaky", "effects", "nested", *FLOWS, *MESSAGES])
 def test_a_run_cut_at_some_events_ends_so_on_disk_too(name, tmp_path):
     """The same from a file, at five prefixes drawn by a fixed seed; --campaign draws all."""
     _, report, journal = run_shape(name, "memory", tmp_path)
@@ -346,6 +349,18 @@ def test_a_run_cut_at_every_event_ends_so_on_disk_too(name, tmp_path):
     _, report, journal = run_shape(name, "memory", tmp_path)
     for length in range(1, len(journal) + 1):
         check_a_cut(name, length, (report, journal), "sqlite", tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(30))
+def test_a_swarm_of_agents_cut_twice_ends_as_if_nothing_had_been(seed, tmp_path):
+    """Agents and messages drawn by a seed: each prefix leads to the same end, and so does a prefix of what follows."""
+    name, draw = event_shapes.swarm(seed), random.Random(seed)
+    _, report, journal = run_shape(name, "memory", tmp_path)
+    for length in range(1, len(journal)):
+        check_a_cut(name, length, (report, journal), "memory", tmp_path)
+        _, resumed, after = resume_at(name, length, journal, "memory", tmp_path)
+        check_a_cut(name, draw.randrange(length, len(after)), (resumed, after), "memory", tmp_path)
 
 
 def test_an_interrupted_run_is_nobodys_to_wait_for(tmp_path):

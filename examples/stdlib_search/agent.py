@@ -60,17 +60,23 @@ async def librarian(
         if outcome.success:  # a search that failed is one search less
             for hits in ctx.cache.node(node_id).get("hits", []):
                 ctx.cache.append(NOTES, "searches", hits)
-    index, query, searches = (ctx.cache.get(NOTES, key) for key in ("index", "query", "searches"))
-    ranking = rank.rank(Path(index["path"]), query, searches, max(count, follow.READ))
-    leads = follow.leads(Path(index["path"]), query, searches, ranking, ctx.cache.get(NOTES, "known"))
+    index = Path(ctx.cache.get(NOTES, "library")["index"])
+    query, searches = (ctx.cache.get(NOTES, key) for key in ("query", "searches"))
+    ranking = rank.rank(index, query, searches, max(count, follow.READ))
+    leads = follow.leads(index, query, searches, ranking, ctx.cache.get(NOTES, "known"))
     rivals = [answer["name"] for answer in follow.competing(ranking)]
     if leads:
-        _look_further(ctx, index["path"], query, leads)
+        _look_further(ctx, str(index), query, leads)
     elif rivals and "choice" not in ctx.outcomes:
-        question = f"Several names come near an answer to {task.strip()!r}. Which one is meant?"
-        ctx.add_node("human_interrupt", id="choice", inputs={"question": question, "options": [*rivals, UNDECIDED]})
+        ctx.add_node("human_interrupt", id="choice", inputs=which(task, rivals))
     else:
         _write(ctx, ranking, count)
+
+
+def which(question: str, rivals: list[str]) -> dict[str, Any]:
+    """What a person is asked where answers compete."""
+    text = f"Several names come near an answer to {question.strip()!r}. Which one is meant?"
+    return {"question": text, "options": [*rivals, UNDECIDED]}
 
 
 async def _begin(ctx: Context, inputs: dict[str, Any]) -> None:
@@ -80,8 +86,7 @@ async def _begin(ctx: Context, inputs: dict[str, Any]) -> None:
         raise NonRetryable(flow.error)
     outputs = flow.outputs
     ctx.cache.set(NOTES, "query", outputs["understand"]["query"])
-    ctx.cache.set(NOTES, "manifest", outputs["collect"]["manifest"])
-    ctx.cache.set(NOTES, "index", outputs["index"]["index"])
+    ctx.cache.set(NOTES, "library", outputs["index"]["library"])
     ctx.cache.set(NOTES, "searches", outputs["search"]["hits"])
     ctx.cache.set(NOTES, "known", outputs["understand"]["query"]["names"])
 
@@ -97,12 +102,11 @@ def _look_further(ctx: Context, index: str, query: Query, leads: Sequence[Lead])
 def _write(ctx: Context, ranking: Ranking, count: int) -> None:
     """Write the report, with the answer that was chosen first."""
     chosen = ctx.cache.node("choice").get("answer")
-    answers = sorted(ranking["answers"], key=lambda answer: answer["name"] != chosen)[:count]
-    query, manifest, index = (ctx.cache.get(NOTES, key) for key in ("query", "manifest", "index"))
-    of = {"query": query, "ranking": {**ranking, "answers": answers}}
-    shown = {**of, "index": index["path"], "library": manifest["library"]}
+    answers = follow.chosen_first(ranking["answers"], chosen)[:count]
+    library, query = (ctx.cache.get(NOTES, key) for key in ("library", "query"))
+    shown = {"library": library, "query": query, "ranking": {**ranking, "answers": answers}}
     ctx.add_node("illustrate", id="illustrate", inputs=shown, outputs=["answers"])
-    told = {**of, "index": index, "manifest": manifest, "answers": ref("illustrate.answers")}
+    told = {**shown, "answers": ref("illustrate.answers")}
     ctx.add_node("write_report", id="report", inputs=told, outputs=["path", "best"])
 
 
@@ -113,9 +117,7 @@ def _result(ctx: Context) -> dict[str, Any]:
         raise NonRetryable(failed)
     choice = ctx.cache.node("choice")
     return {
-        "answers": [
-            f"{answer['name']} at {report.place(answer)}" for answer in ctx.cache.node("illustrate")["answers"]
-        ],
+        "answers": report.places(ctx.cache.node("illustrate")["answers"]),
         "path": ctx.cache.node("report")["path"],
         "followed": ctx.cache.get(NOTES, "known")[len(ctx.cache.get(NOTES, "query")["names"]) :],
         "chosen": choice.get("answer") if choice else "nobody was asked",

@@ -1,7 +1,8 @@
-"""The actions of search.yaml. Each one is plain Python: `librarian` does the work and knows nothing of Dagger.
+"""The actions of search.yaml and index.yaml, and whoever else answers: agent.py, team.py.
 
-Every action may be killed at any moment and started again: files are written whole or not at all, under names that
-say what is in them. What goes from node to node, and so into the run's journal, is small; the text stays in files.
+Each action is plain Python: `librarian` does the work and knows nothing of Dagger. Every one may be killed at any
+moment and started again: files are written whole or not at all, under names that say what is in them. What goes from
+node to node, and so into the run's journal, is small; the text stays in files.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ from pathlib import Path
 from typing import Literal, TypedDict
 
 import agent
+import team
 from librarian import builtin_modules, corpus, files, illustrate, index, question, rank, report, search, shard
 from librarian.illustrate import Illustrated
 from librarian.question import Query
 from librarian.rank import Ranking
-from librarian.report import Account
+from librarian.report import Library
 from librarian.search import Hits
 
 from dagger import Context, Dagger
@@ -45,7 +47,7 @@ class Manifest(TypedDict):
 
     python: str
     workdir: str
-    library: str
+    folder: str
     fingerprint: str
     files: int
     bytes: int
@@ -53,16 +55,6 @@ class Manifest(TypedDict):
     index_is_there: bool
     parts: list[Part]
     c_modules: str
-
-
-class Indexed(TypedDict):
-    """The index. `was_built` is false when one of the same fingerprint was there."""
-
-    path: str
-    was_built: bool
-    modules: int
-    symbols: int
-    usages: int
 
 
 @app.action
@@ -87,7 +79,7 @@ def collect(workdir: str, library: str) -> Manifest:
         files.write_json(paths, [file.path for file in part])
         parts.append({"list": str(paths), "result": str(work / f"part-{number}.json"), "files": len(part)})
     return {
-        "python": platform.python_version(), "workdir": str(work.parent), "library": str(folder.absolute()),
+        "python": platform.python_version(), "workdir": str(work.parent), "folder": str(folder.absolute()),
         "fingerprint": fingerprint,
         "files": len(found), "bytes": sum(file.size for file in found),
         "index": str(work / "index.sqlite"), "index_is_there": (work / "index.sqlite").is_file(),
@@ -96,9 +88,9 @@ def collect(workdir: str, library: str) -> Manifest:
 
 
 @app.action(runs_in=READING)
-def read_part(library: str, part: Part) -> dict[str, int]:
+def read_part(folder: str, part: Part) -> dict[str, int]:
     """Read a part's files: definitions with docstrings, and usages."""
-    found = shard.read_shard(Path(library), files.read_json(Path(part["list"])))
+    found = shard.read_shard(Path(folder), files.read_json(Path(part["list"])))
     files.write_json(Path(part["result"]), found)
     symbols = sum(len(module["symbols"]) for module in found["modules"])
     return {"files_read": part["files"], "symbols": symbols, "usages": len(found["usages"])}
@@ -113,7 +105,7 @@ def read_c_modules(path: str) -> int:
 
 
 @app.action
-def build_index(ctx: Context, manifest: Manifest) -> Indexed:
+def build_index(ctx: Context, manifest: Manifest) -> Library:
     """Bring the parts together in one full-text index, unless that of the same fingerprint is there."""
     path = Path(manifest["index"])
     results = [Path(part["result"]) for part in manifest["parts"]] + [Path(manifest["c_modules"])]
@@ -124,8 +116,10 @@ def build_index(ctx: Context, manifest: Manifest) -> Indexed:
     about = index.about(path)
     # Not "did I write it just now": a process killed after writing finds its own index when it starts again.
     return {
-        "path": str(path), "was_built": about["built_by"] == ctx.run_id, "modules": about["modules"],
-        "symbols": about["symbols"], "usages": about["usages"],
+        "python": manifest["python"], "workdir": manifest["workdir"], "folder": manifest["folder"],
+        "files": manifest["files"], "bytes": manifest["bytes"],
+        "index": str(path), "was_built": about["built_by"] == ctx.run_id,
+        "modules": about["modules"], "symbols": about["symbols"], "usages": about["usages"],
     }  # fmt: skip
 
 
@@ -142,27 +136,21 @@ def rank_hits(index: str, query: Query, searches: list[Hits], count: int) -> Ran
 
 
 @app.action(name="illustrate")
-def illustrate_answers(index: str, library: str, query: Query, ranking: Ranking) -> list[Illustrated]:
+def illustrate_answers(library: Library, query: Query, ranking: Ranking) -> list[Illustrated]:
     """Give each answer the sentence that decides and code that uses it."""
-    return illustrate.illustrate(Path(index), Path(library), query, ranking["answers"])
+    return illustrate.illustrate(Path(library["index"]), Path(library["folder"]), query, ranking["answers"])
 
 
 @app.action
 def write_report(
-    ctx: Context, *, query: Query, manifest: Manifest, index: Indexed, ranking: Ranking, answers: list[Illustrated]
-) -> dict[str, str]:  # fmt: skip
+    ctx: Context, query: Query, library: Library, ranking: Ranking, answers: list[Illustrated]
+) -> dict[str, str]:
     """Write the answer as Markdown into the work directory; gives its path and the best answer's name."""
-    account: Account = {
-        "python": manifest["python"], "files": manifest["files"], "bytes": manifest["bytes"],
-        "modules": index["modules"], "symbols": index["symbols"], "usages": index["usages"],
-        "index_was_built": index["was_built"], "considered": ranking["considered"], "found": ranking["found"],
-    }  # fmt: skip
-    path = Path(manifest["workdir"], "answers", ctx.run_id, "answer.md")
-    files.write_text(path, report.markdown(query, answers, account, ctx.run_id))
+    path = report.write(query, answers, library, ranking, ctx.run_id)
     return {"path": str(path), "best": answers[0]["name"] if answers else ""}
 
 
-app.include(agent)
-app.load_yaml_file(Path(__file__).with_name("search.yaml"))
+app.include(agent, team)
+app.load_yaml_dir(Path(__file__).parent)
 if MODEL:
     app.register_action(agent.model_librarian(MODEL))

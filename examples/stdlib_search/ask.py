@@ -1,8 +1,8 @@
 """Ask Python's standard library a question: `python ask.py "how do I limit how many tasks run at once?"`.
 
-Runs the flow of search.yaml durably, or with `--mode agent` a supervisor that goes on from what this flow finds;
-prints the answer, and leaves answer.md below .stdlib_search/, with a picture of the run beside it where Graphviz or
-graphviz-pure is there to draw it.
+Runs the flow of search.yaml durably, with `--mode agent` a supervisor that goes on from what this flow finds, with
+`--mode events` a team of agents; prints the answer, and leaves answer.md below .stdlib_search/, with a picture of the
+run beside it where Graphviz or graphviz-pure is there to draw it.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import person
+import team
 from librarian import files
 
-from dagger import AgentDriven, DaggerError, Report, Run, Static, WorkflowSpec
+from dagger import AgentDriven, DaggerError, EventDriven, Report, Run, Static, WorkflowSpec
 
 try:
     from app import MODEL, app
@@ -45,26 +46,34 @@ class Flow(NamedTuple):
     config: Mapping[str, Any]
 
 
-def static(question: str) -> Flow:
+def static(question: str, count: int) -> Flow:
     """The flow of search.yaml, as it stands there."""
-    return Flow(Static("stdlib_search"), {"question": question}, {})
+    return Flow(Static("stdlib_search"), {"question": question, "workdir": str(WORKDIR), "count": count}, {})
 
 
-def agent_driven(question: str) -> Flow:
+def agent_driven(question: str, count: int) -> Flow:
     """A supervisor, which decides itself what to search, and asks a person only if there is one."""
-    supervisor = "model_librarian" if MODEL else "librarian"
-    people = {"human_timeout_action": "autopilot", "human_wait_minutes": person.wait_minutes()}
-    return Flow(AgentDriven(question, supervisor=supervisor), {}, {"review_frequency": None, **people})
+    supervisor = AgentDriven(question, supervisor="model_librarian" if MODEL else "librarian")
+    return Flow(supervisor, {"workdir": str(WORKDIR), "count": count}, {"review_frequency": None, **people()})
 
 
-MODES: Mapping[str, Callable[[str], Flow]] = {"static": static, "agent": agent_driven}
+def event_driven(question: str, count: int) -> Flow:
+    """A team of agents, of which one asks a person only if there is one."""
+    return Flow(EventDriven("start", team.Question(question, str(WORKDIR), count=count)), {}, people())
 
 
-async def ask(flow: Flow, count: int, run_id: str | None) -> int:
+def people() -> dict[str, Any]:
+    """How long to wait for a person; then it goes on without an answer."""
+    return {"human_timeout_action": "autopilot", "human_wait_minutes": person.wait_minutes()}
+
+
+MODES: Mapping[str, Callable[[str, int], Flow]] = {"static": static, "agent": agent_driven, "events": event_driven}
+
+
+async def ask(flow: Flow, run_id: str | None) -> int:
     """Run the flow, show its steps, print its answer. The exit code: 0 answered, 1 failed, 3 paused."""
     async with app:
-        inputs = {"workdir": str(WORKDIR), "count": count, **flow.inputs}
-        run = await app.start(flow.spec, inputs=inputs, config=flow.config, run_id=run_id)
+        run = await app.start(flow.spec, inputs=flow.inputs, config=flow.config, run_id=run_id)
         await show_steps(run)
         report = await run.wait()
         if not report.overall_success:
@@ -74,27 +83,30 @@ async def ask(flow: Flow, count: int, run_id: str | None) -> int:
         await leave_picture(run, answer)
     for line in account(report):
         print(line)
-    print(f"run      {command('show', report.run_id)}   ({len(report.node_outcomes)} steps, {report.duration:.1f} s)")
+    steps = len(report.node_outcomes) + sum(told["handled"] for told in report.agents.values())
+    print(f"run      {command('show', report.run_id)}   ({steps} steps, {report.duration:.1f} s)")
     return 0
 
 
 def answer_of(report: Report) -> Path:
     """Where the answer is: a model gives it as a text, all others write it themselves."""
-    if "report" in report.outputs:
-        return Path(report.outputs["report"]["path"])
+    written = report.outputs.get("report", report.result)
+    if isinstance(written, dict):
+        return Path(written["path"])
     path = WORKDIR / "answers" / report.run_id / "answer.md"
     files.write_text(path, str(report.result))
     return path
 
 
 def account(report: Report) -> list[str]:
-    """What a supervisor did; nothing of a flow that has none."""
-    if not report.iterations:
-        return []
+    """What a supervisor did, or a team; nothing of a flow that has neither."""
     steps = [ended.node_id for ended in report.node_outcomes if ":" not in ended.node_id]  # not those of child flows
     searches = sum(step.startswith(("follow_name", "ask_library")) for step in steps)
-    lines = [f"agent    {report.iterations} turns, {searches} further searches"]
+    lines = [f"agent    {report.iterations} turns, {searches} further searches"] if report.iterations else []
     if isinstance(report.result, dict):
+        if "rounds" in report.result:
+            handled = ", ".join(f"{name} {told['handled']}" for name, told in report.agents.items() if told["handled"])
+            lines = [f"team     {report.result['rounds']} rounds, {report.messages} messages: {handled}"]
         lines += [f"followed {', '.join(report.result['followed']) or 'nothing'}"]
         silent = "did not answer in time" if person.wait_minutes() else "nobody is there to ask"
         lines += [f"person   {report.result['chosen'] or silent}"]
@@ -184,7 +196,7 @@ def main() -> int:
     WORKDIR.mkdir(exist_ok=True)
     app.use_store(STORE)
     try:
-        return asyncio.run(ask(MODES[given.mode](given.question), given.count, given.run))
+        return asyncio.run(ask(MODES[given.mode](given.question, given.count), given.run))
     except DaggerError as error:
         print(f"no answer: {error}", file=sys.stderr)
         return 1

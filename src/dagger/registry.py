@@ -138,11 +138,13 @@ class Registry:
 
     def remove_agent(self, name: str) -> None:
         """Forget an agent. Raises RegistryError where there is none, or it is built in."""
-        if name not in self._agents or AGENT + name in self._built_in:
+        if name not in self.own_agents:
+            if name in self._agents:
+                message = f"the agent {name!r} is built in: it cannot be removed"
+                raise RegistryError(message)
             known = ", ".join(self.own_agents) or "none"
-            message = (
-                f"there is no agent {name!r} to remove{nearest(name, self.own_agents) or f'; registered: {known}'}"
-            )
+            near = nearest(str(name), self.own_agents) or f"; registered: {known}"
+            message = f"there is no agent {name!r} to remove{near}"
             raise RegistryError(message)
         del self._agents[name], self._code[AGENT + name]
         for sides in (*self._readers.values(), *self._writers.values()):

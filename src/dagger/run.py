@@ -30,7 +30,7 @@ from dagger.engine import orders
 from dagger.engine.growth import check_node
 from dagger.engine.ids import fresh_id, user_name
 from dagger.engine.kernel import Tenant
-from dagger.engine.publishing import payload_text
+from dagger.engine.publishing import payload_text, require_channel
 from dagger.engine.replay import replay
 from dagger.inbox import no_review, tell
 from dagger.letters import DeadLetter, batched, dead_letters, post
@@ -274,6 +274,7 @@ class Run:
             raise no_review(self._host.store, self.id, self.status, review_id)
         text = answer_text(value, review.options, review_id)
         who = user_name() if who is None else who
+        self._require_text(who, "who answers")
         order = Answer(id=fresh_id(), step=review.step, key=review.key, value=text, who=who)
         if (tenure := self._tenure()) is not None and not orders.is_pausing(tenure.state):
             orders.answer(tenure, order)
@@ -319,6 +320,7 @@ class Run:
 
         They are taken in by the hundred, as far as the agents that read the channel have room: see `publish`.
         """
+        require_channel(None, channel)  # an order that nobody could read would keep the run from going on
         ids: list[str | None] = []
         for texts in batched([payload_text(None, channel, payload) for payload in payloads]):
             ids += await post(self._host, self, channel, texts)
@@ -355,9 +357,9 @@ class Run:
         tenure = self._host.tenure(self.id)
         return None if tenure is None or tenure.is_settled else tenure
 
-    def _require_text(self, reason: object) -> None:
-        if not codec.is_text(reason):
-            message = f"run {self.id!r}: a reason is a text, not {reason!r}"
+    def _require_text(self, given: object, what: str = "a reason") -> None:
+        if not codec.is_text(given):
+            message = f"run {self.id!r}: {what} is a text, not {given!r:.80}"
             raise RunError(message)
 
     async def resume(self, input: object = None, config: RunConfig | Mapping[str, Any] | None = None) -> Run:

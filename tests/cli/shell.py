@@ -132,6 +132,46 @@ asking.add(choose)
 app.add_graph(asking)
 '''
 
+TEAM = '''"""An application with agents."""
+
+import asyncio
+from pathlib import Path
+from typing import TypedDict
+
+from dagger import Context, Dagger
+
+app = Dagger(config={"retry_strategy": "immediate", "max_attempts": 2, "channel_capacity": 1})
+
+
+class Task(TypedDict):
+    word: str
+    times: int
+
+
+@app.agent(subscribe="tasks", publish="results")
+async def worker(task: Task) -> str:
+    if task["word"] == "bad" and not Path("mended").exists():
+        raise ValueError("no such\\nword")
+    return task["word"].upper() * task["times"]
+
+
+@app.agent(subscribe="results")
+async def keeper(result: str, ctx: Context) -> None:
+    """Keep what was made."""
+    ctx.cache.append("global", "kept", result)
+
+
+@app.agent(subscribe="doubts")
+async def asker(question: str, ctx: Context) -> None:
+    ctx.cache.set("global", "answer", await ctx.review(question, options=["yes", "no"]))
+
+
+@app.agent(subscribe="heavy")
+async def carrier(load: str) -> None:
+    while not Path("relieved").exists():
+        await asyncio.sleep(0.01)
+'''
+
 SUMS = """\
 name: sums
 nodes:
@@ -250,6 +290,11 @@ def wait_for(condition, process):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < until, "it never came"
         time.sleep(0.01)
+
+
+def events_of(shell, run):
+    """The events of a run."""
+    return [json.loads(line) for line in shell("events", run).out.splitlines()]
 
 
 def run_ids(shell, *words):

@@ -15,13 +15,17 @@ def options_of(name):
 def test_every_listing_has_json():
     """So has every report; `events`, `graph --format json`, `schema` and `tools` are JSON already."""
     with_json = {name for name in COMMANDS if "--json" in options_of(name)}
-    assert with_json == {"run", "agent", "resume", "reviews", "answer", "instruct", "runs", "show", "validate", "ls"}
+    begun = {"run", "agent", "publish", "resume"}
+    told = {"answer", "instruct", "redeliver"}
+    listed = {"reviews", "dead-letters", "runs", "show", "validate", "ls", "topology"}
+    assert with_json == begun | told | listed
 
 
 def test_app_stands_on_every_command_that_runs_or_reads_code():
     """And on no other."""
     with_app = {name for name in COMMANDS if "--app" in options_of(name)}
-    assert with_app == {"run", "agent", "resume", "answer", "instruct", "validate", "ls", "graph", "tools"}
+    runs_code = {"run", "agent", "publish", "resume", "answer", "instruct", "redeliver"}
+    assert with_app == runs_code | {"validate", "ls", "graph", "tools", "topology"}
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))

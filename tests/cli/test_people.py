@@ -1,9 +1,7 @@
 """dagger.cli.people: `dagger reviews`, `answer` and `instruct`, from another terminal."""
 
-import json
-
 import pytest
-from tests.cli.shell import finish, left_waiting, wait_for
+from tests.cli.shell import events_of, finish, left_waiting, wait_for
 
 from dagger.modes.agent import AgentDriven
 
@@ -20,11 +18,6 @@ def owner(begin, shell):
 def review(home):
     """The id of the review that the run `mine` waits for; its process is gone."""
     return left_waiting("mine")
-
-
-def told(shell, run):
-    """The events of a run."""
-    return [json.loads(line) for line in shell("events", run).out.splitlines()]
 
 
 def test_reviews_are_listed_oldest_first(shell, review):
@@ -70,14 +63,14 @@ def test_no_reviews_are_said_to_be_none(shell):
     assert shell("reviews", "--json").json == []
 
 
-def test_the_process_that_executes_the_run_is_told(shell, owner):
+def test_the_process_that_executes_the_run_is_events_of(shell, owner):
     """It goes on there; who answered, and when, is in the journal."""
     (found,) = shell("reviews", "--json").json
     answered = shell("answer", found["id"], "green", "--who", "ann")
 
     assert answered.code == 0
     assert finish(owner).out == 'choose.output = "green"\n'
-    (event,) = [event for event in told(shell, "mine") if event["type"] == "WaitAnswered"]
+    (event,) = [event for event in events_of(shell, "mine") if event["type"] == "WaitAnswered"]
     assert (event["who"], event["value"]) == ("ann", "green")
     assert event["at"] > 0
 
@@ -181,7 +174,7 @@ def test_an_instruction_is_in_the_journal_and_the_run_goes_on_here(terminal, she
     done = running.finish()
     assert done.code == 0
     assert 'search_2_1.output = "WASPS"' in done.out.splitlines()
-    (event,) = [event for event in told(shell, "three") if event["type"] == "Instructed"]
+    (event,) = [event for event in events_of(shell, "three") if event["type"] == "Instructed"]
     del event["value"]["timestamp"]
     assert event["value"] == {"action": "search", "params": {"q": "wasps"}, "priority": 3}
 
@@ -219,7 +212,7 @@ def test_an_instruction_that_calls_no_action_is_refused(shell, begin, home):
     assert typed == shell("instruct", "mine", "serch") == shell("instruct", "mine", "serch", "--json")
     assert (typed.code, typed.out) == (2, "")
     assert typed.err == f"error: {home / 'asks.py'}:app has no action 'serch'; did you mean 'search'?\n"
-    assert [event for event in told(shell, "mine") if event["type"] == "Instructed"] == []
+    assert [event for event in events_of(shell, "mine") if event["type"] == "Instructed"] == []
 
 
 def test_a_supervisor_of_ones_own_takes_any_instruction(shell):
@@ -228,7 +221,7 @@ def test_a_supervisor_of_ones_own_takes_any_instruction(shell):
 
     typed = shell("instruct", "own", "be quick")
     assert "no action" not in typed.err
-    assert any(event["type"] == "Instructed" for event in told(shell, "own"))
+    assert any(event["type"] == "Instructed" for event in events_of(shell, "own"))
 
 
 def test_an_instruction_that_could_not_be_worked_is_told(shell):

@@ -18,7 +18,10 @@ def test_help_shows_every_command_an_example_and_the_exit_codes(shell):
     assert typed.code == 0
     for word in (
         "run",
+        "publish",
         "resume",
+        "dead-letters",
+        "redeliver",
         "pause",
         "cancel",
         "runs",

@@ -29,7 +29,7 @@ def told(progress):
     return {
         name: value if isinstance(value, int | str) else list(value)
         for name, value in vars(progress).items()
-        if value and name not in ("graph", "graphs", "stuck", "seq", "total")
+        if value and name not in ("graph", "graphs", "stuck", "seq", "total", "bound")
     }
 
 

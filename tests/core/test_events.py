@@ -141,21 +141,6 @@ def test_fields_of_a_newer_version_are_passed_over():
     assert event == events.RunRecovered(at=1)
 
 
-@pytest.mark.parametrize(
-    ("error", "text"), [(events.Error("E", "m"), "E: m"), (events.Error("E", ""), "E")], ids=["with", "without"]
-)
-def test_an_error_reads_as_type_and_message(error, text):
-    """Without a message only the type is left."""
-    assert str(error) == text
-
-
-@pytest.mark.parametrize(("scope", "node", "step"), [("", "n", "n"), ("each/7", "n", "each/7/n")], ids=["run", "child"])
-def test_a_step_is_named_by_its_scope_and_node(scope, node, step):
-    """Both ways."""
-    assert events.step_name(scope, node) == step
-    assert events.scope_of(step) == scope
-
-
 @given(st.text(), st.text(), st.integers(0, 2**53))
 def test_any_text_survives(reason, step, at):
     """Whatever Unicode a reason or name holds."""

@@ -2,28 +2,13 @@
 
 import msgspec
 import pytest
-from tests.core.journals import ERROR, begun, failed, node, started, succeeded
+from tests.core.journals import ERROR, agent, begun, failed, messages, node, published, started, succeeded
 
 from dagger.core import events
 from dagger.core.cache import Write
 from dagger.core.errors import IllegalEvent
 from dagger.core.fold import apply, fold
 from dagger.core.steps import ERRORS_KEPT
-
-DIAMOND = (node("a"), node("b", "a"), node("c", "a"), node("d", "b", "c"))
-
-
-def test_a_beginning_fills_config_inputs_and_cache():
-    """Everything that a replay needs is in the first event."""
-    state, _ = begun(
-        node("a"),
-        config={"max_parallel": 3},
-        inputs={"x": msgspec.Raw(b"1")},
-        cache=(Write("set", "global", "k", msgspec.Raw(b'"v"')),),
-    )
-    assert state.config.max_parallel == 3
-    assert state.sections == {"global": {"k": b'"v"'}, "inputs": {"x": b"1"}}
-    assert (state.run_id, state.spec.name, state.status, state.seq) == ("r", "g", "running", 1)
 
 
 def test_a_success_carries_all_its_effects():
@@ -81,48 +66,12 @@ def test_pause_leaves_the_step_stuck_until_a_resume():
     assert (state.pending["a"].failures, state.pending["a"].retry_at) == (0, 0)
 
 
-def test_a_resume_gives_its_input_to_the_cache():
-    """Under global.input."""
-    state, _ = begun(node("a"))
-    apply(state, events.RunResumed(at=2_000, input=msgspec.Raw(b'"yes"')))
-    assert state.sections["global"]["input"] == b'"yes"'
-
-
-def test_only_a_pause_is_undone_by_a_resume():
-    """A run that was stopped or cancelled stays so when it is taken up after a crash."""
-    state, _ = begun(node("a"), node("b"))
-    apply(state, failed("a", "stop"))
-    apply(state, failed("b", "stop"))
-    assert (state.halt, state.halt_reason) == ("stop", "'a' failed")
-    apply(state, events.RunResumed(at=3_000))
-    assert state.halt == "stop"
-    apply(state, events.CancelRequested(at=3_000, reason="x"))
-    apply(state, events.RunResumed(at=3_000))
-    assert (state.halt, state.halt_reason) == ("cancel", "x")
-
-
-def test_a_limit_halts_until_a_resume():
-    """Its policy is the halt's kind."""
-    state, _ = begun(node("a"))
-    apply(state, events.LimitReached(at=2_000, limit="max_tokens", value=5, policy="pause"))
-    assert (state.halt, state.halt_reason) == ("pause", "max_tokens of 5 used up")
-    apply(state, events.RunResumed(at=3_000))
-    assert (state.halt, state.halt_reason) == ("", "")
-
-
 def test_a_cancelled_step_ends_without_consequences():
     """Nothing follows from it: its run ends with it."""
     state, _ = begun(node("a"), node("b", "a"))
     apply(state, events.CancelRequested(at=2_000, reason="x"))
     assert apply(state, events.StepCancelled(at=2_000, step="a", attempt=1, reason="x")) == []
     assert (state.unsuccessful["a"].status, state.doomed) == ("cancelled", {})
-
-
-def test_the_end_leaves_nothing_pending():
-    """Terminal means terminal: what was not reached is gone."""
-    state, _ = begun(*DIAMOND)
-    apply(state, events.RunEnded(at=5_000, status="failed", error="x"))
-    assert (state.status, state.pending, state.dependents, state.doomed, state.waits) == ("failed", {}, {}, {}, {})
 
 
 def test_waits_belong_to_their_step_until_it_ends():
@@ -186,8 +135,15 @@ ANSWERED = [*WAITING, events.WaitAnswered(at=2, step="a", key="k")]
         (RUN, events.WaitAnswered(at=3, step="a", key="k")),
         (WAITING, events.WaitAnswered(at=3, step="a", key="other")),
         (ANSWERED, events.WaitAnswered(at=3, step="a", key="k")),
+        (OVER, published("tasks", 1)),
+        ([], published("tasks", 1)),
+        (OVER, events.AgentBound(at=3, agent=agent("reader", "tasks"))),
+        (OVER, events.AgentRemoved(at=3, name="reader")),
+        (OVER, events.Redelivered(at=3, steps=())),
+        (RUN, events.Redelivered(at=3, steps=("reader#2-1",))),
+        (RUN, succeeded("reader#2-1", messages=messages("tasks", 1))),
     ],
-    ids=range(24),
+    ids=range(31),
 )
 def test_what_cannot_follow_is_refused_and_changes_nothing(journal, event):
     """An illegal event raises, and the state is as before."""

@@ -304,3 +304,16 @@ def supervise(ctx: Context) -> None:
 @action(runs_in="process")
 def look_around(ctx: Context) -> list:
     return list(ctx.action_schemas)
+
+
+@action(runs_in="process")
+def publishes(ctx: Context) -> None:
+    """It publishes three messages, one of them large."""
+    for number, text in enumerate(("", "x" * 100_000, "")):
+        ctx.publish("out", {"n": number, "text": text})
+
+
+@action(runs_in="process")
+def publishes_what_nobody_takes(ctx: Context) -> None:
+    """Its parent knows the schema."""
+    ctx.publish("out", {"n": "no number"})

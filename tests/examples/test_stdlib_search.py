@@ -108,6 +108,12 @@ def test_glow():
     dark = 1
 """
 
+LAMPS_READ: report.Library = {
+    "python": "3.11", "workdir": "work", "folder": "library", "files": 2, "bytes": 10, "index": "work/index.sqlite",
+    "was_built": False, "modules": 1, "symbols": 1, "usages": 0,
+}  # fmt: skip
+NOTHING_FOUND: rank.Ranking = {"considered": 0, "found": {"names": 0}, "answers": []}
+
 
 @pytest.fixture
 def library(tmp_path: Path) -> Path:
@@ -402,11 +408,7 @@ def test_a_block_is_shown_with_its_first_lines(lamp_index, library, thesaurus):
 
 def test_a_report_without_answers_says_so(thesaurus):
     """And what was looked for."""
-    account: report.Account = {
-        "python": "3.11", "files": 2, "bytes": 10, "modules": 1, "symbols": 1, "usages": 0,
-        "index_was_built": False, "found": {"names": 0}, "considered": 0,
-    }  # fmt: skip
-    text = report.markdown(question.understand("limit *all*", thesaurus), [], account, "run-1")
+    text = report.markdown(question.understand("limit *all*", thesaurus), [], LAMPS_READ, NOTHING_FOUND, "run-1")
     assert report.NOTHING in text
     assert "taken over from an earlier run" in text
     assert text.endswith("The run was `run-1`.\n")
@@ -417,12 +419,12 @@ def test_a_poor_answer_is_called_so(lamp_index, library, thesaurus):
     """Who asks for what the library has not is not misled."""
     query = question.understand("glow colour", thesaurus)
     (answer,) = illustrate.illustrate(lamp_index, library, query, answers_to(lamp_index, "glow colour", thesaurus, 1))
-    account: report.Account = {
-        "python": "3.11", "files": 2, "bytes": 10, "modules": 1, "symbols": 1, "usages": 0,
-        "index_was_built": True, "found": {"names": 1}, "considered": 1,
-    }  # fmt: skip
-    assert report.NOT_SURE in report.markdown(query, [answer | {"score": report.SURE - 1}], account, "run-1")
-    assert report.NOT_SURE not in report.markdown(query, [answer | {"score": report.SURE}], account, "run-1")
+
+    def told(score: float) -> str:
+        return report.markdown(query, [answer | {"score": score}], LAMPS_READ, NOTHING_FOUND, "run-1")
+
+    assert report.NOT_SURE in told(report.SURE - 1)
+    assert report.NOT_SURE not in told(report.SURE)
 
 
 def test_many_threads_read_at_once():
@@ -467,7 +469,7 @@ def flow(tmp_path: Path) -> dagger.Dagger:
     """An application with the example's actions and graph, and a store of its own."""
     made = dagger.Dagger(tmp_path / "runs.db")
     made.include(stdlib_app)
-    made.load_yaml_file(EXAMPLE / "search.yaml")
+    made.load_yaml_dir(EXAMPLE)
     return made
 
 
@@ -485,7 +487,7 @@ def test_the_flow_answers_from_real_sources(tmp_path, part_of_the_library):
     first, second = asyncio.run(main())
     assert first.error is None
     assert "Semaphore" in first.outputs["report"]["best"]
-    assert first.outputs["index"]["index"]["was_built"]
+    assert first.outputs["index"]["library"]["was_built"]
     text = Path(first.outputs["report"]["path"]).read_text(encoding="utf-8")
     line = 1 + next(
         number
@@ -495,9 +497,9 @@ def test_the_flow_answers_from_real_sources(tmp_path, part_of_the_library):
     assert f"`threading.py:{line}`" in text
     assert "built in this run" in text
     assert second.outputs["report"]["best"] == "copy.deepcopy"
-    assert not second.outputs["index"]["index"]["was_built"]
-    assert first.node_outcomes["read"].status == "succeeded"
-    assert second.node_outcomes["read"].status == second.node_outcomes["read_c_modules"].status == "skipped"
+    assert not second.outputs["index"]["library"]["was_built"]
+    assert first.node_outcomes["index/read"].status == "succeeded"
+    assert {second.node_outcomes[f"index/{step}"].status for step in ("read", "read_c_modules")} == {"skipped"}
     assert "taken over" in Path(second.outputs["report"]["path"]).read_text(encoding="utf-8")
 
 
@@ -525,9 +527,9 @@ def test_a_flow_whose_index_failed_goes_on_without_reading_again(tmp_path, libra
     assert "no space left on device" in paused.error
     assert done.overall_success
     assert done.outputs["report"]["best"] == "lamps.glow"
-    reading = ["read/0", "read/1", "read/2", "read/3", "read_c_modules"]
-    assert sorted(step for step in started if step.startswith("read")) == reading
-    assert sum(done.outputs["read"]["files_read"]) == len(corpus.source_files(library))
+    reading = ["index/read/0", "index/read/1", "index/read/2", "index/read/3", "index/read_c_modules"]
+    assert sorted(step for step in started if step.startswith("index/read")) == reading
+    assert done.outputs["index"]["library"]["files"] == len(corpus.source_files(library))
 
 
 def test_a_run_that_was_started_in_another_folder_goes_on_there(tmp_path, library, monkeypatch):

@@ -116,7 +116,7 @@ def ask(tmp_path: Path, library: Path, task: str, answer: str | None = None, sup
         async with dagger.Dagger(tmp_path / "runs.db") as app:
             app.include(stdlib_app, agent)
             app.register_action(agent.model_librarian("test"))
-            app.load_yaml_file(EXAMPLE / "search.yaml")
+            app.load_yaml_dir(EXAMPLE)
             run = await app.start(dagger.AgentDriven(task, supervisor=supervisor), inputs=inputs, config=config)
             async for recorded in run.events():
                 if recorded.type == "WaitOpened" and recorded.event.review and answer:

@@ -54,7 +54,7 @@ def test_a_message_is_asked_and_its_answer_published(world):
 @pytest.mark.parametrize(
     ("payload", "told"),
     [
-        ({}, "'question' is a required property"),
+        ({}, 'at $: "question" is a required property'),
         ({"question": 5}, "at $.question"),
         ("Go on?", "at $"),
         ({"question": "Go on?", "options": "yes"}, "at $.options"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TypedDict
 
@@ -29,6 +29,14 @@ NO_ANSWERS = ("module", "exception")
 _NAME = re.compile(r"(?<![\w.])[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*(?:\(|\b)")
 
 
+class Page(TypedDict):
+    """An answer that was read: the names that it speaks of, and how much the searches found there of each topic."""
+
+    name: str
+    scores: list[float]
+    mentions: list[tuple[int, str]]
+
+
 class Lead(TypedDict):
     """A name that answers speak of; `scores`: how much of each of the question's topics two of them say at least."""
 
@@ -39,17 +47,33 @@ class Lead(TypedDict):
 
 def leads(index: Path, query: Query, searches: list[Hits], ranking: Ranking, known: Collection[str]) -> list[Lead]:
     """The public names that the best answers speak of and that are not `known`, those of the best answer first."""
+    return leads_of(read(index, query, searches, ranking), known)
+
+
+def read(index: Path, query: Query, searches: list[Hits], ranking: Ranking) -> list[Page]:
+    """The pages of the best answers, the best first."""
     silent = [0.0] * len(query["topics"])
     spoken = _spoken(searches)
-    said: dict[tuple[int, str], list[list[float]]] = {}
     connection = open_index(index)
     try:
-        for answer in ranking["answers"][:READ]:
-            for symbol, name in _mentioned(connection, answer["symbol"]):
-                if name not in known:
-                    said.setdefault((symbol, name), [silent]).append(spoken.get(answer["symbol"], silent))
+        return [
+            {
+                "name": answer["name"], "scores": spoken.get(answer["symbol"], silent),
+                "mentions": _mentioned(connection, answer["symbol"]),
+            }
+            for answer in ranking["answers"][:READ]
+        ]  # fmt: skip
     finally:
         connection.close()
+
+
+def leads_of(pages: Iterable[Page], known: Collection[str]) -> list[Lead]:
+    """The names that pages speak of and that are not `known`, those of the first page first."""
+    said: dict[tuple[int, str], list[list[float]]] = {}
+    for page in pages:
+        for symbol, name in page["mentions"]:
+            if name not in known:
+                said.setdefault((symbol, name), [[0.0] * len(page["scores"])]).append(page["scores"])
     # What a single answer mentions is no evidence: `wraps` says that it calls `update_wrapper`, and is the better one.
     found = [
         Lead(symbol=symbol, name=name, scores=[sorted(scores)[-2] for scores in zip(*by, strict=True)])
@@ -68,6 +92,11 @@ def competing(ranking: Ranking) -> list[Answer]:
     """The best answer and those that score nearly as much; empty where it stands alone."""
     close = [answer for answer in ranking["answers"] if answer["score"] >= CLOSE * ranking["answers"][0]["score"]]
     return close[:MOST_OPTIONS] if len(close) > 1 else []
+
+
+def chosen_first(answers: list[Answer], chosen: str | None) -> list[Answer]:
+    """The answers, with that which a person chose before the others; None: nobody did."""
+    return sorted(answers, key=lambda answer: answer["name"] != chosen)
 
 
 def _spoken(searches: list[Hits]) -> dict[int, list[float]]:

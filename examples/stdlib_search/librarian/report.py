@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TypedDict
 
+from librarian.files import write_text
 from librarian.illustrate import Illustrated
 from librarian.question import Query, Topic
+from librarian.rank import Ranking
 
 NOTHING = "Nothing in the standard library's sources matches. Try other words, or fewer."
 NOT_SURE = "Not sure: nothing fits all of the question; these come nearest."
@@ -14,25 +17,33 @@ SURE = 16.0
 """A best answer that scores less speaks of a part of the question only, as a rule."""
 
 
-class Account(TypedDict):
-    """What the run did to find the answers, for the end of the report."""
+class Library(TypedDict):
+    """What the answers come from. `was_built` is false when an index of exactly these files was there."""
 
     python: str
+    workdir: str
+    folder: str
     files: int
     bytes: int
+    index: str
+    was_built: bool
     modules: int
     symbols: int
     usages: int
-    index_was_built: bool
-    found: dict[str, int]
-    considered: int
 
 
-def markdown(query: Query, answers: list[Illustrated], account: Account, run_id: str) -> str:
+def write(query: Query, answers: list[Illustrated], library: Library, ranking: Ranking, run_id: str) -> Path:
+    """Write the report into the work directory, again where it is there already; its path."""
+    path = Path(library["workdir"], "answers", run_id, "answer.md")
+    write_text(path, markdown(query, answers, library, ranking, run_id))
+    return path
+
+
+def markdown(query: Query, answers: list[Illustrated], library: Library, ranking: Ranking, run_id: str) -> str:
     """The whole report. Places are `file:line` below the library's folder."""
     parts = [f"# {query['question']}", _headline(answers)]
     parts += [_answer(number, answer) for number, answer in enumerate(answers, 1)]
-    parts += ["## How this was found", _how(query, account), f"The run was `{run_id}`."]
+    parts += ["## How this was found", _how(query, library, ranking), f"The run was `{run_id}`."]
     return "\n\n".join(parts) + "\n"
 
 
@@ -59,6 +70,11 @@ def _answer(number: int, answer: Illustrated) -> str:
     return "\n\n".join(lines)
 
 
+def places(answers: list[Illustrated]) -> list[str]:
+    """Where the answers are: `threading.Semaphore at threading.py:505`."""
+    return [f"{answer['name']} at {place(answer)}" for answer in answers]
+
+
 def place(answer: Illustrated) -> str:
     """`threading.py:505`, or `(built-in)` for what is written in C."""
     return f"{answer['path']}:{answer['line']}" if answer["line"] else answer["path"]
@@ -74,17 +90,15 @@ def _escaped(text: str) -> str:
     return re.sub(r"[*<>\[\]\\]|(?<!\w)_|_(?!\w)", r"\\\g<0>", text) if "`" not in text else text
 
 
-def _how(query: Query, account: Account) -> str:
+def _how(query: Query, library: Library, ranking: Ranking) -> str:
     looked = "; ".join(_looked_for(topic) for topic in query["topics"] if not topic["is_pair"])
-    index = (
-        "built in this run" if account["index_was_built"] else "taken over from an earlier run, as no file has changed"
-    )
-    found = ", ".join(f"{field} {count:,}" for field, count in account["found"].items())
+    index = "built in this run" if library["was_built"] else "taken over from an earlier run, as no file has changed"
+    found = ", ".join(f"{field} {count:,}" for field, count in ranking["found"].items())
     lines = [
         f"- Looked for: {looked or 'nothing: the question has only words that say nothing'}",
-        f"- Read: {account['files']:,} files of Python {account['python']}, {account['bytes'] / 1e6:.1f} MB",
-        f"- Index: {account['modules']:,} modules, {account['symbols']:,} names, {account['usages']:,} usages; {index}",
-        f"- Names that matched, by search: {found}; {account['considered']:,} were ranked",
+        f"- Read: {library['files']:,} files of Python {library['python']}, {library['bytes'] / 1e6:.1f} MB",
+        f"- Index: {library['modules']:,} modules, {library['symbols']:,} names, {library['usages']:,} usages; {index}",
+        f"- Names that matched, by search: {found}; {ranking['considered']:,} were ranked",
     ]
     return "\n".join(lines)
 

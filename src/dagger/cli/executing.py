@@ -48,8 +48,8 @@ class Told(NamedTuple):
     """The same for `--json`."""
 
 
-Begin: TypeAlias = Callable[[Dagger], Awaitable[tuple[Run, Progress] | Told]]
-"""Begins or continues a run, or only tells it something."""
+Begin: TypeAlias = Callable[[Dagger, asyncio.Event], Awaitable[tuple[Run, Progress] | Told]]
+"""Begins or continues a run, or only tells it something; the event is Ctrl-C, for what may take long."""
 
 
 def execute(load: Callable[[], Dagger], begin: Begin, manner: Manner) -> int:
@@ -73,7 +73,7 @@ async def _execute(application: Dagger, begin: Begin, manner: Manner) -> Ended |
     with Interrupts(asyncio.get_running_loop(), stop.set) as interrupts:
         async with application:
             url = application.store.url
-            begun = await begin(application)
+            begun = await begin(application, stop)
             if isinstance(begun, Told):
                 return begun
             run, progress = begun
@@ -84,7 +84,7 @@ async def _execute(application: Dagger, begin: Begin, manner: Manner) -> Ended |
             display = display_of(run.id, manner.log, is_quiet=manner.quiet)
             try:
                 report = await Following(run, application.store, display, progress, stop=stop, asker=Asker()).report()
-                standing = await standing_of(run, application.store)
+                standing = await standing_of(run, application.store, report)
             except (StoreError, InvalidState) as error:
                 raise RunLost(f"{error}\n  go on: {summary.resumption(run.id, url, app)}") from error
             graph = start_of(run, application.store).graph
@@ -109,7 +109,7 @@ def _tell(ended: Ended, manner: Manner) -> int:
         except OSError as error:
             output.say(f"error: --dot {manner.dot}: {error.strerror or error}")
     standing = ended.standing
-    for line in standing.skipped():
+    for line in (*standing.skipped(), *standing.undelivered(ended.store, is_over=report.status in TERMINAL)):
         display.say(f"  {line}", is_bad=True)
     for line in summary.trouble(
         report,
@@ -120,8 +120,6 @@ def _tell(ended: Ended, manner: Manner) -> int:
         awaits_instruction=standing.awaits_instruction,
     ):
         display.say(line, is_bad=True)
-    for line in standing.undelivered(ended.store, is_over=report.status in TERMINAL):
-        display.say(f"  {line}", is_bad=True)
     if report.status == "cancelled" and ended.is_interrupted:
         return INTERRUPTED
     return of_status(report.status)

@@ -12,7 +12,7 @@ from dagger.cli.asking import Asker
 from dagger.cli.exits import Left
 from dagger.cli.live import Display
 from dagger.cli.progress import Progress
-from dagger.cli.summary import instruction
+from dagger.cli.summary import instruction, publication
 from dagger.core.errors import InvalidState, StoreError
 from dagger.core.events import Recorded, RunWaiting
 from dagger.core.iterate import INSTRUCTION
@@ -46,7 +46,7 @@ class Following:
         self._asking: asyncio.Future[None] | None = None
         self._is_shown = asyncio.Event()
         self._is_told = False
-        """Whether it was said how to give the run an instruction."""
+        """Whether it was said how to give the run an instruction, or a message."""
 
     async def report(self) -> Report:
         """The run's report, once it is paused, over, or parked for people whom nobody here can ask.
@@ -105,7 +105,7 @@ class Following:
                         if review.id != self._progress.paused_for:  # it is asked when the run has come to a stand
                             self._is_shown.clear()
                             return review
-                    self._say_how_to_instruct()
+                    self._say_what_it_waits_for()
                 elif self._is_left_to_people():
                     return None
                 await asyncio.wait({waiting}, timeout=TICK_SECONDS)
@@ -163,15 +163,18 @@ class Following:
         self._progress.apply(recorded)
         self._display.tell(recorded.event)
 
-    def _say_how_to_instruct(self) -> None:
-        """Say it once, when the run waits for that: nobody is asked for an instruction."""
-        if self._is_told or self._progress.rest is None or INSTRUCTION not in self._progress.waits_for:
+    def _say_what_it_waits_for(self) -> None:
+        """Say it once, when the run waits for that: nobody is asked for an instruction, or a message."""
+        if self._is_told or self._progress.rest is None:
+            return
+        if INSTRUCTION in self._progress.waits_for:
+            what, command = "an instruction", instruction(self._run.id, self._store.url)
+        elif self._progress.keeps_alive:
+            what, command = "messages", publication(self._run.id, self._store.url)
+        else:
             return
         self._is_told = True
-        instruct = instruction(self._run.id, self._store.url)
-        self._display.say(
-            f"waits for an instruction; from another terminal:\n  {instruct}\nCtrl-C here cancels the run"
-        )
+        self._display.say(f"waits for {what}; from another terminal:\n  {command}\nCtrl-C here cancels the run")
 
     def _is_left_to_people(self) -> bool:
         """Whether nothing but a person's answer or instruction lets the run go on: it is parked when it is left.
@@ -184,5 +187,7 @@ class Following:
         self._read(float("inf"))
         rest = self._progress.rest
         if rest is None or rest.wake_at is not None or (isinstance(rest, RunWaiting) and rest.is_active):
+            return False
+        if self._progress.keeps_alive:  # whoever began it serves it until Ctrl-C
             return False
         return self._progress.waits_for <= _OF_PEOPLE

@@ -10,16 +10,19 @@ from typing import Annotated, Any, Literal, TypeAlias
 import msgspec
 import typer
 
+from dagger.app import Dagger
 from dagger.cli import options, output
 from dagger.cli.exits import REFUSED, SUCCESS, UsageError
 from dagger.cli.loading import find_run, is_graph_file, load_app, open_store
 from dagger.core.errors import GraphError, Problem, nearest
 from dagger.core.graph import ITEM, Definition
+from dagger.core.messages import Agent
 from dagger.core.steps import is_item
 from dagger.graph import Graph
 from dagger.spec import graph_file
 from dagger.spec.action import Action
 from dagger.spec.beside import graphs_beside, problem_of
+from dagger.spec.contracts import disagreement
 from dagger.spec.nesting import nesting_findings
 from dagger.views.topology import Topology
 from dagger.views.tree import ExecutionTree
@@ -32,24 +35,23 @@ _SUFFIXES: dict[str, Format] = {".dot": "dot", ".gv": "dot", ".mmd": "mermaid", 
 
 
 def validate(
-    files: Annotated[list[str], typer.Argument(metavar="FILE…", help="Graph files, or folders of them.")],
+    files: Annotated[
+        list[str] | None, typer.Argument(metavar="FILE…", help="Graph files, or folders of them.", show_default=False)
+    ] = None,
     *,
     app: options.App = None,
     json: options.Json = False,
 ) -> int:
     """Check graph files, and name every problem with its line.
 
-    With --app also whether the application has the actions and graphs, and whether they take the nodes' inputs.
+    With --app also whether the application has the actions and graphs, and whether they take the nodes' inputs; and
+    its agents, which need no FILE.
     """
+    if not files and app is None:
+        raise UsageError("FILE is missing: which graph files? Or --app module:name alone, for its agents")
     application = None if app is None else load_app(app)
     actions = None if application is None else application.actions
-    problems: list[Problem] = []
-    found: list[tuple[str, Definition]] = []
-    for file in files:
-        try:
-            found += _read(file, actions)
-        except GraphError as error:
-            problems += error.problems
+    found, problems = _read_all(files or (), actions)
     known = {} if application is None else {graph.name: graph.definition for graph in application.graphs()}
     if application is not None and not problems:  # a graph that is missing may be that of a bad file
         names = [*known, *(definition.name for _, definition in found)]
@@ -69,6 +71,8 @@ def validate(
         output.write_json(problems)
     for problem in () if json else problems:
         output.say(str(problem))
+    if application is not None and not json and (application.own_agents or not files):
+        _tell_agents(application)
     if app is None:
         output.say("actions were not checked: --app module:name or --app path/file.py says where they are")
     return REFUSED if problems else SUCCESS
@@ -82,23 +86,32 @@ def ls(
     ] = None,
     json: options.Json = False,
 ) -> int:
-    """List the graphs of an application."""
+    """List the graphs and agents of an application."""
     if app is None:
         raise UsageError("--app is missing: whose graphs? --app module:name or --app path/file.py")
-    found = load_app(app).graphs(tags=tag or ())
+    application = load_app(app)
+    found = application.graphs(tags=tag or ())
+    agents = [] if tag else [application.agents[name].agent for name in application.own_agents]
     if json:
-        output.write_json([_described(graph) for graph in found])
-    elif found:
-        output.write_table(
-            ["graph", "nodes", "version", "tags", "description"],
-            [
-                [graph.name, str(len(graph.nodes)), graph.version, " ".join(graph.tags), graph.description]
-                for graph in found
-            ],
-            elastic=["description", "tags"],
-        )
-    else:
-        output.say("no graphs" + (" with this tag" if tag else ": the application has loaded none"))
+        output.write_json([*map(_described, found), *map(_described_agent, agents)])
+        return SUCCESS
+    tables = {
+        ("graph", "nodes", "version", "tags", "description"): [
+            [graph.name, str(len(graph.nodes)), graph.version, " ".join(graph.tags), graph.description]
+            for graph in found
+        ],
+        ("agent", "reads", "writes", "description"): [
+            [agent.name, " ".join(agent.subscriptions), " ".join(agent.publications), agent.description]
+            for agent in agents
+        ],
+    }
+    told = {headings: rows for headings, rows in tables.items() if rows}
+    for number, (headings, rows) in enumerate(told.items()):
+        if number:
+            output.write("")
+        output.write_table(headings, rows, elastic=["description", "tags", "writes", "reads"])
+    if not told:
+        output.say("no graphs" + (" with this tag" if tag else " and no agents: the application has none"))
     return SUCCESS
 
 
@@ -125,6 +138,20 @@ def schema() -> int:
     return SUCCESS
 
 
+def _read_all(
+    files: Sequence[str], actions: Mapping[str, Action] | None
+) -> tuple[list[tuple[str, Definition]], list[Problem]]:
+    """The graphs of files and folders, each with its file, and what is wrong with the others."""
+    found: list[tuple[str, Definition]] = []
+    problems: list[Problem] = []
+    for file in files:
+        try:
+            found += _read(file, actions)
+        except GraphError as error:
+            problems += error.problems
+    return found, problems
+
+
 def _read(file: str, actions: Mapping[str, Action] | None) -> list[tuple[str, Definition]]:
     """The graphs of a file or a folder, each with its file. Raises GraphError."""
     if not Path(file).is_dir():
@@ -133,6 +160,16 @@ def _read(file: str, actions: Mapping[str, Action] | None) -> list[tuple[str, De
     paths = sorted(path for path in Path(file).iterdir() if path.suffix in {".yaml", ".yml"})
     files = {graph_file.read_file(path, None).name: str(path) for path in paths}
     return [(files.get(definition.name, file), definition) for definition in found]
+
+
+def _tell_agents(app: Dagger) -> None:
+    """How many agents an application has, and what may go wrong between them: those that cannot be it has refused."""
+    topology = Topology.of([app.agents[name].agent for name in app.own_agents], disagreement)
+    fine = f"{app.address}: {output.count(len(topology.agents), 'agent')}"
+    warnings = [warning.message for warning in topology.warnings if not warning.is_note]
+    output.write(fine if warnings or not topology.agents else f"{fine}, and no loop or request that cannot end")
+    for message in warnings:
+        output.say(f"warning: {message}")
 
 
 def _nesting(found: Sequence[tuple[str, Definition]], known: Mapping[str, Definition]) -> Iterator[Problem]:
@@ -225,8 +262,19 @@ def _described(graph: Graph) -> dict[str, Any]:
     whole = msgspec.json.decode(msgspec.json.encode(graph.definition))
     words = ("name", "description", "author", "version", "signature")
     return {
+        "kind": "graph",
         **{word: getattr(graph, word) for word in words},
         "tags": list(graph.tags),
         "inputs": whole.get("inputs"),
         "nodes": [node.id for node in graph.nodes.values()],
+    }
+
+
+def _described_agent(agent: Agent) -> dict[str, Any]:
+    return {
+        "kind": "agent",
+        "name": agent.name,
+        "description": agent.description,
+        "reads": agent.subscriptions,
+        "writes": agent.publications,
     }

@@ -7,34 +7,42 @@ import itertools
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterable
-from typing import Any, Protocol, Self, TypeAlias
-
-import msgspec
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any, Protocol, Self
 
 from dagger.cli.log import LOGGER
-from dagger.cli.output import local_time, question, say, short
-from dagger.cli.progress import Pace, Progress
+from dagger.cli.output import say
+from dagger.cli.progress import Handled, Pace, Progress
+from dagger.cli.words import NAMES_SHOWN, AnyEvent, line_of, resting, told_by
 from dagger.core import events
-from dagger.core.reviews import REVIEW, Question
 from dagger.views.log import PAYLOAD
-from dagger.views.outcome import moment
-from dagger.views.texts import cut, duration_text, visible
+from dagger.views.texts import duration_text, visible
 
 LINES_PER_TICK = 200
-"""Of steps that succeeded: more are counted, not named."""
-ERROR_CHARACTERS = 300
-NOTE_CHARACTERS = 120
-NAMES_SHOWN = 8
+"""Of steps that succeeded, and of messages from outside: more are counted, not named."""
 ROWS_SHOWN = 5
 """Steps that tell how far they are: so many on a terminal, each with a bar."""
+AGENTS_SHOWN = 8
+"""Agents on a terminal, a row each."""
 BAR_COLUMNS = 60
 """On a narrower terminal the words need the room."""
 
-AnyEvent: TypeAlias = events.AnyEvent | events.Progressed | events.Emitted
-
-
-_STAYING = (events.AttemptFailed, events.StepFailed, events.Emitted, events.Instructed, events.WaitAnswered)
+_MANY: dict[type[events.Event], str] = {
+    events.StepSucceeded: "done       … and {:,} more steps",
+    events.MessagesPublished: "published  … and {:,} more messages",
+}
+"""What may come by the thousand, and in which words it is counted."""
+_STAYING = (
+    events.AttemptFailed,
+    events.StepFailed,
+    events.Emitted,
+    events.Instructed,
+    events.WaitAnswered,
+    events.AgentBound,
+    events.AgentRemoved,
+    events.Redelivered,
+)
 """What leaves a line on a terminal. What a review asks stands in the picture, or right there where it is answered."""
 
 
@@ -88,7 +96,7 @@ class Lines(Silent):
     def __init__(self) -> None:
         self._pace = Pace()
         self._named = 0
-        self._unnamed = 0
+        self._unnamed: Counter[str] = Counter()
 
     def __exit__(self, *_: object) -> None:
         self._count()
@@ -98,10 +106,11 @@ class Lines(Silent):
         line = line_of(event)
         if line is None:
             return
-        if isinstance(event, events.StepSucceeded):
+        many = _MANY.get(type(event))
+        if many is not None:
             self._named += 1
             if self._named > LINES_PER_TICK:
-                self._unnamed += 1
+                self._unnamed[many] += len(event.messages) if isinstance(event, events.MessagesPublished) else 1
                 return
         self._write(line)
 
@@ -117,9 +126,9 @@ class Lines(Silent):
         say(text)
 
     def _count(self) -> None:
-        if self._unnamed:
-            self._write(f"done       … and {self._unnamed:,} more steps")
-        self._unnamed = 0
+        for line, number in self._unnamed.items():
+            self._write(line.format(number))
+        self._unnamed.clear()
 
     def _write(self, line: str) -> None:
         with contextlib.suppress(BrokenPipeError):  # nobody reads any more, and the run goes on
@@ -146,6 +155,8 @@ class Logged(Silent):
                 self._log(event.step, f"cancelled: {event.reason}", attempt=event.attempt)
             case events.WaitAnswered(review=review) if review:
                 self._log(event.step, f"review {review} was answered by {event.who or 'nobody'}")
+            case events.MessagesPublished() | events.AgentBound() | events.AgentRemoved() | events.Redelivered():
+                LOGGER.info("%s", " ".join((line_of(event) or "").split()), extra={"run": self._run_id})
             case events.Emitted():
                 where = {"run": self._run_id, "node": event.step, PAYLOAD: event.value}
                 LOGGER.debug("step %s: emitted a value", event.step, extra=where)
@@ -222,6 +233,7 @@ class Terminal(Silent):
             (len(progress.retrying), "retrying", "yellow"),
             (progress.failed, "failed", "red"),
             (progress.skipped, "skipped", "yellow"),
+            (progress.messages, "messages", ""),
             (progress.tokens, "tokens", ""),
         ):
             if number:
@@ -233,6 +245,11 @@ class Terminal(Silent):
             cells.append(ProgressBar(total=progress.total or 1, completed=progress.ended, width=20))
         head.add_row(*cells, counts)
         parts: list[Any] = [head]
+        if rows := agent_rows(progress):
+            agents = Table.grid(padding=(0, 1))
+            for row in rows:
+                agents.add_row(*(Text(f"  {visible(cell)}", no_wrap=True, overflow="ellipsis") for cell in row))
+            parts.append(agents)
         if progress.progressed:
             parts.append(self._rows(list(progress.progressed.values())[:ROWS_SHOWN]))
         if progress.running or progress.waiting:
@@ -256,88 +273,27 @@ class Terminal(Silent):
         return rows
 
 
-def line_of(event: AnyEvent) -> str | None:
-    """The line that tells an event; None for those that are not told."""
-    told = _LINES.get(type(event))
-    return None if told is None else told(event)
-
-
-def _one_line(error: events.Error | str) -> str:
-    return cut(" ".join(str(error).split()), ERROR_CHARACTERS)
-
-
-def _success(event: events.StepSucceeded) -> str:
-    if event.reused:
-        return f"reused     {event.step} from run {event.reused}"
-    took = duration_text(event.duration_ms)
-    if event.recovers is not msgspec.UNSET:
-        return f"recovered  {event.step.partition(':')[0]} by its failure action in {took}"
-    return f"done       {event.step} in {took}"
-
-
-def _attempt_failed(event: events.AttemptFailed) -> str:
-    error = _one_line(event.error)
-    if event.failure:
-        return f"failed     {event.step}: attempt {event.attempt}: {error}; {event.failure} handles it"
-    delay = duration_text(max(0, event.retry_at - event.at))
-    return f"retry      {event.step}: attempt {event.attempt} failed: {error}; again in {delay}"
-
-
-def _asks(event: events.WaitOpened) -> str | None:
-    if event.kind != REVIEW:
-        return None
-    asked = msgspec.json.decode(bytes(event.detail or b""), type=Question)
-    return f"asks       {event.step}: {_one_line(question(asked.question, asked.options))} ({event.review})"
-
-
-def _answered(event: events.WaitAnswered) -> str | None:
-    if not event.review:
-        return None
-    if event.who:
-        return f"answered   {event.step}: {short(event.value, NOTE_CHARACTERS)} by {event.who} ({event.review})"
-    what = "withdrawn " if event.error else "unanswered"
-    return f"{what} {event.step}: the question is open no more ({event.review})"
-
-
-def _waits(event: events.RunWaiting) -> str | None:
-    # an attempt that is delayed has said so itself
-    return None if event.is_active else f"waits      {resting(event).removeprefix('waits ')}"
-
-
-_LINES: dict[type[events.Event], Callable[[Any], str | None]] = {
-    events.StepSucceeded: _success,
-    events.AttemptFailed: _attempt_failed,
-    events.StepFailed: lambda event: f"failed     {event.step}: attempt {event.attempt}: {_one_line(event.error)}",
-    events.StepSkipped: lambda event: f"skipped    {event.step}: {event.reason}",
-    events.StepCancelled: lambda event: f"cancelled  {event.step}: {event.reason}",
-    events.LimitReached: lambda event: f"limit      {event.limit} of {event.value:g} used up",
-    events.Emitted: lambda event: f"emitted    {event.step}: {short(event.value)}",
-    events.NodeAdded: lambda event: f"added      {event.node.id}",
-    events.ChildOpened: lambda event: f"began      {event.step}: child flow {event.graph}",
-    events.Instructed: lambda event: f"instructed {short(event.value, NOTE_CHARACTERS)}",
-    events.WaitOpened: _asks,
-    events.WaitAnswered: _answered,
-    events.RunWaiting: _waits,
-}
-"""What people want to hear of, and in which words."""
-
-
-def resting(event: events.RunWaiting | events.RunParked) -> str:
-    """What a run waits for, and when it goes on by itself."""
-    return event.reason if event.wake_at is None else f"{event.reason}; goes on at {local_time(moment(event.wake_at))}"
-
-
-def told_by(event: events.Progressed) -> str:
-    """How far a step is, and what it says of it."""
-    return f"{event.fraction:.0%} {cut(' '.join(event.note.split()), NOTE_CHARACTERS)}".rstrip()
-
-
 def names_of(progress: Progress) -> str:
     """The steps that run or wait, the first ones by name."""
     going = itertools.chain(progress.running, progress.waiting)
     named = ", ".join(visible(step) for step in itertools.islice(going, NAMES_SHOWN))
     more = len(progress.running) + len(progress.waiting) - NAMES_SHOWN
     return f"{named} and {more:,} more" if more > 0 else named
+
+
+def agent_rows(progress: Progress) -> list[list[str]]:
+    """Of the first agents that messages reached: the name, and how many it handled, failed to handle, has waiting."""
+    reached = [each for each in progress.agents.items() if each[1].handled or each[1].failed or each[1].waiting]
+    rows = [
+        [name, *(f"{number:,} {word}" if number else "" for number, word in _counted(counts))]
+        for name, counts in reached[:AGENTS_SHOWN]
+    ]
+    more = len(reached) - AGENTS_SHOWN
+    return [*rows, [f"and {more:,} more agents"]] if more > 0 else rows
+
+
+def _counted(counts: Handled) -> tuple[tuple[int, str], ...]:
+    return (counts.handled, "handled"), (counts.failed, "failed"), (counts.waiting, "waiting")
 
 
 def display_of(run_id: str, log: str | None, *, is_quiet: bool) -> Display:

@@ -7,7 +7,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 import msgspec
 import typer
@@ -18,10 +18,11 @@ from dagger.cli.exits import SUCCESS
 from dagger.cli.loading import find_run, open_store
 from dagger.cli.standing import standing_of
 from dagger.cli.values import tags_of
-from dagger.core.events import scope_of
+from dagger.core.state import TERMINAL
 from dagger.core.steps import HANDLER
 from dagger.run import Run
 from dagger.views.report import Report
+from dagger.views.snapshot import PUBLISHED
 from dagger.views.texts import cut, duration_text, lasted_text
 from dagger.views.tree import ExecutionTree, NodeDetail, NodeSnapshot
 
@@ -29,10 +30,11 @@ T = TypeVar("T")
 Status = Literal["running", "waiting", "paused", "succeeded", "failed", "cancelled", "interrupted"]
 
 STEPS_SHOWN = 50
+AGENTS_SHOWN = 20
 REASON_LINES = 3
 SAID_CHARACTERS = 80
-_CALM = frozenset(("succeeded", "recovered", "pending", "unreached"))
-"""Statuses of steps that are left out first where there are too many to show."""
+_CALM = frozenset(("succeeded", "recovered", "pending", "unreached", PUBLISHED))
+"""Statuses of steps that are left out first where there are too many to show, and of messages in any case."""
 
 
 def runs(
@@ -79,7 +81,9 @@ def runs(
 def show(
     run: options.RunId,
     *,
-    all_steps: Annotated[bool, typer.Option("--all", help="Every step, however many there are.")] = False,
+    all_steps: Annotated[
+        bool, typer.Option("--all", help="Every step and every message, however many there are.")
+    ] = False,
     store: options.Store = None,
     json: options.Json = False,
 ) -> int:
@@ -87,7 +91,8 @@ def show(
 
     async def look(app: Dagger) -> None:
         found = await find_run(app, run)
-        report, standing, url = await found.report(), await standing_of(found, app.store), app.store.url
+        report, url = await found.report(), app.store.url
+        standing = await standing_of(found, app.store, report)
         if json:
             # a journal cannot tell that its process died: that is seen from outside
             output.write_json({**report.to_dict(), "status": found.status, **standing.to_dict(url)})
@@ -97,9 +102,9 @@ def show(
             output.write(line)
         if standing.awaits_instruction:
             output.write(f"go on:   {summary.instruction(found.id, url)}")
-        for line in standing.skipped():
+        for line in (*standing.skipped(), *standing.undelivered(url, is_over=found.status in TERMINAL)):
             output.write(line)
-        output.write("")
+        _write_agents(report, all_agents=all_steps)
         _write_steps(tree, all_steps=all_steps)
 
     _reading(store, look)
@@ -170,8 +175,12 @@ def _head(row: dict[str, Any], report: Report, tree: ExecutionTree) -> Iterator[
         yield f"{'why' if not number else '':<8} {cut(line, output.VALUE_CHARACTERS)}"
     if row["wake_at"] is not None:
         yield f"goes on  {output.local_time(row['wake_at'])}"
-    counts = Counter(node.outcome.status for node in tree.nodes)
-    yield "steps    " + ", ".join(f"{count:,} {status}" for status, count in counts.items())
+    own = (node for node, detail in _told(tree) if detail.kind not in _MAIL)
+    counts = Counter(node.outcome.status for node in own)
+    if counts or not report.messages:
+        yield "steps    " + ", ".join(f"{count:,} {status}" for status, count in counts.items())
+    if report.messages:
+        yield f"messages {summary.mail(report).partition(' ')[0]}"
     if report.result is not None:
         yield f"result   {output.short(report.result)}"
 
@@ -200,12 +209,26 @@ _OPTIONAL = frozenset(("why", "tags"))
 """Columns that are left out where no run has anything in them."""
 
 
-def _in_tree_order(tree: ExecutionTree) -> list[tuple[NodeSnapshot, NodeDetail]]:
-    """The steps, those of a child flow right after the step that began it, and a failure action after what failed."""
-    below: dict[str, list[tuple[NodeSnapshot, NodeDetail]]] = {}
-    for node, detail in zip(tree.nodes, tree.details, strict=True):
+_MAIL = frozenset(("message", "delivery"))
+"""Kinds of nodes of which there may be very many: agents tell what became of them."""
+_Told: TypeAlias = tuple[NodeSnapshot, NodeDetail]
+
+
+def _told(tree: ExecutionTree) -> Iterator[_Told]:
+    return zip(tree.nodes, tree.details, strict=True)
+
+
+def _in_tree_order(tree: ExecutionTree, *, all_steps: bool) -> list[_Told]:
+    """The steps, those of a child flow right after the step that began it, and a failure action after what failed.
+
+    Of messages, those that agents are at or failed at; with `all_steps` all of them.
+    """
+    below: dict[str, list[_Told]] = {}
+    for node, detail in _told(tree):
+        if not all_steps and detail.kind in _MAIL and node.outcome.status in _CALM:
+            continue
         step = node.node_id
-        parent = step.removesuffix(HANDLER) if step.endswith(HANDLER) else scope_of(step)
+        parent = step.removesuffix(HANDLER) if step.endswith(HANDLER) else detail.inside
         below.setdefault(parent, []).append((node, detail))
     ordered, rest = [], below.pop("", [])[::-1]
     while rest:
@@ -214,8 +237,28 @@ def _in_tree_order(tree: ExecutionTree) -> list[tuple[NodeSnapshot, NodeDetail]]
     return ordered
 
 
+def _write_agents(report: Report, *, all_agents: bool) -> None:
+    """A row for each agent, of very many those first that failed to handle messages, or have them waiting."""
+    rows = [
+        [name, *(f"{number:,}" if number else "" for number in (each["handled"], each["failed"], each["waiting"]))]
+        for name, each in report.agents.items()
+        if any(each.values())
+    ]
+    shown = rows
+    if not all_agents and len(rows) > AGENTS_SHOWN:
+        shown = sorted(rows, key=lambda row: (not row[2], not row[3]))[:AGENTS_SHOWN]
+    if shown:
+        output.write("")
+        output.write_table(["agent", "handled", "failed", "waiting"], shown, elastic=["agent"])
+    if len(shown) < len(rows):
+        output.say(f"… and {len(rows) - len(shown):,} more agents: --all shows them")
+
+
 def _write_steps(tree: ExecutionTree, *, all_steps: bool) -> None:
-    steps = _in_tree_order(tree)
+    steps = _in_tree_order(tree, all_steps=all_steps)
+    if not steps and tree.nodes:
+        return  # messages alone, and all is well with them
+    output.write("")
     shown = steps
     if not all_steps and len(steps) > STEPS_SHOWN:
         telling = [step for step in steps if step[0].outcome.status not in _CALM]

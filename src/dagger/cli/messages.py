@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any
 
+import msgspec
 import typer
 
 from dagger.app import Dagger
@@ -121,7 +122,7 @@ def redeliver(
             after = application.store.last_seq(found.id)
             await found.redeliver(message, agent)
             is_there = any(isinstance(each.event, Redelivered) for each in application.store.read(found.id, after))
-            return Told(f"message {message} is delivered anew", {}) if is_there else None
+            return Told(f"message {message} waits to be delivered anew", {}) if is_there else None
 
         return found, give
 
@@ -135,7 +136,7 @@ def _begin(
         raise UsageError(f"a run begins with one message, not {len(payloads):,}: publish the others to it with --run")
     if not payloads and not keep_alive:
         raise UsageError(f"no message for channel {channel!r}: a run begins with one; with --keep-alive it can wait")
-    spec = EventDriven(channel, *payloads, keep_alive=keep_alive)
+    spec = EventDriven(channel, payloads[0] if payloads else msgspec.UNSET, keep_alive=keep_alive)
 
     def plan(_: Dagger) -> tuple[WorkflowSpec, dict[str, Any]]:
         return spec, {}

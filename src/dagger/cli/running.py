@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -123,7 +124,7 @@ def resume(
         require_store(application.store.url)
         return application
 
-    async def begin(application: Dagger) -> tuple[Run, Progress]:
+    async def begin(application: Dagger, _: asyncio.Event) -> tuple[Run, Progress]:
         found = await find_run(application, run)
         progress = Progress.of(application.store.read(found.id))
         try:
@@ -138,7 +139,7 @@ def starting(plan: Callable[[Dagger], tuple[WorkflowSpec, dict[str, Any]]], star
     """Begins a new run, of what is planned once the application is there."""
     settings, tags = config_of(start.config or ()), tags_of(start.tag or ())
 
-    async def begin(application: Dagger) -> tuple[Run, Progress]:
+    async def begin(application: Dagger, _: asyncio.Event) -> tuple[Run, Progress]:
         spec, given = plan(application)
         try:
             started = await application.start(spec, inputs=given, config=settings, run_id=start.run_id, tags=tags)

@@ -13,10 +13,10 @@ from dagger.cli.summary import command
 from dagger.core.events import RunStarted
 from dagger.core.iterate import INSTRUCTION
 from dagger.core.journal import Store
-from dagger.core.messages import HUMAN_REVIEW
 from dagger.core.reviews import Review
 from dagger.letters import DeadLetter
 from dagger.run import Run
+from dagger.views.report import Report
 from dagger.views.texts import cut
 
 LETTERS_SHOWN = 5
@@ -55,20 +55,23 @@ class Standing(NamedTuple):
         for letter in self.dead[:LETTERS_SHOWN]:
             attempts = count(len(letter.errors), "attempt")
             said = " ".join(letter.errors[-1].split())
-            yield cut(f"dead:    message {letter.message_id} at {letter.agent} after {attempts}: {said}", LINE_CHARACTERS)
+            line = f"dead:    message {letter.message_id} at {letter.agent} after {attempts}: {said}"
+            yield cut(line, LINE_CHARACTERS)
             if not is_over and store != "memory:":
                 yield f"again:   {redelivery(letter, self.run_id, store)}"
         if (more := len(self.dead) - LETTERS_SHOWN) > 0:
             yield f"and {count(more, 'more dead letter')}: {command('dead-letters', self.run_id, store)}"
 
 
-async def standing_of(run: Run, store: Store) -> Standing:
-    """Where the run stands now. Only an agent's journal is read for it, and that of a run that waits."""
+async def standing_of(run: Run, store: Store, report: Report) -> Standing:
+    """Where the run stands now, beside its report.
+
+    The journal is read only for an agent's run, one that waits, and one in which agents failed to handle messages.
+    """
     began = start_of(run, store)
     awaits = run.status == "waiting" and INSTRUCTION in Progress.of(store.read(run.id)).waits_for
     invalid = _invalid(run) if began.spec.mode == "agent" else []
-    # the state is replayed for dead letters: not where nobody could have failed to handle a message
-    dead = await run.dead_letters() if any(agent.name != HUMAN_REVIEW for agent in began.agents) else []
+    dead = await run.dead_letters() if any(counts["failed"] for counts in report.agents.values()) else []
     return Standing(run.id, run.reason, await run.reviews(), invalid, awaits, dead)
 
 

@@ -10,6 +10,7 @@ from dagger.cli.loading import absolute
 from dagger.cli.output import count, question, short
 from dagger.core.config import RunConfig
 from dagger.core.graph import Definition
+from dagger.core.messages import agent_of
 from dagger.core.reviews import Review
 from dagger.views.report import Report
 from dagger.views.texts import cut, lasted_text
@@ -23,15 +24,30 @@ _TIMEOUT_MAXIMUM = 86400
 
 
 def headline(report: Report) -> str:
-    """`run 0198 succeeded after 1.3 s: 4 steps`, or how many steps ended in which way."""
-    counts = Counter(outcome.status for outcome in report.node_outcomes)
-    steps = ", ".join(f"{number:,} {status}" for status, number in counts.items()) or "no step ended"
+    """`run 0198 succeeded after 1.3 s: 4 steps`, or how many steps ended in which way; and what agents did."""
+    counts = Counter(outcome.status for outcome in report.node_outcomes if not agent_of(outcome.node_id))
+    steps = ", ".join(f"{number:,} {status}" for status, number in counts.items())
     if list(counts) == ["succeeded"]:
         steps = count(counts["succeeded"], "step")
+    steps = ", ".join(filter(None, (steps, mail(report)))) or "no step ended"
     tokens = f", {report.tokens:,} tokens" if report.tokens else ""
     verb = {"paused": "is paused", "cancelled": "was cancelled", "waiting": "waits"}.get(report.status, report.status)
     took = lasted_text(round(report.lasted * 1000), round(report.duration * 1000))
     return f"run {report.run_id} {verb} after {took}: {steps}{tokens}"
+
+
+def mail(report: Report) -> str:
+    """`20,000 messages (19,999 handled, 1 failed)`: how many were published, and what agents did; empty: none were.
+
+    A message counts there for each agent that reads it.
+    """
+    if not report.messages:
+        return ""
+    counts: Counter[str] = Counter()
+    for agent in report.agents.values():
+        counts.update(agent)
+    told = ", ".join(f"{number:,} {word}" for word, number in counts.items() if number)
+    return count(report.messages, "message") + (f" ({told})" if told else "")
 
 
 def outputs(report: Report, graph: Definition, store: str) -> Iterator[str]:
@@ -98,6 +114,11 @@ def resumption(run_id: str, store: str, app: str = "") -> str:
 def instruction(run_id: str, store: str) -> str:
     """The command that gives a supervisor an instruction."""
     return command("instruct", run_id, store, "ACTION", "-i", "KEY=VALUE")
+
+
+def publication(run_id: str, store: str) -> str:
+    """The command that publishes a message to a run."""
+    return shlex.join(["dagger", "publish", "--run", run_id, "CHANNEL", "MESSAGE", "--store", absolute(store)])
 
 
 def questions(reviews: Sequence[Review], store: str) -> Iterator[str]:

@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from dagger.app import Dagger
 from dagger.cli.executing import Told, execute
+from dagger.cli.exits import Left
 from dagger.cli.loading import load_app, open_store, require_store
 from dagger.cli.options import Manner
 from dagger.cli.progress import Progress
@@ -57,11 +58,11 @@ def tell(
             found, _ = await find(reader)
             return reader.store.ownership(found.id) == "elsewhere", found.app
 
-    async def begin(application: Dagger) -> tuple[Run, Progress] | Told:
+    async def begin(application: Dagger, stop: asyncio.Event) -> tuple[Run, Progress] | Told:
         found, give = await find(application)
         unchecked = f"{why}{check(found, application, known)}" if check is not None else why
         before = application.store.last_seq(found.id)
-        given = await give()
+        given = await _unless(stop, give(), found)
         values = {"run_id": found.id, **(given.values if given is not None else {}), "status": found.status}
         if given is not None and found.status != "paused":
             if application.store.ownership(found.id) != "elsewhere":
@@ -77,3 +78,15 @@ def tell(
         return Told(f"{happened}{unchecked}\n  go on: {go_on}", {**values, "is_executed": False, "go_on": go_on})
 
     return execute(load, begin, manner)
+
+
+async def _unless(stop: asyncio.Event, giving: Awaitable[Told | None], run: Run) -> Told | None:
+    """What a run is told, unless Ctrl-C comes first: a message may have to wait until an agent has room for it."""
+    given, stopped = asyncio.ensure_future(giving), asyncio.ensure_future(stop.wait())
+    await asyncio.wait({given, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if not given.done():
+        given.cancel()
+        told = f"run {run.id} has not taken all of it in yet; what is in its inbox, it will"
+        raise Left(f"{told}: only this command was ended")
+    return given.result()

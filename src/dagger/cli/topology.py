@@ -13,9 +13,6 @@ from dagger.cli.loading import load_app
 from dagger.spec.contracts import disagreement
 from dagger.views.topology import Topology, at_once
 
-_NOTES = ("unread", "unwritten")
-"""Kinds of warnings about what every flow has: a channel where it begins, and one where its results go."""
-
 
 def topology(
     *,
@@ -51,5 +48,5 @@ def topology(
         elastic=["writes", "reads"],
     )
     for warning in found.warnings:
-        output.write(f"{'note' if warning.kind in _NOTES else 'warning'}: {warning.message}")
+        output.write(f"{'note' if warning.is_note else 'warning'}: {warning.message}")
     return SUCCESS

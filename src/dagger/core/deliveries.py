@@ -27,6 +27,8 @@ def bind(state: State, agents: Iterable[Agent]) -> None:
             state.channels.setdefault(channel, []).append(agent.name)
         for inbox in _inboxes(state, agent.name):
             inbox.room = room_of(state, agent)
+            for step in inbox.steps:
+                state.pending[step].node = agent.node
 
 
 def unbind(state: State, name: str) -> None:
@@ -45,6 +47,11 @@ def unbind(state: State, name: str) -> None:
 def room_of(state: State, agent: Agent) -> int:
     """How many messages an agent's inbox lets in; which of them are at work at once, its pool says."""
     return 1 if agent.is_ordered else max(state.config.channel_capacity, agent.concurrency or 1)
+
+
+def let_in(state: State, name: str) -> int:
+    """How many messages an agent's inbox has let in, in the flow where they are most."""
+    return max((inbox.let_in for inbox in _inboxes(state, name)), default=0)
 
 
 def _inboxes(state: State, name: str) -> Iterator[Inbox]:
@@ -261,10 +268,13 @@ def forget_timeouts(state: State, step: str) -> None:
             del state.waits[step][key]
 
 
-def deliveries_in(state: State, name: str) -> list[str]:
-    """The deliveries of a child flow that are steps now."""
-    scope = state.scopes.get(name)
-    return [] if scope is None else [step for inbox in scope.inboxes.values() for step in inbox.steps]
+def deliveries_in(state: State, name: str) -> Iterator[str]:
+    """The deliveries of a child flow that are steps, or were and will be again."""
+    for agent, inbox in state.scopes[name].inboxes.items():
+        yield from inbox.steps
+        for messages in (inbox.waiting, *inbox.lanes.values()):
+            yield from (f"{name}/{delivery_of(agent, message)}" for message in messages)
+    yield from (step for step in stuck_letters(state) if scope_of(step) == name)
 
 
 def release_letters(state: State, steps: Container[str]) -> None:

@@ -169,6 +169,8 @@ def _attempt_failed(state: State, event: events.AttemptFailed) -> list[str]:
 def _step_failed(state: State, event: events.StepFailed) -> list[str]:
     pending = _require_pending(state, event, event.step)
     step, name = event.step, events.scope_of(event.step)
+    if state.waits:
+        deliveries.forget_timeouts(state, step)
     if pending.message is not None:
         return passed(state, event, deliveries.die(state, event))
     if event.policy == "pause":

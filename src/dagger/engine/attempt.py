@@ -117,7 +117,7 @@ class OwnedRun(Source, Protocol):
 class Attempt:
     """One try of a step that sees its context, or whose code did not end at once."""
 
-    __slots__ = ("awaits", "context", "coroutine", "ctx", "cut_reason", "is_abandoned", "is_over", "is_resting", "node",
+    __slots__ = ("action", "awaits", "context", "coroutine", "ctx", "cut_reason", "is_abandoned", "is_over", "is_resting", "node",
                  "number", "on_released", "process", "rested_ms", "started_ms", "step", "task", "tenure", "timer",
                  "yielded")  # fmt: skip
 
@@ -137,6 +137,8 @@ class Attempt:
         """The worker that runs it, while its code is suspended."""
         self.process: Process | None = None
         """What runs its code, if a process does."""
+        self.action: Action | None = None
+        """Of code that is suspended: its agent may be removed meanwhile."""
         self.coroutine: Coroutine[Any, Any, Any] | None = None
         self.yielded: Any = None
         """What its code waits for."""
@@ -157,6 +159,7 @@ class Attempt:
 
     def suspend(self, coroutine: Coroutine[Any, Any, Any], yielded: Any, task: asyncio.Task[None]) -> None:
         """Note that the code waits for something."""
+        self.action = self.tenure.action(self.node)
         self.coroutine, self.yielded, self.task = coroutine, yielded, task
         self.tenure.suspended(self)
         if self.tenure.state.halt:  # its own doing: it has spent the last token
@@ -271,7 +274,7 @@ class Attempt:
     def succeed(self, result: object) -> None:
         """Record the success with all of its effects."""
         try:
-            made = success(self.tenure, self, self.tenure.action(self.node), self.ctx, result)
+            made = success(self.tenure, self, self.action or self.tenure.action(self.node), self.ctx, result)
         except Exception as error:  # noqa: BLE001 - a user's type may raise anything while it is encoded
             self.fail(error)
             return

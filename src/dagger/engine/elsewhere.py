@@ -55,9 +55,12 @@ def in_process(run: Source, attempt: Elsewhere, given: frames.AttemptInput, proc
             assert result.error is not None
             raise FailedThere(result.error, is_retryable=result.is_retryable)
         blobs = {hash_: bytes(content) for hash_, content in result.blobs}
-        for each in result.success.messages:  # who reads them is known only here
-            run.message(attempt.node, each.channel, codec.resolve(bytes(each.payload), blobs.__getitem__), [])
-        return Success(result.success, [codec.Blob(*blob) for blob in blobs.items()])
+        event, node = result.success, attempt.node
+        if event.messages:  # who reads them is known only here
+            texts = [(each.channel, codec.resolve(bytes(each.payload), blobs.__getitem__)) for each in event.messages]
+            messages = tuple(run.message(node, channel, text, []) for channel, text in texts)
+            event = msgspec.structs.replace(event, messages=messages)
+        return Success(event, [codec.Blob(*blob) for blob in blobs.items()])
 
     return work
 

@@ -205,7 +205,8 @@ def dead_letters(state: State, message_id: str, agent: str) -> tuple[str, ...]:
     steps = tuple(step for step in failed if agent in ("", agent_of(step)))
     if not steps:
         at = f" at agent {agent!r}" if agent else ""
-        near = nearest(message_id, [letter.message.id for letter in state.dead.values()])
+        ids = [letter.message.id for letter in state.dead.values()]
+        near = nearest(str(agent), map(agent_of, failed)) if failed else nearest(str(message_id), ids)
         message = f"run {state.run_id!r}: message {message_id!r} is no dead letter{at}: nothing is redelivered{near}"
         raise InvalidState(message)
     return steps

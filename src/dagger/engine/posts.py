@@ -19,6 +19,10 @@ from dagger.engine.underway import Underway
 from dagger.engine.waits import Waits
 
 
+ENDING = frozenset(("stop", "cancel"))
+"""Ways to halt after which nobody goes on with a run."""
+
+
 class Addressed(Ordered, Protocol):
     """What is asked here of a run: see Tenure."""
 
@@ -37,43 +41,54 @@ class Posts:
 
     def __init__(self, run: Addressed) -> None:
         self._run = run
-        self.waiting: deque[tuple[Publish, asyncio.Future[int] | None]] = deque()
-        """Orders, oldest first, each with what is given the seq of the event."""
+        self.waiting: dict[str, deque[tuple[Publish, asyncio.Future[int] | None]]] = {}
+        """By channel: orders, oldest first, each with what is given the seq of the event."""
 
     def add(self, order: Publish, done: asyncio.Future[int] | None = None) -> None:
         """Publish as soon as there is room; `done` is given the seq of the event, or what it was refused for.
 
         Without it the order is another process's, and stays in the inbox until then.
         """
-        self.waiting.append((order, done))
+        self.waiting.setdefault(order.channel, deque()).append((order, done))
         self.serve()
         if self._run.is_halting:
             self.close()  # there will be no room any more
 
     def serve(self) -> None:
-        """Publish what there is room for, in the order in which it came."""
-        while self.waiting and not is_full(self._run.state, self.waiting[0][0].channel):
-            order, done = self.waiting.popleft()
-            if done is not None and done.cancelled():
-                continue  # nobody wants it published any more
-            try:
-                seq = publish(self._run, order)
-            except DaggerError as error:
-                if done is None:
-                    refuse(self._run, order, error)
-                elif not done.done():
-                    done.set_exception(error)
-            else:
-                if done is not None and not done.done():
-                    done.set_result(seq)
+        """Publish what there is room for, in each channel in the order in which it came."""
+        for channel, orders in list(self.waiting.items()):
+            while orders and not is_full(self._run.state, channel):
+                self._publish(*orders.popleft())
+            if not orders:
+                self.waiting.pop(channel, None)
+
+    def _publish(self, order: Publish, done: asyncio.Future[int] | None) -> None:
+        if done is not None and done.cancelled():
+            return  # nobody wants it published any more
+        try:
+            seq = publish(self._run, order)
+        except DaggerError as error:
+            self._refuse(order, done, error)
+        else:
+            if done is not None:
+                done.set_result(seq)
+
+    def _refuse(self, order: Publish, done: asyncio.Future[int] | None, error: DaggerError) -> None:
+        if done is None:
+            refuse(self._run, order, error)
+        elif not done.done():
+            done.set_exception(error)
 
     def close(self) -> None:
         """The run goes on no more: what waits is not published."""
-        while self.waiting:
-            _, done = self.waiting.popleft()
-            if done is not None and not done.done():
-                message = f"run {self._run.state.run_id!r} goes on no more: nothing was published"
-                done.set_exception(InvalidState(message))
+        state = self._run.state
+        for orders in self.waiting.values():
+            while orders:
+                order, done = orders.popleft()
+                if done is not None or state.halt in ENDING:  # else it stays in the inbox, for whoever goes on
+                    error = InvalidState(f"run {state.run_id!r} goes on no more: nothing was published")
+                    self._refuse(order, done, error)
+        self.waiting.clear()
 
 
 def is_full(state: State, channel: str) -> bool:
@@ -90,12 +105,13 @@ def differs(state: State, agent: Agent) -> bool:
 
 def bind(run: Addressed, agent: Agent) -> None:
     """An agent was registered: what is published from now on goes to it, too."""
-    if run.is_halting or not differs(run.state, agent):
+    if run.is_halting:
         return
-    run.underway.expect_agent(agent)
-    run.rouse()
-    run.record(events.AgentBound(at=run.now_ms(), agent=agent))
-    run.publishing.forget()
+    if differs(run.state, agent):
+        run.underway.expect_agent(agent)
+        run.rouse()
+        run.record(events.AgentBound(at=run.now_ms(), agent=agent))
+        run.publishing.forget()
     run.recognise()
     run.step_over()
 
@@ -119,4 +135,3 @@ def remove(run: Addressed, name: str, running: Collection[str]) -> None:
         run.record(decide.failed_for_good(state, step, error, now))
     if state.halt:
         run.halt()
-    run.step_over()

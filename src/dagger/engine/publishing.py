@@ -55,7 +55,11 @@ def returned(run: Source, node: Node, action: Action, result: object, blobs: lis
 
 
 def payload_text(node: Node | None, channel: str, payload: object) -> bytes:
-    """A payload as JSON text. Raises MessageInvalid; `node`: who publishes it, None somebody outside."""
+    """A payload as JSON text; `node`: who publishes it, None somebody outside.
+
+    Raises MessageInvalid, and ChannelNotDeclared for what no channel is called.
+    """
+    require_channel(node, channel)
     try:
         return codec.encode(payload)
     except codec.NotJson as error:
@@ -97,9 +101,6 @@ class Publishing:
 
     def _look_up(self, node: Node | None, publisher: str, channel: str) -> _Channel:
         state = self._run.state
-        if not (codec.is_text(channel) and channel):
-            message = f"{_named(node)}: a channel is a text that is not empty, not {channel!r:.80}"
-            raise ChannelNotDeclared(message)
         own = state.agents.get(publisher.removeprefix(AGENT)) if publisher.startswith(AGENT) else None
         if own is not None and channel not in own.agent.publications:
             raise ChannelNotDeclared(undeclared(own.agent, channel))
@@ -109,6 +110,13 @@ class Publishing:
                            state.run_id, channel, extra={"run": state.run_id})  # fmt: skip
         sides = [("" if own is None else own.agent.name, own.agent.output_schema if own is not None else None)]
         return _Channel(contracts([*sides, *((each.name, each.input_schema) for each in readers)]), keys_of(readers))
+
+
+def require_channel(node: Node | None, channel: object) -> None:
+    """Raise ChannelNotDeclared for what no channel is called; `node`: who publishes, None somebody outside."""
+    if not (codec.is_text(channel) and channel):
+        message = f"{_named(node)}: a channel is a text that is not empty, not {channel!r:.80}"
+        raise ChannelNotDeclared(message)
 
 
 def contracts(sides: Iterable[tuple[str, dict[str, Any] | None]]) -> list[tuple[str, Contract]]:

@@ -94,11 +94,16 @@ class Rest:
     def park_now(self) -> bool:
         """Park the run without delay, as its application is closed; False: it does not only wait."""
         is_idle = self._run.is_kept_alive and self._run.underway.is_quiet and self._run.underway.next_attempt() is None
-        if not (self._timer or is_idle) or not self._run.waits.can_be_closed():
+        if not (self._timer or is_idle) or not self._only_waits:
             return False
         self.close()
         self._park()
         return True
+
+    @property
+    def _only_waits(self) -> bool:
+        """Whether nothing is lost by closing all code: an answer that is about to be durable is somebody's to hear."""
+        return self._run.underway.is_quiet and self._run.waits.can_be_closed()
 
     def _park_later(self) -> None:
         self._timer = self._run.kernel.timers.after(PARK_AFTER_SECONDS, self._park)
@@ -106,7 +111,7 @@ class Rest:
     def _park(self) -> None:
         self._timer = None
         run = self._run
-        if not run.waits.can_be_closed():
+        if not self._only_waits:
             self._park_later()
         else:
             now = run.kernel.tick()

@@ -297,6 +297,8 @@ class Tenure(Sources):
     def remove(self, name: str) -> None:
         """An agent was removed: see engine/posts."""
         remove(self, name, {attempt.step for attempt in self._running})
+        self._posts.serve()  # it was full, and is not waited for any more
+        self.step_over()
 
     @property
     def is_kept_alive(self) -> bool:

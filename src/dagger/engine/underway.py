@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from dagger.core.deliveries import room_of
+from dagger.core.deliveries import let_in, room_of
 from dagger.core.graph import Node
 from dagger.core.messages import AGENT, Agent
 from dagger.core.state import Pending, State
@@ -108,7 +108,8 @@ class Underway:
     def expect_agent(self, agent: Agent) -> None:
         """Note what an agent's deliveries will ask for."""
         self.look_over([agent.node])
-        room = room_of(self._run.state, agent)
+        state = self._run.state
+        room = max(room_of(state, agent), let_in(state, agent.name))  # it may have had more room before it was changed
         if agent.concurrency is not None and agent.concurrency < room:
             self._agent_pools[id(agent.node)] = agent.node, Pool(agent.concurrency, is_kept=True)
             self.is_pooled, self._is_plain = True, False

@@ -82,8 +82,7 @@ class PubSubAgent:
 
     async def process_message(self, message: Message, ctx: Context) -> Any:
         """Handle one message: what is returned is published, as by `@agent`."""
-        text = f"{type(self).__name__} must define process_message(message, ctx)"
-        raise RegistryError(text)
+        raise NotImplementedError
 
 
 class AgentAction(Action):
@@ -100,20 +99,27 @@ class AgentAction(Action):
             message = f"{function!r:.80} is no agent: mark a function with @agent, or subclass PubSubAgent"
             raise RegistryError(message)
         name = options.get("name") or str(getattr(function, "__name__", ""))
+        if not codec.is_text(name):
+            message = f"agent: the name is a text, not {name!r:.80}"
+            raise RegistryError(message)
         if problem := id_problem(name):
             message = f"agent: {problem.replace('node id', 'the name', 1)}"
             raise RegistryError(message)
         hints = type_hints(function, name)
         takes = _takes(function, name, hints, of_object=of_object)
         called, returned = _gathering(function, hints.get("return", Any))
-        super().__init__(
-            called,
-            name=AGENT + name,
-            context_name=takes.context,
-            message_name=takes.message,
-            pool=options.get("pool"),
-            rate=options.get("rate"),
-        )
+        try:
+            super().__init__(
+                called,
+                name=AGENT + name,
+                context_name=takes.context,
+                message_name=takes.message,
+                pool=options.get("pool"),
+                rate=options.get("rate"),
+            )
+        except RegistryError as error:
+            message = str(error).replace(f"action {AGENT + name!r}", f"agent {name!r}", 1)
+            raise RegistryError(message) from None
         self.publishes = True
         made = self._agent(name, options, (takes.payload, hints.get(takes.payload or "", Any)), returned)
         self.agent = msgspec.structs.replace(made, requests=_mentions(function, "request"))
@@ -121,6 +127,9 @@ class AgentAction(Action):
     @classmethod
     def of_class(cls, thing: PubSubAgent) -> AgentAction:
         """The agent that a PubSubAgent object is."""
+        if type(thing).process_message is PubSubAgent.process_message:
+            message = f"{type(thing).__name__} must define process_message(self, message, ctx)"
+            raise RegistryError(message)
 
         def told(field: str) -> Any:
             value = getattr(thing, field)
@@ -249,7 +258,7 @@ def _without_none(annotation: Any) -> Any:
 
 
 def _channels(name: str, option: str, given: str | Iterable[str] | None) -> tuple[str, ...]:
-    channels = (given,) if isinstance(given, str) else tuple(given or ())
+    channels = (given,) if isinstance(given, str) or not isinstance(given, Iterable | None) else tuple(given or ())
     for channel in channels:
         if not (codec.is_text(channel) and channel):
             message = f"agent {name!r}: {option}: a channel is a text that is not empty, not {channel!r:.80}"
@@ -307,6 +316,10 @@ def agent(subscribe: str = "", /, **options: Unpack[AgentOptions]) -> Callable[[
     is the payload. What it returns is published to its one publication; of a generator each yielded value, together at
     its end. Raises RegistryError for what no agent can be.
     """
+    if callable(subscribe):
+        name = getattr(subscribe, "__name__", subscribe)
+        message = f"@agent must say which channels {name!r:.80} reads: @agent(subscribe=…)"
+        raise RegistryError(message)
     if subscribe:
         options["subscribe"] = subscribe
 

@@ -9,6 +9,7 @@ import msgspec
 
 from dagger.core import events
 from dagger.core.children import child_of
+from dagger.core.messages import MARK, agent_of, message_of
 from dagger.core.steps import HANDLER
 from dagger.views.outcome import SUCCESSES, NodeOutcome, NodeOutcomes, moment
 
@@ -30,10 +31,14 @@ class Course(msgspec.Struct, gc=False):
     """The run whose outputs it has."""
     waits: frozenset[str] = frozenset()
     """Keys of the open ones."""
+    requests: tuple[int, ...] = ()
+    """Where in the journal it requested something."""
     has_scope: bool = False
     """It began a child flow, which runs in its stead and outlives processes."""
     is_handled: bool = False
     """After its last attempt its failure action had its turn."""
+    is_telling: bool = False
+    """It has finally failed, or is a redelivery: what becomes of it is told in any case."""
 
     def fail(self, error: events.Error) -> None:
         """Count a failed attempt and keep its message."""
@@ -61,20 +66,31 @@ class Course(msgspec.Struct, gc=False):
 
 
 class Courses:
-    """The fold: what became of each step that a journal speaks of."""
+    """The fold: what became of each step that a journal speaks of, from its beginning.
 
-    def __init__(self) -> None:
+    What succeeded of a delivery, or of a flow that its code executed, is forgotten, as however many messages pass a
+    run the memory for it stays the same; unless `keeps_deliveries`.
+    """
+
+    def __init__(self, *, keeps_deliveries: bool = False) -> None:
+        self._keeps_deliveries = keeps_deliveries
+        self._seq = 0
         self.by_step: dict[str, Course] = {}
         self.abandoned = 0
         """Attempts whose code could not be stopped."""
-        self._inside: dict[str, list[Course]] = {}
+        self._inside: dict[str, dict[str, Course]] = {}
         """By the scope that they are in."""
+        self._requests: dict[int, tuple[str, str]] = {}
+        """The step and the key of each wait for a reply, by the place of its event."""
+        self._removed: dict[str, int] = {}
+        """When agents were removed."""
         self._ended: dict[str, Course] = {}
         self._stuck: list[Course] = []
         self._halted = ""
 
     def apply(self, event: events.Event) -> None:
         """Take in the next event of the journal."""
+        self._seq += 1
         if (apply := self._table.get(type(event))) is not None:
             apply(self, event)
 
@@ -83,7 +99,16 @@ class Courses:
         course = self.by_step.get(step)
         if course is None:
             course = self.by_step[step] = Course(step)
-            self._inside.setdefault(events.scope_of(step), []).append(course)
+            self._inside.setdefault(events.scope_of(step), {})[step] = course
+        return course
+
+    def bury(self, step: str) -> Course:
+        """The course of a dead letter; of one that never began, as its agent was removed: it has failed for that."""
+        course = self.of(step)
+        if course.ended_at is None:
+            name = agent_of(step)
+            self._end(step, "failed", self._removed.get(name, 0))
+            course.last_error, course.is_telling = f"agent {name!r} was removed", True
         return course
 
     def ended(self) -> NodeOutcomes:
@@ -115,6 +140,26 @@ class Courses:
             course.attempts += 1
         if event.recovers is not msgspec.UNSET:
             self._end(event.step.removesuffix(HANDLER), "recovered", event.at)
+        if MARK in event.step:
+            if event.reply is not msgspec.UNSET:
+                self._replied(event.step, event.at)
+            if not (self._keeps_deliveries or course.is_telling):
+                self._forget(event.step)
+
+    def _replied(self, step: str, at: int) -> None:
+        """A delivery answered the wait of whoever requested its message, if that is open."""
+        asked = self._requests.get(int(message_of(step).partition("-")[0]))
+        if asked is not None:
+            self._close(*asked, at)
+
+    def _forget(self, step: str) -> None:
+        for inner in [*self._inside.get(step, ())]:
+            self._forget(inner)
+        scope = events.scope_of(step)
+        del self.by_step[step], self._inside[scope][step]
+        self._ended.pop(step, None)
+        if not self._inside[scope]:
+            del self._inside[scope]
 
     def _attempt_failed(self, event: events.AttemptFailed) -> None:
         course = self._begun(event.step, event.at - event.duration_ms, "pending")
@@ -125,6 +170,7 @@ class Courses:
 
     def _step_failed(self, event: events.StepFailed) -> None:
         course = self._end(event.step, "failed", event.at, event.duration_ms)
+        course.is_telling = True
         self.abandoned += event.is_abandoned
         if not course.is_handled:  # else it was told before its failure action ran
             course.fail(event.error)
@@ -147,7 +193,7 @@ class Courses:
         self.abandoned += event.is_abandoned
 
     def _within(self, scope: str) -> Iterator[Course]:
-        for course in self._inside.get(scope, ()):
+        for course in self._inside.get(scope, {}).values():
             yield course
             yield from self._within(course.step)
 
@@ -157,12 +203,33 @@ class Courses:
         course = self._begun(event.step, event.at, "waiting" if is_waiting else "running")
         if is_waiting:
             course.waits |= {event.key}
+        if event.messages:
+            course.requests += (self._seq,)
+            self._requests[self._seq] = event.step, event.key
 
     def _wait_answered(self, event: events.WaitAnswered) -> None:
-        course = self.of(event.step)
-        course.waits -= {event.key}
+        if event.step in self.by_step:  # else it has succeeded without waiting for it, and is forgotten
+            self._close(event.step, event.key, event.at)
+
+    def _close(self, step: str, key: str, at: int) -> None:
+        course = self.by_step[step]
+        course.waits -= {key}
         if course.status == "waiting" and not course.waits:
-            course.status, course.at = "running", event.at
+            course.status, course.at = "running", at
+
+    def _agent_removed(self, event: events.AgentRemoved) -> None:
+        self._removed[event.name] = event.at
+        for step, course in self.by_step.items():
+            if course.started_at is None and agent_of(step) == event.name:
+                self.bury(step)
+                if event.policy == "pause":
+                    self._stuck.append(course)
+
+    def _redelivered(self, event: events.Redelivered) -> None:
+        self._stuck = [course for course in self._stuck if course.step not in event.steps]
+        for step in event.steps:
+            self.bury(step)
+            self.of(next_round(step)).is_telling = True
 
     def _run_recovered(self, event: events.RunRecovered) -> None:
         self.interrupt(event.at)
@@ -223,7 +290,9 @@ class Courses:
             course.started_at = at - duration_ms
         course.status, course.reason = status, reason
         course.at = course.ended_at = at
-        course.waits = frozenset()
+        for seq in course.requests:
+            del self._requests[seq]
+        course.waits, course.requests = frozenset(), ()
         self._ended.pop(step, None)  # a failure action may end twice, before and after a resume
         self._ended[step] = course
         return course
@@ -239,6 +308,8 @@ class Courses:
         events.StepCancelled: _step_cancelled,
         events.WaitOpened: _wait_opened,
         events.WaitAnswered: _wait_answered,
+        events.AgentRemoved: _agent_removed,
+        events.Redelivered: _redelivered,
         events.RunRecovered: _run_recovered,
         events.RunPaused: _run_paused,
         events.RunResumed: _run_resumed,
@@ -246,3 +317,10 @@ class Courses:
         events.CancelRequested: _cancel_requested,
         events.RunEnded: _run_ended,
     }
+
+
+def next_round(step: str) -> str:
+    """The delivery that the redelivery of a dead letter makes: `reader#12-1.3` after `reader#12-1.2`."""
+    agent, _, rest = step.rpartition(MARK)
+    message, _, number = rest.partition(".")
+    return f"{agent}{MARK}{message}.{int(number or 1) + 1}"

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 
 from dagger.views.frames import Frames
-from dagger.views.scene import Box, Colours, Scene, colours, heading, lines
+from dagger.views.scene import Box, Colours, Scene, colours, heading, lines, subtitle
 from dagger.views.texts import cut, visible
 
 FONT = "Helvetica"
@@ -144,8 +144,8 @@ def _caption(box: Box, look: Colours) -> str:
 def _title(box: Box, look: Colours) -> Iterator[list[str]]:
     facts = heading(box)
     yield [f"<B>{_font(cut(box.title, 48), _TITLE, _DARK)}</B>"]
-    if box.action and box.action != box.title:
-        yield [_font(cut(box.action, 48), _TEXT, _MUTED)]
+    if action := subtitle(box):
+        yield [_font(cut(action, 48), _TEXT, _MUTED)]
     for note in box.notes:
         yield [_font(cut(note, 60), _TEXT, _MUTED)]
     if facts:

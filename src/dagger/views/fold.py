@@ -1,9 +1,10 @@
 """Fewer boxes: a large scene with alike ones folded into one, so that it stays readable and quick to draw.
 
-Many items of one map become one in every scene. Where that is not enough, the frames of child flows are closed, the
-innermost first. Then boxes are folded that are alike: those that have the same action, stand at the same distance from
-the beginning, and lead from and to boxes that are alike. First the large crowds of them, then small ones too, then
-chains of one action, then everything of one action at one distance, and at last in bands of distances.
+Many items of one map become one in every scene. Where that is not enough, so do the messages of one channel, and what
+one agent did with them. Then the frames of child flows are closed, the innermost first. Then boxes are folded that are
+alike: those that have the same action, stand at the same distance from the beginning, and lead from and to boxes that
+are alike. First the large crowds of them, then small ones too, then chains of one action, then everything of one action
+at one distance, and at last in bands of distances.
 """
 
 from __future__ import annotations
@@ -48,10 +49,13 @@ def folded(scene: Scene, boxes: int = BOXES, arrows: int = ARROWS) -> Scene:
 
 def _foldings(scene: Scene, boxes: int) -> Iterator[Scene]:
     """The scene in ever fewer boxes."""
+    if any(box.is_mail for box in scene.boxes):
+        yield _many_folded(scene)
+        scene = _many_folded(scene, mail=True)
     depths = _depths(scene)
     for depth in range(max(depths.values(), default=0), -1, -1):
         closed = _closed(scene, depths, depth)
-        yield _items_folded(closed)
+        yield _many_folded(closed)
     for parts in _partitions(_Web.of(closed), boxes):
         yield _quotient(closed, parts)
 
@@ -92,11 +96,14 @@ def _summary(boxes: list[Box]) -> str:
     return f"{len(boxes):,} steps" + (f": {told}" if told else "")
 
 
-def _items_folded(scene: Scene) -> Scene:
-    """The scene with one box for the items of each map that has more than a few, whatever stands in them."""
+def _many_folded(scene: Scene, *, mail: bool = False) -> Scene:
+    """The scene with one box for the items of each map that has more than a few, whatever stands in them.
+
+    `mail`: for the messages of each channel and the deliveries of each agent, too.
+    """
     crowds: dict[tuple[str, str], list[Box]] = {}
     for box in scene.boxes:
-        if box.is_item:
+        if box.is_item or (mail and box.is_mail):
             crowds.setdefault((box.inside, box.action), []).append(box)
     ones = {box.key: one for crowd in crowds.values() if len(crowd) > ITEMS for one in (_one(crowd),) for box in crowd}
     if not ones:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import chain
 
 from dagger.views.frames import Frames
-from dagger.views.scene import PLAN, STATUS_COLOURS, Box, Colours, Scene, heading, lines
+from dagger.views.scene import PLAN, STATUS_COLOURS, Box, Colours, Scene, heading, lines, subtitle
 from dagger.views.texts import cut, visible
 
 _SPECIAL = re.compile(r"[\"#$%&;<=>@\[\\\]^`{|}~*]|\b_|_\b|^[-+]|(?<=^\d)[.)]|(?<=^\d\d)[.)]", re.ASCII)
@@ -71,8 +71,8 @@ def _style(look: Colours) -> str:
 
 def _label(box: Box) -> str:
     parts = [f"<b>{_text(cut(box.title, 48))}</b>"]
-    if box.action and box.action != box.title:
-        parts.append(_text(cut(box.action, 48)))
+    if action := subtitle(box):
+        parts.append(_text(cut(action, 48)))
     parts += [_text(cut(note, 60)) for note in box.notes]
     if facts := heading(box):
         parts.append(_text(facts))

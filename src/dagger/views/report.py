@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
 
 from dagger.core import codec, decide
-from dagger.core.children import child_of
-from dagger.core.events import ChildOpened, Recorded, RunEnded, StepSucceeded
+from dagger.core.events import Recorded, RunEnded, StepSucceeded
+from dagger.core.messages import HUMAN_REVIEW, MARK
 from dagger.core.state import STANDS_STILL, State
 from dagger.core.steps import HANDLER
 from dagger.views.course import Courses
@@ -58,8 +59,6 @@ class Report:
         """`running`, `waiting`, `paused`, `succeeded`, `failed`, `cancelled`, or `interrupted`: its process died."""
         self.overall_success = status == "succeeded"
         """Nothing finally failed, and the run is over."""
-        self.messages = 0
-        """Published in the run."""
         self._replay: Callable[[], State] | None = None
         self._read: Callable[[], Iterable[Recorded]] | None = read
         self._load: Callable[[str], bytes] | None = load
@@ -77,11 +76,16 @@ class Report:
         self.tokens = state.tokens
         self.iterations = state.iterations
         """Turns of supervisors that succeeded."""
+        self.messages = state.messages
+        """Published in the run, from outside too."""
+        self.agents: dict[str, dict[str, int]] = _agents(state)
+        """Agent name -> how many messages it has `handled`, finally `failed` to handle (redelivered or not), and has
+        `waiting`, those at work included."""
         self.duration = _active_ms(state) / 1000
         """Seconds of active time: pauses are left out, and the times when only waits were open."""
         self.lasted = max(0, state.last_at - state.started_at) / 1000
         """Seconds from its start to its last event: nothing is left out."""
-        self._seq = state.seq
+        self._seq, self._dead = state.seq, [*state.dead]
 
     def __getattr__(self, name: str) -> Any:
         replay = self.__dict__.get("_replay") if name in _REPLAYED else None
@@ -96,7 +100,8 @@ class Report:
     def node_outcomes(self) -> NodeOutcomes:
         """How each step ended, in the order of ending; also by node id: `report.node_outcomes["fetch"]`.
 
-        Steps that never started are not among them.
+        Steps that never started are not among them, nor is each message that an agent handled, which `agents` counts:
+        but dead letters are, and what became of them when they were delivered anew.
         """
         self._fold()
         return self._outcomes
@@ -112,11 +117,6 @@ class Report:
         """Attempts whose code could not be stopped at their timeout: it may still run."""
         self._fold()
         return self._abandoned
-
-    @property
-    def agents(self) -> dict[str, dict[str, int]]:
-        """Agent name -> how many messages it handled, failed to handle, has waiting."""
-        return {}
 
     def load(self) -> None:
         """Read what is not read yet. After it the report needs no store; called again, it does nothing."""
@@ -156,9 +156,9 @@ class Report:
 
     def _repr_html_(self) -> str:
         caption = f"run {self.run_id} · {self.status} · {self._lasted_text()}"
-        from dagger.views.table import outcomes_table
+        from dagger.views.table import agents_table, outcomes_table
 
-        return outcomes_table(caption, self.node_outcomes)
+        return outcomes_table(caption, self.node_outcomes) + agents_table(self.agents)
 
     def __repr__(self) -> str:
         error = f": {self.error.splitlines()[0]:.80}" if self.error else ""
@@ -172,34 +172,46 @@ class Report:
             return
         courses = Courses()
         written: dict[str, dict[str, bytes]] = {}
-        children = set()
         for recorded in self._read():
             if recorded.seq > self._seq:
                 break
             event = recorded.event
             courses.apply(event)
-            if type(event) is StepSucceeded and "/" not in event.step:
+            if type(event) is StepSucceeded:
                 _write(event, written)
-            elif type(event) is ChildOpened:
-                children.add(child_of(event.step, event.key))
+        for step in self._dead:
+            courses.bury(step)
         self._outcomes, self._abandoned = courses.ended(), courses.abandoned
-        for child in children:  # its outputs are those of its nodes, and went to the code that waited for it
-            written.pop(child, None)
         self._written, self._read = written, None
 
 
-_REPLAYED = frozenset(("result", "error", "tokens", "iterations", "duration", "lasted", "_seq"))
+_REPLAYED = frozenset(
+    ("result", "error", "tokens", "iterations", "messages", "agents", "duration", "lasted", "_seq", "_dead")
+)
 """What a report knows from its state."""
 
 
 def _write(event: StepSucceeded, written: dict[str, dict[str, bytes]]) -> None:
-    """Note a node's outputs; a failure action has none of its own, but may give the node's."""
-    node_id, outputs = event.step, event.outputs
-    if node_id.endswith(HANDLER):
-        if event.recovers is msgspec.UNSET:
-            return
-        node_id, outputs = node_id.removesuffix(HANDLER), event.recovers
-    written[node_id] = {name: bytes(value) for name, value in outputs.items()}
+    """Note the outputs of one of the run's own nodes; a failure action has none of its own, but may give the node's."""
+    node_id, _, more = event.step.partition(":")
+    if "/" in node_id or MARK in node_id:
+        return  # in a child flow; or a delivery, or what its code executed
+    if not more:
+        written[node_id] = {name: bytes(value) for name, value in event.outputs.items()}
+    elif event.step == node_id + HANDLER and event.recovers is not msgspec.UNSET:
+        written[node_id] = {name: bytes(value) for name, value in event.recovers.items()}
+
+
+def _agents(state: State) -> dict[str, dict[str, int]]:
+    """What each agent has done and has to do; the built-in one is told of where it has anything to do with the run."""
+    waiting: Counter[str] = Counter()
+    for inboxes in (state.inboxes, *(scope.inboxes for scope in state.scopes.values())):
+        waiting.update({name: inbox.undelivered() for name, inbox in inboxes.items()})
+    told = {
+        name: {"handled": bound.handled, "failed": bound.failed, "waiting": waiting[name]}
+        for name, bound in state.agents.items()
+    }
+    return {name: counts for name, counts in told.items() if name != HUMAN_REVIEW or any(counts.values())}
 
 
 def _error(state: State) -> str | None:

@@ -33,6 +33,8 @@ class Box:
     """The key of the box that it stands in, which is then drawn as a frame around it; empty: none."""
     is_item: bool = False
     """One of many that differ only in what they work on: above a few they are folded."""
+    is_mail: bool = False
+    """A message or what an agent does with one: where there are many, those of one channel or agent are folded."""
     is_nested: bool = False
     """More stands in it than is drawn."""
     is_round: bool = False
@@ -90,6 +92,11 @@ STATUS_COLOURS = {
 def colours(status: str) -> Colours:
     """The colours of a status; a plan's for any that has none."""
     return STATUS_COLOURS.get(status, PLAN)
+
+
+def subtitle(box: Box) -> str:
+    """The action, where the title does not begin with it as a word."""
+    return "" if box.title.removeprefix(box.action)[:1] in {"", "#", " "} else box.action
 
 
 def heading(box: Box) -> str:

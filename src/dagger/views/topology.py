@@ -25,8 +25,6 @@ PROPERTIES_TOLD = 3
 NAMED = 8
 """Agents and channels of a loop that are named."""
 
-_SEEN = ("unread", "unwritten")
-"""What a picture need not say: no arrow leads there."""
 _FIELDS = tuple(field for field in Agent.__struct_fields__ if field != "node")
 """What an agent's JSON has: all but how its deliveries are tried."""
 _Ways: TypeAlias = dict[str, list[str]]
@@ -50,6 +48,11 @@ class Warning(NamedTuple):  # noqa: A001 - the word of the glossary; nothing her
     message: str
     about: tuple[str, ...]
     """The channel, or the loop's agents."""
+
+    @property
+    def is_note(self) -> bool:
+        """Whether it is about what every flow has: a channel where it begins, and one where its results go."""
+        return self.kind in {"unread", "unwritten"}
 
 
 @dataclass(frozen=True)
@@ -88,10 +91,11 @@ class Topology:
         named = {agent.name: agent for agent in self.agents}
         boxes = {_agent_key(agent.name): _agent_box(agent) for agent in self.agents}
         boxes |= {_channel_key(channel.name): _channel_box(channel, named) for channel in self.channels}
-        for kind, message, about in self.warnings:
-            if kind not in _SEEN:
-                key = _channel_key(about[0]) if kind == "schemas" else _agent_key(about[0])
-                boxes[key] = replace(boxes[key], error=f"{boxes[key].error}\n{message}".strip())
+        for warning in self.warnings:
+            if not warning.is_note:  # which the picture shows: no arrow leads there
+                first = warning.about[0]
+                key = _channel_key(first) if warning.kind == "schemas" else _agent_key(first)
+                boxes[key] = replace(boxes[key], error=f"{boxes[key].error}\n{warning.message}".strip())
         arrows: list[Arrow] = []
         for channel in self.channels:
             key = _channel_key(channel.name)

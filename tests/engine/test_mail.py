@@ -1,0 +1,256 @@
+"""Payloads beyond `channel_capacity` stay in the journal, and come back as they were when there is room."""
+
+import asyncio
+import tracemalloc
+
+import pytest
+from tests.mailed import execute, run, sends
+from tests.worlds import World
+
+from dagger import Context, Dagger, EventDriven, Message, agent
+from dagger.core import events
+from dagger.core.codec import decode
+from dagger.core.errors import StoreCorrupt
+from dagger.core.messages import Message as Waiting
+from dagger.core.messages import Published
+from dagger.engine.mail import AHEAD, KEPT, Mail, messages_of
+
+START = EventDriven("start", None)
+
+
+def large(number):
+    """A payload that is stored beside its event."""
+    return {"number": number, "text": f"{number} " * 40_000}
+
+
+@pytest.mark.parametrize("durability", ["sync", "async"])
+@pytest.mark.parametrize(("make", "count"), [(lambda number: {"n": number}, 300), (large, 20)], ids=["small", "large"])
+@pytest.mark.parametrize("concurrency", [1, 4])
+def test_payloads_beyond_capacity_come_back_intact(world, durability, make, count, concurrency):
+    """In order, each as it was published; under `async` also before they are on disk."""
+    taken = []
+
+    @agent(subscribe="in", concurrency=concurrency)
+    async def reader(message: Message):
+        taken.append(message.payload)
+
+    config = {"channel_capacity": 2, "durability": durability}
+    assert execute(world, START, sends(count, make=make), reader, config=config).report.status == "succeeded"
+    assert taken == [make(number) for number in range(1, count + 1)]
+
+
+@pytest.mark.parametrize("durability", ["sync", "async"])
+def test_payloads_of_many_events_come_back_intact(world, durability):
+    """Each message is an event's of its own, and its reader is far behind."""
+    taken = []
+
+    @agent(subscribe="in", publish="out")
+    async def passes(number: int) -> int:
+        return -number
+
+    @agent(subscribe="out")
+    async def reader(number: int):
+        await asyncio.sleep(1)
+        taken.append(number)
+
+    config = {"channel_capacity": 1, "durability": durability}
+    execute(world, START, sends(250), passes, reader, config=config)
+
+    assert taken == [-number for number in range(1, 251)]
+
+
+def test_a_parameter_gets_the_payload_as_well_as_the_message(world):
+    """Both are read when they are needed, and are decoded anew for each."""
+    taken = []
+
+    @agent(subscribe="in")
+    async def reader(given: dict, message: Message, ctx: Context):
+        given["changed"] = True
+        taken.append((message.payload, ctx.message.payload == message.payload))
+
+    execute(world, START, sends(5, make=lambda number: {"n": number}), reader, config={"channel_capacity": 1})
+
+    assert taken == [({"n": number}, True) for number in range(1, 6)]
+
+
+def test_a_retried_attempt_reads_its_payload_again(world):
+    """It is the same in each."""
+    taken = []
+
+    @agent(subscribe="in")
+    async def frail(given: dict, ctx: Context):
+        taken.append(given["n"])
+        if ctx.attempt < 3:
+            raise ValueError("not yet")
+
+    config = {"channel_capacity": 1, "max_attempts": 3}
+    execute(world, START, sends(4, make=lambda number: {"n": number}), frail, config=config)
+
+    assert taken == [1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4]
+
+
+def test_in_another_application_they_are_read_from_the_journal(tmp_path):
+    """What its predecessor had in memory is gone."""
+    world, taken = World("sqlite", tmp_path), []
+
+    @agent(subscribe="in")
+    async def reader(given: dict):
+        await asyncio.sleep(10)
+        taken.append(given["number"])
+        assert given == large(given["number"])
+
+    async def begin(app):
+        await app.start(START, run_id="r")
+        await asyncio.sleep(35)
+
+    async def go_on(app):
+        return (await (await app.resume("r")).wait()).status
+
+    things = sends(10, make=large), reader
+    run(world, begin, *things, config={"channel_capacity": 2})
+    assert run(world, go_on, *things, config={"channel_capacity": 2}) == "succeeded"
+    assert taken == list(range(1, 11))
+
+
+def test_a_payload_of_fifty_megabytes_goes_through(tmp_path):
+    """It is stored once, whoever reads it."""
+    world, sizes = World("sqlite", tmp_path), []
+
+    @agent(subscribe="in")
+    async def one(text: str):
+        sizes.append(len(text))
+
+    @agent(subscribe="in")
+    async def two(text: str):
+        sizes.append(len(text))
+
+    found = execute(world, START, sends(2, make=lambda number: "ab" * 25_000_000), one, two, config={"channel_capacity": 1})
+
+    assert (found.report.status, sizes) == ("succeeded", [50_000_000] * 4)
+    assert world.path.stat().st_size < 60_000_000
+
+
+def test_ten_thousand_waiting_payloads_take_no_memory():
+    """But for a note of each, at any size."""
+    text, count = "x" * 20_000, 3_000
+
+    @agent(subscribe="start", publish="in")
+    async def source(asked: object, ctx: Context):
+        for number in range(30):
+            ctx.add_node("more", id=f"more{number}")
+
+    from dagger import action
+
+    @action
+    async def more(ctx: Context):
+        for number in range(100):
+            ctx.publish("in", f"{number} {text}")
+
+    seen = []
+
+    @agent(subscribe="in")
+    async def reader(given: str):
+        if not seen:
+            seen.append(tracemalloc.get_traced_memory()[0])
+        seen.append(None)
+
+    async def main():
+        config = {"channel_capacity": 10, "max_messages": None, "durability": "async"}
+        async with Dagger(":temporary:" if False else path, config=config) as app:
+            app.include(source, more, reader)
+            return (await app.execute(START)).status
+
+    import tempfile
+    from pathlib import Path
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "runs.db"
+        tracemalloc.start()
+        try:
+            assert asyncio.run(main()) == "succeeded"
+        finally:
+            tracemalloc.stop()
+    assert len(seen) == count + 1
+
+
+# -- reading -------------------------------------------------------------------------------------------------
+
+
+class Journal:
+    """A store that has only what is asked of one here, and counts what it is asked."""
+
+    def __init__(self, *journal):
+        self.events, self.asked = list(journal), []
+
+    def read(self, run_id, after=0, limit=None):
+        self.asked.append((after, limit))
+        found = self.events[after : after + limit]
+        return [events.Recorded(after + index, event) for index, event in enumerate(found, 1)]
+
+    def last_seq(self, run_id):
+        return len(self.events)
+
+
+class Addressee:
+    def __init__(self, *journal):
+        from dagger.core.state import State
+
+        self.store, self.state = Journal(*journal), State(run_id="r")
+
+
+def published(*payloads):
+    """An event that published these."""
+    return events.MessagesPublished(at=0, messages=tuple(Published("c", each) for each in payloads))
+
+
+def waiting(seq, index=1):
+    return Waiting(seq, index, "c", b"", "", 0)
+
+
+def numbers(count):
+    return [published(str(number).encode()) for number in range(1, count + 1)]
+
+
+def test_so_many_events_are_read_at_once():
+    """Messages are handled in the order of the journal: what follows is about to be asked for."""
+    run = Addressee(*numbers(3 * AHEAD))
+    mail = Mail(run)
+
+    assert [decode(mail.payload(waiting(seq))) for seq in range(1, 3 * AHEAD + 1)] == list(range(1, 3 * AHEAD + 1))
+    assert run.store.asked == [(0, AHEAD), (AHEAD, AHEAD), (2 * AHEAD, AHEAD)]
+
+
+def test_only_so_much_is_kept():
+    """What was asked for longest ago is forgotten, and read again."""
+    per_event = KEPT // 4
+    run = Addressee(*[published(*[b"0"] * per_event) for _ in range(6)])
+    mail = Mail(run)
+    for seq in range(1, 7):
+        mail.payload(waiting(seq))
+    before = len(run.store.asked)
+    mail.payload(waiting(6))
+    assert len(run.store.asked) == before
+    mail.payload(waiting(1))
+    assert len(run.store.asked) == before + 1
+
+
+def test_what_is_not_durable_yet_cannot_be_read():
+    """A step that needs it waits for the disk, under `async` too."""
+    mail = Mail(Addressee(*numbers(2)))
+
+    assert [mail.is_here(waiting(seq)) for seq in (1, 2, 3)] == [True, True, False]
+
+
+def test_a_message_that_the_journal_does_not_have_is_corruption():
+    """It says which."""
+    mail = Mail(Addressee(published(b"1")))
+
+    for seq, index in ((1, 2), (7, 1)):
+        with pytest.raises(StoreCorrupt, match=f"run 'r': event {seq} has no message {index}"):
+            mail.payload(waiting(seq, index))
+
+
+def test_other_events_publish_nothing():
+    """And are no trouble."""
+    assert messages_of(events.RunPaused(at=0, reason="")) == ()
+    assert len(messages_of(published(b"1", b"2"))) == 2

@@ -1,0 +1,360 @@
+"""What code publishes: checked before it is published, against whoever writes and reads it; on both stores."""
+
+import asyncio
+import dataclasses
+import enum
+
+import pytest
+from tests.engine import process_actions
+from tests.mailed import QUICK, events_of, execute, executed, run
+
+from dagger import ChannelNotDeclared, Context, Dagger, EventDriven, Graph, Message, MessageInvalid, Static, action, agent
+from dagger.engine.publishing import keys_of
+
+START = EventDriven("start", None)
+
+
+def publishes(payload, *more, channel="out", **options):
+    """An agent that publishes one payload, and then others."""
+
+    @agent(name="writer", subscribe="start", publish="out", **options)
+    async def writer(asked: object, ctx: Context):
+        for each in (payload, *more):
+            ctx.publish(channel, each)
+
+    return writer
+
+
+def reads(taken, name="reader", **options):
+    """An agent that keeps what it reads."""
+
+    @agent(name=name, subscribe="out", **options)
+    async def reader(message: Message):
+        taken.append(message.payload)
+
+    return reader
+
+
+# -- what a payload may be -----------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass
+class Page:
+    """A payload."""
+
+    title: str
+    words: int = 0
+
+
+class Colour(enum.Enum):
+    """Another."""
+
+    RED = "red"
+
+
+@pytest.mark.parametrize(
+    ("payload", "seen"),
+    [
+        (None, None),
+        (0, 0),
+        ("", ""),
+        ([1, {"ü": None}], [1, {"ü": None}]),
+        (Page("t"), {"title": "t", "words": 0}),
+        ((Colour.RED, 1.5), ["red", 1.5]),
+        ({"$blob": "x", "size": 3}, {"$blob": "x", "size": 3}),
+        ("ä" * 70_000, "ä" * 70_000),
+        (2**63, 2**63),
+    ],
+    ids=["none", "zero", "empty", "json", "dataclass", "tuple", "reference", "blob", "large-int"],
+)
+def test_any_json_value_is_a_payload(world, payload, seen):
+    """It is made JSON when it is published: what looks like a reference of ours, and what is too large, too."""
+    taken = []
+
+    assert execute(world, START, publishes(payload), reads(taken)).report.status == "succeeded"
+    assert taken == [seen]
+
+
+@pytest.mark.parametrize(
+    ("payload", "told"),
+    [
+        (float("nan"), "agent 'writer': message for channel 'out': "),
+        ({"a": [1, {2}]}, "agent 'writer': message for channel 'out': at $.a[1]: a set"),
+        ({1: 2}, "agent 'writer': message for channel 'out': "),
+        ("\ud800", "agent 'writer': message for channel 'out': "),
+    ],
+    ids=["nan", "set", "key", "surrogate"],
+)
+def test_what_is_no_json_is_refused_where_it_is_published(world, payload, told):
+    """With its path; once, as no other attempt would go better."""
+    taken = []
+    found = execute(world, START, publishes(payload), reads(taken), config={"max_attempts": 3})
+
+    assert found.report.error.startswith(f"writer#1-1: MessageInvalid: {told}")
+    assert taken == []
+    assert "AttemptFailed" not in {type(event).__name__ for event in found.events}
+
+
+def test_what_was_published_does_not_change_with_what_its_publisher_does_later(world):
+    """Nobody shares a mutable object."""
+    taken = []
+
+    @agent(subscribe="start", publish="out")
+    async def writer(asked: object, ctx: Context):
+        payload = {"n": 1}
+        ctx.publish("out", payload)
+        payload["n"] = 2
+        ctx.publish("out", payload)
+
+    execute(world, START, writer, reads(taken), reads(taken, "another"))
+
+    assert taken == [{"n": 1}, {"n": 1}, {"n": 2}, {"n": 2}] or taken == [{"n": 1}, {"n": 2}] * 2
+
+
+# -- contracts -----------------------------------------------------------------------------------------------
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"n": {"type": "integer", "maximum": 9}, "tags": {"type": "array", "items": {"type": "string"}}},
+    "required": ["n"],
+}
+
+
+def test_every_violation_is_told_with_its_path_and_whose_schema_it_is(world):
+    """Of the publisher's, and of every subscriber's."""
+    wrong = {"n": 12, "tags": ["a", 1, 2]}
+    schemas = {"type": "object", "required": ["m"]}
+    found = execute(
+        world,
+        START,
+        publishes(wrong, output_schema=SCHEMA),
+        reads([], input_schema=schemas),
+        reads([], "another", input_schema=SCHEMA),
+    )
+
+    error = found.report.error
+    assert "MessageInvalid: agent 'writer': message for channel 'out': " in error
+    for told in ("at $.n: ", "at $.tags[1]: ", "at $.tags[2]: ", "(schema of agent 'writer')", "(schema of agent 'reader')"):
+        assert told in error
+    assert error.count("at $.n: ") == 1  # the same schema is told once
+
+
+def test_the_first_twenty_violations_are_told_and_the_rest_counted(world):
+    """An error stays readable."""
+    found = execute(world, START, publishes({"n": 1, "tags": [*range(50)]}, output_schema=SCHEMA), reads([]))
+
+    assert found.report.error.count("at $.tags[") == 20
+    assert found.report.error.endswith("; and 30 more")
+
+
+def test_one_invalid_message_takes_all_of_its_attempt_back(world):
+    """Those before it too: nothing of a failed attempt gets out."""
+    taken = []
+    found = execute(world, START, publishes({"n": 1}, {"n": "x"}, output_schema=SCHEMA), reads(taken))
+
+    assert found.report.status == "failed"
+    assert taken == []
+
+
+def test_code_may_catch_the_refusal_and_go_on(world):
+    """It is raised where it publishes."""
+    taken = []
+
+    @agent(subscribe="start", publish="out")
+    async def writer(asked: object, ctx: Context):
+        try:
+            ctx.publish("out", "no number")
+        except MessageInvalid:
+            ctx.publish("out", 1)
+        try:
+            ctx.publish("uot", 2)
+        except ChannelNotDeclared:
+            ctx.publish("out", 3)
+
+    @agent(subscribe="out")
+    async def reader(number: int):
+        taken.append(number)
+
+    assert execute(world, START, writer, reader).report.status == "succeeded"
+    assert taken == [1, 3]
+
+
+def test_what_is_returned_is_checked_as_what_is_published(world):
+    """And what a generator yields."""
+
+    @agent(subscribe="start", publish="out", output_schema={"type": "integer"})
+    async def returns(asked: object):
+        return "text"
+
+    @agent(subscribe="start", publish="out", output_schema={"type": "integer"})
+    async def yields(asked: object):
+        yield 1
+        yield "text"
+
+    found = execute(world, START, returns, yields, reads([]), config={"on_failure": "continue"})
+
+    assert "returns#1-1: MessageInvalid: agent 'returns': message for channel 'out': at $: " in found.report.error
+    assert "yields#1-1: MessageInvalid: agent 'yields': message for channel 'out': at $: " in found.report.error
+
+
+def test_a_result_needs_one_publication(world):
+    """Else nobody knows where it goes."""
+
+    @agent(subscribe="start", publish=["a", "b"])
+    async def returns(asked: object):
+        return 1
+
+    error = execute(world, START, returns).report.error
+    assert "returned a value, which goes to its one publication, but it declares 'a', 'b'" in error
+
+
+@pytest.mark.parametrize("channel", ["", 5, None, {}, "\ud800"], ids=repr)
+def test_a_channel_is_a_text(world, channel):
+    """Wherever somebody publishes: in an agent, a node, or outside."""
+
+    @action
+    async def node(ctx: Context):
+        ctx.publish(channel, 1)
+
+    async def main(app):
+        app.add_graph(graph)
+        node_error = (await app.execute(Static("g"))).error
+        handle = await app.start(EventDriven("start", keep_alive=True))
+        with pytest.raises(ChannelNotDeclared, match="publish: a channel is a text that is not empty, not "):
+            await handle.publish(channel, 1)
+        await handle.cancel()
+        return node_error, (await app.execute(START)).error
+
+    graph = Graph("g")
+    graph.add(node)
+    node_error, error = run(world, main, publishes(1, channel=channel), node)
+    assert "ChannelNotDeclared: node 'node': a channel is a text that is not empty, not " in node_error
+    assert "ChannelNotDeclared: agent 'writer'" in error
+
+
+# -- who publishes -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["thread", "generator", "async generator", "context in thread"])
+def test_plain_functions_and_generators_publish(world, kind):
+    """In whatever they run."""
+    taken = []
+
+    @agent(name="writer", subscribe="start", publish="out")
+    def in_thread(asked: object):
+        return 1
+
+    @agent(name="writer", subscribe="start", publish="out")
+    def generator(asked: object):
+        yield 1
+
+    @agent(name="writer", subscribe="start", publish="out")
+    async def async_generator(asked: object):
+        await asyncio.sleep(1)
+        yield 1
+
+    @agent(name="writer", subscribe="start", publish="out")
+    def context_in_thread(asked: object, ctx: Context):
+        ctx.publish("out", 1)
+
+    writer = {"thread": in_thread, "generator": generator, "async generator": async_generator}.get(kind, context_in_thread)
+    assert execute(world, START, writer, reads(taken)).report.status == "succeeded"
+    assert taken == [1]
+
+
+def test_a_node_publishes_to_any_channel_and_the_run_waits_for_what_follows(world):
+    """It declares nothing, but what agents take counts."""
+    taken = []
+
+    @action
+    async def node(ctx: Context):
+        ctx.publish("out", 1)
+        ctx.publish("nobody", {"any": "thing"})
+
+    @agent(subscribe="out")
+    async def reader(number: int, message: Message, ctx: Context):
+        await ctx.sleep(100)
+        taken.append((number, message.source, message.parent))
+
+    graph = Graph("g")
+    graph.add(node)
+
+    async def main(app):
+        app.add_graph(graph)
+        return await executed(app, Static("g"))
+
+    found = run(world, main, node, reader)
+    assert (found.report.status, taken) == ("succeeded", [(1, "node", "")])
+
+
+def in_process(name, *agents):
+    """The report of a run of one action that runs in a process."""
+
+    async def main():
+        async with Dagger("memory:", config=QUICK) as app:
+            app.include(getattr(process_actions, name), *agents)
+            graph = Graph("g")
+            graph.add(name)
+            app.add_graph(graph)
+            return await app.execute(Static("g"))
+
+    return asyncio.run(main())
+
+
+def test_a_node_in_a_process_publishes():
+    """What it published comes with its success; order per key is kept, which only the parent knows."""
+    taken, ended = [], []
+
+    @agent(subscribe="out", key="nothing.here")
+    async def keyed(given: dict):
+        await asyncio.sleep(0.02 if given["n"] == 0 else 0)
+        ended.append(given["n"])
+
+    report = in_process("publishes", reads(taken), keyed)
+    assert (report.status, report.error) == ("succeeded", None)
+    assert [(each["n"], len(each["text"])) for each in taken] == [(0, 0), (1, 100_000), (2, 0)]
+    assert ended == [0, 1, 2]
+
+
+def test_what_a_process_publishes_is_checked_when_it_has_succeeded():
+    """Who reads the channel is the parent's to know."""
+    taken = []
+
+    report = in_process("publishes_what_nobody_takes", reads(taken, input_schema=SCHEMA))
+    assert report.error.startswith("publishes_what_nobody_takes: MessageInvalid: node 'publishes_what_nobody_takes': ")
+    assert (taken, report.status) == ([], "failed")
+
+
+def test_a_key_that_leads_nowhere_is_null():
+    """And agents that handle one message at a time need none."""
+
+    @agent(name="keyed", subscribe="in", key="a.b")
+    async def keyed(given: object):
+        """By key."""
+
+    @agent(name="ordered", subscribe="in", key="a.b", concurrency=1)
+    async def ordered(given: object):
+        """Strictly in order."""
+
+    app = Dagger("memory:")
+    found = [app.register_agent(each).agent for each in (keyed, ordered)]
+    assert keys_of(found) == [("keyed", ["a", "b"])]
+
+
+def test_publishing_is_journalled_with_its_publishers_success(world):
+    """One entry for publications, cache writes and the acknowledgement (I2)."""
+
+    @agent(subscribe="start", publish="out")
+    async def writer(asked: object, ctx: Context):
+        ctx.cache.set("global", "k", 1)
+        ctx.publish("out", "first")
+        return "last"
+
+    async def main(app):
+        handle = await app.start(START, run_id="r")
+        await handle.wait()
+        return await events_of(handle, "StepSucceeded")
+
+    first, _, _ = run(world, main, writer, reads([]))
+    assert [(each.channel, bytes(each.payload)) for each in first.messages] == [("out", b'"first"'), ("out", b'"last"')]
+    assert [write.key for write in first.cache] == ["k"]
