@@ -3,7 +3,8 @@
 #   PYTHON=python3.12   the interpreter (default: the first python3 that is 3.11 or newer)
 #   VENV=.venv          where the virtual environment goes
 #   QUESTION="…"        what `make run` asks
-#   MODE=agent          who decides what it searches: `static`, a flow as it stands in a file, or `agent`, a supervisor
+#   MODE=agent          who decides what it searches: `static`, a flow as it stands in a file, `agent`, a supervisor, or
+#                       `events`, a team of agents
 #   ARGS="-k journal"   more arguments for pytest, benchmarks/run.py …
 
 VENV ?= .venv

@@ -1,13 +1,13 @@
 """Bad input to agents: what cannot be is refused before anything happens, and the error says what, where and why."""
 
 import asyncio
-import os
 import re
 
 import apsw
 import pytest
-from tests.mailed import application, events_of, executed, run
+from tests.mailed import events_of, executed, run
 from tests.store import power_cut
+from tests.store.test_file import common_path, nobody  # noqa: F401 - the path is a fixture
 from tests.worlds import World, until
 
 from dagger import (
@@ -524,7 +524,9 @@ def test_what_an_agent_that_is_gone_left_is_redelivered_when_it_is_back(world):
     async def main(app):
         handle = await app.start(EventDriven("start", 10, keep_alive=True), run_id="r")
         await handle.publish("start", 20)
+        await asyncio.sleep(1)
         app.remove_agent("works")
+        await asyncio.sleep(1)
         (letter,) = await handle.dead_letters()
         with pytest.raises(InvalidState, match=f"agent 'works' was removed: register it again before '{letter.step}'"):
             await handle.redeliver(letter.message_id)
@@ -589,17 +591,22 @@ def test_a_store_that_is_full_in_the_middle_loses_and_repeats_nothing(tmp_path, 
     assert any(recorded.type == "RunRecovered" for recorded in journal)
 
 
-@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="for root no file is read-only")
-def test_a_read_only_store_is_told_before_anything_is_published(tmp_path):
-    """At once, with the file."""
-    path = tmp_path / "runs.db"
-    asyncio.run(Dagger(path).close())
+def test_a_read_only_store_is_told_before_anything_is_published(common_path):  # noqa: F811 - it is the fixture
+    """At once, with the file; no agent is asked."""
+    seen = []
+
+    @agent(subscribe="start")
+    async def reads(payload: object):
+        seen.append(payload)
 
     async def main():
-        async with application_on(path) as app:
+        app = Dagger(common_path)
+        app.include(reads)
+        async with app:
             await app.execute(START)
 
-    path.touch()
-    path.chmod(0o444)
-    with pytest.raises(StoreError, match=f"{path} (is read-only|cannot be opened for writing)"):
+    asyncio.run(main())
+    common_path.chmod(0o444)
+    with nobody(), pytest.raises(StoreError, match=f"{common_path} (is read-only|cannot be opened for writing)"):
         asyncio.run(main())
+    assert seen == [0]

@@ -1,6 +1,7 @@
 """Real processes on a real file, killed with SIGKILL at random moments, and resumed by others."""
 
 import asyncio
+import json
 import os
 import random
 import signal
@@ -15,6 +16,27 @@ from tests.crashing import application, steps
 from dagger import Dagger, RunLeased
 
 WORKER = Path(__file__).with_name("crashing.py")
+TEAM = Path(__file__).with_name("team_run.py")
+LIBRARY = {
+    "lamps.py": '''"""Lamps."""
+__all__ = ["glow", "beam", "Lantern"]
+
+def glow(colour):
+    """Shine softly in a colour. It is a Lantern that does so, with its bulbs."""
+
+def beam(colour):
+    """Shine softly, and far. See Lantern and flicker()."""
+
+class Lantern:
+    """What holds the bulbs of a house."""
+''',
+    "torches.py": '''"""Torches."""
+__all__ = ["gleam"]
+
+def gleam(colour):
+    """Shine softly in a colour, as glow does, with a flame of its own."""
+''',
+}
 SEED = 20_260_722
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="SIGKILL is POSIX's")
@@ -133,6 +155,56 @@ def test_an_agent_driven_run_killed_at_random_moments_ends_with_the_same_tree(tm
         assert successes == once
     keys = Counter((tmp_path / "ledger").read_text().split())
     assert {key.partition("/")[2] for key in keys} == set(once)
+
+
+async def solved_by(directory, run_id):
+    """What the team's run came to, but for the run's id and the numbers of events; and each step's successes."""
+    async with Dagger(directory / "runs.db") as app:
+        run = await app.get_run(run_id)
+        report = await run.report()
+        journal = [recorded.event async for recorded in run.events(live=False)]
+        letters = [(letter.agent, letter.channel, letter.payload, letter.errors) for letter in await run.dead_letters()]
+        cache = json.loads(run.cache.to_json().replace(run_id, "RUN"))
+    successes = Counter(event.step for event in journal if type(event).__name__ == "StepSucceeded")
+    channels = Counter(message.channel for event in journal for message in getattr(event, "messages", ()))
+    return (report.status, report.messages, report.agents, channels, letters, cache), successes
+
+
+def test_a_team_of_agents_killed_at_random_moments_comes_to_the_same_answer(tmp_path, request):
+    """Seven agents and one that fails, SIGKILL 50 times (5 without --campaign), and recovered by another process."""
+    kills = 50 if request.config.getoption("--campaign") else 5
+    draw = random.Random(SEED)
+    (tmp_path / "library").mkdir()
+    for name, text in LIBRARY.items():
+        (tmp_path / "library" / name).write_text(text, encoding="utf-8")
+
+    def begin(run_id):
+        command = [sys.executable, TEAM, tmp_path / "runs.db", tmp_path / "ledger", run_id, tmp_path / "library"]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def finish(run_id):
+        out, errors = begin(run_id).communicate(timeout=60)
+        assert out.decode().splitlines()[-1:] == ["failed"], errors.decode()  # by the dead letters
+        seen, successes = asyncio.run(solved_by(tmp_path, run_id))
+        assert set(successes.values()) == {1}
+        done = {step for step in successes if "#" in step and ":" not in step and "human_review" not in step}
+        noted = {
+            line.partition("/")[2]
+            for line in (tmp_path / "ledger").read_text().split()
+            if line.startswith(f"{run_id}/")
+        }
+        assert {step for step in noted if not step.startswith("heckler#")} == done
+        return seen
+
+    finish("team-first")  # after it the index is there
+    whole = finish("team-whole")
+    status, messages, _, channels, letters, _ = whole
+    assert (status, messages, channels["gap_questions"], len(letters)) == ("failed", 31, 1, 2)
+    for number in range(kills):
+        process = begin(f"team-{number}")
+        read_until(process, draw.randrange(36))
+        kill(process)
+        assert finish(f"team-{number}") == whole
 
 
 def test_while_a_run_goes_on_nobody_else_can_have_it(tmp_path):

@@ -29,7 +29,10 @@ LAYERS = {
     "letters": ("core spec views engine takeover inbox", "msgspec"),
     "run": ("core spec store views engine modes graph takeover inbox listening letters", "msgspec"),
     "app": ("core spec store views engine modes graph registry address opening takeover listening run", "msgspec uvloop"),
-    "cli": ("core spec views modes graph registry address opening takeover run app", "msgspec typer rich uvloop"),
+    "cli": (
+        "core spec views modes graph registry address opening takeover letters run app",
+        "msgspec typer rich uvloop",
+    ),
     "web": ("core spec views modes graph registry opening takeover run app", "msgspec"),
     "testing": ("core spec store views engine modes graph registry opening takeover run app", "msgspec apsw"),
     "__init__": ("core spec store views engine modes graph registry opening takeover letters run app testing", ""),

@@ -13,8 +13,10 @@ from dagger import (
     Graph,
     GraphError,
     NodeAction,
+    PubSubAgent,
     RegistryError,
     action,
+    agent,
 )
 from dagger.core.graph import Node
 
@@ -265,3 +267,173 @@ def test_required_actions_are_named_with_the_nearest():
     app.require_actions([Node(id="n", graph="sub", failure="act")])
     with pytest.raises(ActionNotRegistered, match=r"node 'n': failure action 'atc' is not registered; did you mean"):
         app.require_actions([Node(id="n", graph="sub", failure="atc")])
+
+
+# -- agents ---------------------------------------------------------------------------------------------------
+
+
+class Reader(PubSubAgent):
+    subscriptions = ("tasks",)
+
+    async def process_message(self, message, ctx):
+        return None
+
+
+def typed(name, takes=None, gives=None, subscribe="in", publish="out"):
+    """An agent that takes and publishes values of a JSON type."""
+    schemas = {"input_schema": {"type": takes}} if takes else {}
+    schemas |= {"output_schema": {"type": gives}} if gives else {}
+    return agent(name=name, subscribe=subscribe, publish=publish, **schemas)(lambda payload: payload)
+
+
+def test_an_agent_is_registered_under_its_name():
+    """By decorating, or as an object, or its class; the built-in one stands first."""
+    app = Dagger("memory:")
+
+    @app.agent("tasks", publish="results")
+    async def worker(task: dict) -> dict:
+        return task
+
+    assert callable(worker)
+    assert app.register_agent(Reader).agent.name == "Reader"
+    assert (list(app.agents), app.own_agents) == (["human_review", "worker", "Reader"], ["worker", "Reader"])
+    assert app.agents["worker"].agent.publications == ("results",)
+    with pytest.raises(TypeError):
+        app.agents["x"] = None
+
+
+def test_agents_and_actions_do_not_take_each_others_names():
+    """What steps call has a name of its own for each; agents are no tools."""
+    app = application()
+    before = app.tool_schemas()
+    app.agent("tasks", name="act")(lambda payload: payload)
+    assert app.code["act"] is app.actions["act"]
+    assert app.code["agent:act"] is app.agents["act"]
+    assert app.tool_schemas() == before
+    with pytest.raises(ActionNotRegistered):
+        app.require_actions([Node(id="n", action="agent:act")])
+
+
+def test_an_agents_name_is_taken_once():
+    """The same one twice is fine, another of its name is not; nor is that of a built-in one."""
+    app = Dagger("memory:")
+    app.register_agent(Reader)
+    app.register_agent(Reader)
+    with pytest.raises(RegistryError, match="an agent 'Reader' is registered already; give this one another name"):
+        app.register_agent(Reader())
+    with pytest.raises(RegistryError, match="an agent 'human_review' is built in; give this one another name"):
+        app.agent("tasks", name="human_review")(lambda payload: payload)
+    with pytest.raises(RegistryError, match="5 is no agent: mark a function with @agent, or give a PubSubAgent"):
+        app.register_agent(5)
+    assert app.own_agents == ["Reader"]
+
+
+def test_any_number_of_agents_read_one_channel():
+    """They are told apart by their names, and not by what they read."""
+    app = Dagger("memory:")
+    for name in ("one", "two", "three"):
+        app.register_agent(typed(name, "string", subscribe=["in", "more"], publish=()))
+    assert app.own_agents == ["one", "two", "three"]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "told"),
+    [
+        (
+            typed("w", gives="integer"),
+            typed("r", "string", subscribe="out", publish=()),
+            "agents 'w' and 'r' can never agree on channel 'out': at $: 'r' takes string, 'w' publishes integer",
+        ),
+        (
+            typed("r", "string", subscribe="out", publish=()),
+            typed("w", gives="integer"),
+            "agents 'w' and 'r' can never agree on channel 'out': at $: 'r' takes string, 'w' publishes integer",
+        ),
+    ],
+    ids=["the reader comes later", "the publisher comes later"],
+)
+def test_agents_that_can_never_agree_are_refused(first, second, told):
+    """The second of them, with the channel, and what either says; then it is not registered."""
+    app = Dagger("memory:")
+    app.register_agent(first)
+    with pytest.raises(RegistryError) as refused:
+        app.register_agent(second)
+    assert str(refused.value) == told
+    assert len(app.own_agents) == 1
+
+
+def test_an_agent_that_reads_what_it_publishes_must_agree_with_itself():
+    """As with any other."""
+    app = Dagger("memory:")
+    with pytest.raises(RegistryError, match="agents 'echo' and 'echo' can never agree on channel 'in'"):
+        app.register_agent(typed("echo", "string", "integer", publish="in"))
+    assert app.own_agents == []
+    app.register_agent(typed("echo", "string", "string", publish="in"))
+
+
+def test_what_may_agree_is_registered():
+    """On other channels, or where a schema says nothing."""
+    app = Dagger("memory:")
+    for each in (
+        typed("w", gives="integer"),
+        typed("r", "number", subscribe="out"),
+        typed("s", "string"),
+        typed("any"),
+    ):
+        app.register_agent(each)
+    assert app.own_agents == ["w", "r", "s", "any"]
+
+
+def test_an_agent_that_was_removed_is_forgotten():
+    """Its name, its code, and what it took and published: another may come in its place."""
+    app = Dagger("memory:")
+    app.register_agent(typed("one", "string", "integer"))
+    app.remove_agent("one")
+    assert (app.own_agents, [name for name in app.code if name.startswith("agent:")]) == ([], ["agent:human_review"])
+    app.register_agent(typed("two", "integer", "string"))
+    app.register_agent(typed("one", "string", subscribe="out", publish="in", gives="integer"))
+
+
+def test_only_what_is_registered_is_removed():
+    """The nearest name is told; what is built in stays."""
+    app = Dagger("memory:")
+    with pytest.raises(RegistryError, match="there is no agent 'x' to remove; registered: none"):
+        app.remove_agent("x")
+    app.register_agent(Reader)
+    with pytest.raises(RegistryError, match="there is no agent 'Raeder' to remove; did you mean 'Reader'"):
+        app.remove_agent("Raeder")
+    with pytest.raises(RegistryError, match="the agent 'human_review' is built in: it cannot be removed"):
+        app.remove_agent("human_review")
+    assert "human_review" in app.agents
+
+
+def test_agents_share_pools_with_actions():
+    """A size that another has given already cannot be another one; nothing is registered then."""
+    app = Dagger("memory:")
+    app.action("act", concurrency=2, pool="net")(lambda: 1)
+    app.agent("tasks", name="fits", pool="net")(lambda payload: payload)
+    app.agent("tasks", name="rated", pool="slow", rate="5/s")(lambda payload: payload)
+    with pytest.raises(RegistryError, match="slow"):
+        app.agent("tasks", name="other", pool="slow", rate="6/s")(lambda payload: payload)
+    assert app.own_agents == ["fits", "rated"]
+
+
+def test_include_takes_all_agents_of_a_module():
+    """Beside its actions: marked functions, and PubSubAgent classes and objects that are its own."""
+    module = types.ModuleType("mine")
+
+    class Local(Reader):
+        pass
+
+    Local.__module__ = "mine"
+    named = type("Named", (Reader,), {"name": "named"})()
+    vars(module).update(
+        act=action("act")(lambda: 1), worker=typed("worker"), Local=Local, Reader=Reader, PubSubAgent=PubSubAgent,
+        named=named, other=print,
+    )  # fmt: skip
+    app = Dagger("memory:")
+    for _ in range(2):
+        app.include(module)
+    app.include(typed("single"), Reader)
+    assert app.own_agents == ["worker", "Local", "named", "single", "Reader"]
+    assert set(app.actions) - BUILT_IN == {"act"}

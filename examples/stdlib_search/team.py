@@ -1,5 +1,7 @@
 """The same question, answered event-driven: a team of seven agents, each of which knows nothing but its channels.
 
+  dagger publish start '{"type": "Question", "question": "how do I …?"}' --app examples/stdlib_search/app.py:app
+
   start
     ▼
   supervisor                              ┌──── gap_questions ────┐
@@ -41,7 +43,7 @@ from dagger import Context, Message, NonRetryable, Static, agent
 
 
 class Payload(msgspec.Struct, frozen=True, tag=True):
-    """What a message says, under `type` what kind of thing that is; each channel takes only its own kinds."""
+    """What a message says, with its kind under `type`: so an agent that hears several knows which it is."""
 
 
 class Question(Payload):

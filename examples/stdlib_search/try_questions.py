@@ -1,7 +1,8 @@
 """Print the best three answers to many questions, for a person to judge: `python try_questions.py [FILE]`.
 
 No run, no store: it calls the same plain functions that the actions call, on an index in a temporary folder. Where
-the agent, which follows the names that it finds, comes to other answers than the static flow, both are printed.
+the agent, which follows the names that it finds as the team does, comes to other answers than the static flow, both
+are printed.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Protocol
 
 from dagger.core.events import Event, Recorded
@@ -39,7 +39,7 @@ class Heard(Protocol):
 
 async def listen(
     host: Station, run: Heard, from_seq: int, told: deque[Event], *, live: bool
-) -> AsyncIterator[Recorded]:
+) -> AsyncGenerator[Recorded, None]:
     """See Run.events. `told`: what the run's steps have told so far, and where they tell the rest."""
     after = max(from_seq - 1, 0)
     heard: Tenant | None = None

@@ -189,8 +189,10 @@ class Run:
         told: deque[Event] = deque(maxlen=TOLD)
         if live and self._early is not None:
             told, self._early = self._early, None
-        async for recorded in listen(self._host, self, from_seq, told, live=live):
-            yield recorded
+        # whoever stops listening is no listener from then on, and not when it is next tidied up
+        async with contextlib.aclosing(listen(self._host, self, from_seq, told, live=live)) as heard:
+            async for recorded in heard:
+                yield recorded
 
     async def tree(self) -> ExecutionTree:
         """The execution tree, of a run in any status."""

@@ -4,7 +4,7 @@ import asyncio
 from types import SimpleNamespace
 
 import pytest
-from msgspec import Raw
+from msgspec import Raw, structs
 
 from dagger.cli.exits import Left
 from dagger.cli.following import Following
@@ -22,6 +22,7 @@ BEGUN = events.RunStarted(
     spec=events.Spec("static", "g"),
     graph=Definition(name="g", nodes=(Node(id="a", action="x"),)),
 )
+ALIVE = structs.replace(BEGUN, keep_alive=True)
 OVER = SimpleNamespace(status="succeeded")
 RESTING = SimpleNamespace(status="waiting")
 REVIEW = SimpleNamespace(id="r1")
@@ -263,10 +264,12 @@ def test_a_run_that_only_people_can_let_go_on_is_left_where_nobody_sits(display,
         ("parked", [opened("review"), events.RunParked(at=9, reason="waits for 1 review", wake_at=99)]),
         ("waiting", [opened("review"), events.RunWaiting(at=9, reason="another attempt", is_active=True)]),
         ("running", [opened("review")]),
+        ("waiting", [ALIVE, events.RunWaiting(at=9, reason="waits for messages")]),
+        ("waiting", [ALIVE, opened("review"), events.RunWaiting(at=9, reason="waits for 1 review")]),
     ],
 )
 def test_a_run_that_goes_on_by_itself_is_followed(status, journal):
-    """A sleep will be over, a review or a delayed attempt is due, or code still runs."""
+    """A sleep will be over, a review or a delayed attempt is due, code still runs, or messages may come."""
 
     async def main():
         run = Going([BEGUN, *journal])
@@ -280,11 +283,18 @@ def test_a_run_that_goes_on_by_itself_is_followed(status, journal):
     assert asyncio.run(main()) is OVER
 
 
-def test_where_somebody_sits_it_is_said_once_how_to_instruct():
-    """Nobody is asked for an instruction."""
+@pytest.mark.parametrize(
+    ("waits", "command"),
+    [
+        (opened("instruction"), "dagger instruct r ACTION -i KEY=VALUE --store /x.db"),
+        (ALIVE, "dagger publish --run r CHANNEL MESSAGE --store /x.db"),
+    ],
+)
+def test_where_somebody_sits_it_is_said_once_how_to_tell_the_run_what_it_waits_for(waits, command):
+    """Nobody is asked for an instruction or a message."""
 
     async def main():
-        run, display = Going([BEGUN, opened("instruction"), events.RunWaiting(at=9, reason="waits")]), Heard()
+        run, display = Going([BEGUN, waits, events.RunWaiting(at=9, reason="waits")]), Heard()
         following = asyncio.ensure_future(report(run, display, asker=Sitting(run)))
         await asyncio.sleep(0)
         while len(display.events) < 3 and not following.done():
@@ -297,5 +307,5 @@ def test_where_somebody_sits_it_is_said_once_how_to_instruct():
         return display.said
 
     (said,) = asyncio.run(main())
-    assert "dagger instruct r ACTION -i KEY=VALUE --store /x.db" in said
+    assert command in said
     assert "Ctrl-C here cancels the run" in said

@@ -129,6 +129,29 @@ def test_problems_come_as_json(shell, home):
     assert shell("validate", "sums.yaml", "--json").json == []
 
 
+def test_the_agents_of_an_application_are_checked_with_its_files_or_alone(shell, home):
+    """Those that cannot be, it has refused when it was loaded; what may go wrong between the others is a warning."""
+    fine = f"{home / 'team.py'}:app: 4 agents, and no loop or request that cannot end\n"
+    assert shell("validate", "--app", "team.py") == (0, fine, "")
+    (home / "one.yaml").write_text("name: one\nnodes: [{id: a, action: add}]\n")
+    assert shell("validate", "one.yaml", "--app", "team.py").out == fine
+    assert shell("validate", "--app", "team.py", "--json").json == []
+
+    again = '@app.agent(subscribe="a", publish="a")\ndef again(a: str) -> str: return a\n'
+    (home / "loop.py").write_text(f"from dagger import Dagger\napp = Dagger()\n{again}")
+    typed = shell("validate", "--app", "loop.py")
+    assert (typed.code, typed.out) == (0, f"{home / 'loop.py'}:app: 1 agent\n")
+    assert typed.err.startswith("warning: loop without an exit: again -> a -> again")
+
+
+def test_without_files_or_an_application_nothing_is_validated(shell):
+    """Both are named."""
+    typed = shell("validate")
+
+    assert (typed.code, typed.out) == (2, "")
+    assert typed.err == "error: FILE is missing: which graph files? Or --app module:name alone, for its agents\n"
+
+
 def test_the_graphs_of_an_application_are_listed(shell):
     """With what finds them: tags and descriptions."""
     typed = shell("ls", "--app", "flows.py")
@@ -151,6 +174,7 @@ def test_a_listed_graph_is_described_in_json(shell):
     (row,) = shell("ls", "--app", "flows.py", "--tag", "demo", "--json").json
 
     assert row == {
+        "kind": "graph",
         "name": "ready",
         "description": "one and two",
         "author": "",
@@ -162,13 +186,31 @@ def test_a_listed_graph_is_described_in_json(shell):
     }
 
 
+def test_the_agents_of_an_application_are_listed(shell, home):
+    """After its graphs, with what they read and write; they have no tags."""
+    assert shell("ls", "--app", "team.py").out.splitlines()[:3] == [
+        "agent    reads    writes   description",
+        "worker   tasks    results",
+        "keeper   results           Keep what was made.",
+    ]
+    graph = "graph = Graph('one')\ngraph.add(add, a=1)\napp.add_graph(graph)\n"
+    action = "@app.action\ndef add(a: int) -> int: return a\n"
+    (home / "both.py").write_text(f"from dagger import Graph\nfrom team import app\n{action}{graph}")
+    words = [line.split()[0] if line else "" for line in shell("ls", "--app", "both.py").out.splitlines()]
+    assert words == ["graph", "one", "", "agent", "worker", "keeper", "asker", "carrier"]
+    assert shell("ls", "--app", "both.py", "--tag", "x").err == "no graphs with this tag\n"
+    rows = shell("ls", "--app", "both.py", "--json").json
+    assert [(row["kind"], row["name"]) for row in rows[:2]] == [("graph", "one"), ("agent", "worker")]
+    assert (rows[1]["reads"], rows[1]["writes"]) == (["tasks"], ["results"])
+
+
 def test_listing_graphs_needs_an_application(shell, home):
     """And says so; one without graphs is no error."""
     (home / "none.py").write_text("from dagger import Dagger\napp = Dagger()\n")
 
     assert shell("ls").err.startswith("error: --app is missing: whose graphs?")
     typed = shell("ls", "--app", "none.py")
-    assert (typed.code, typed.err) == (0, "no graphs: the application has loaded none\n")
+    assert (typed.code, typed.err) == (0, "no graphs and no agents: the application has none\n")
 
 
 @pytest.mark.parametrize(("format", "start"), [("dot", "digraph"), ("mermaid", "---"), ("svg", "<svg"), ("json", "{")])

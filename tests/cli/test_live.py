@@ -9,6 +9,7 @@ from datetime import datetime
 import msgspec
 import pytest
 from msgspec import Raw
+from tests.views.journals import agent, posted
 
 from dagger.cli import live
 from dagger.cli.progress import Progress
@@ -18,76 +19,6 @@ from dagger.views.log import JsonFormatter
 
 ERROR = events.Error("ValueError", "no\n  good")
 DONE = events.StepSucceeded(at=0, step="a", duration_ms=1200)
-
-
-@pytest.mark.parametrize(
-    ("event", "line"),
-    [
-        (DONE, "done       a in 1.2 s"),
-        (
-            events.AttemptFailed(at=0, step="a", attempt=2, error=ERROR, retry_at=2000),
-            "retry      a: attempt 2 failed: ValueError: no good; again in 2.0 s",
-        ),
-        (
-            events.StepFailed(at=0, step="a", attempt=3, error=ERROR, policy="pause"),
-            "failed     a: attempt 3: ValueError: no good",
-        ),
-        (events.StepSkipped(at=0, step="b", reason="'a' failed"), "skipped    b: 'a' failed"),
-        (events.StepCancelled(at=0, step="b", attempt=1, reason="Ctrl-C"), "cancelled  b: Ctrl-C"),
-        (
-            events.LimitReached(at=0, limit="max_tokens", value=10, policy="pause"),
-            "limit      max_tokens of 10 used up",
-        ),
-        (
-            events.AttemptFailed(at=0, step="a", attempt=2, error=ERROR, failure="mend"),
-            "failed     a: attempt 2: ValueError: no good; mend handles it",
-        ),
-        (
-            events.StepSucceeded(at=0, step="a:failure", duration_ms=3, recovers={}),
-            "recovered  a by its failure action in 3 ms",
-        ),
-        (events.StepSucceeded(at=0, step="a", reused="r1"), "reused     a from run r1"),
-        (events.Emitted(at=0, step="a", value=Raw(b'{"x": 1}')), 'emitted    a: {"x": 1}'),
-        (events.NodeAdded(at=0, node=Node(id="n", action="x")), "added      n"),
-        (events.ChildOpened(at=0, step="a", key="child:1", graph="inner"), "began      a: child flow inner"),
-        (
-            events.Instructed(at=0, key="k", value=Raw(b'{"action":"search"}')),
-            'instructed {"action":"search"}',
-        ),
-        (
-            events.WaitOpened(
-                at=0,
-                step="a",
-                key="review:1",
-                kind="review",
-                review="r1",
-                detail=Raw(b'{"question":"Which\\none?","options":["red",5]}'),
-            ),
-            "asks       a: Which one? [red, 5] (r1)",
-        ),
-        (events.WaitOpened(at=0, step="a", key="sleep:1", kind="sleep"), None),
-        (
-            events.WaitAnswered(at=0, step="a", key="review:1", value=Raw(b'"red"'), review="r1", who="ann"),
-            'answered   a: "red" by ann (r1)',
-        ),
-        (
-            events.WaitAnswered(at=0, step="a", key="review:1", review="r1"),
-            "unanswered a: the question is open no more (r1)",
-        ),
-        (
-            events.WaitAnswered(at=0, step="a", key="review:1", error=ERROR, review="r1"),
-            "withdrawn  a: the question is open no more (r1)",
-        ),
-        (events.WaitAnswered(at=0, step="a", key="sleep:1"), None),
-        (events.RunWaiting(at=0, reason="waits for a person"), "waits      for a person"),
-        (events.RunWaiting(at=0, reason="to try again", wake_at=5, is_active=True), None),
-        (events.RunParked(at=0, reason="for a person"), None),
-        (events.StepStarted(at=0, step="a", attempt=1), None),
-    ],
-)
-def test_events_are_told_in_one_line_each(event, line):
-    """Those that people want to hear of."""
-    assert live.line_of(event) == line
 
 
 def test_lines_are_written_as_steps_end(capsys):
@@ -110,6 +41,17 @@ def test_of_very_many_steps_the_rest_is_counted(capsys):
     written = capsys.readouterr().err.splitlines()
     assert len(written) == live.LINES_PER_TICK + 2
     assert written[-2:] == ["skipped    b: x", "done       … and 1,500 more steps"]
+
+
+def test_of_very_many_messages_from_outside_the_rest_is_counted(capsys):
+    """By messages, not by events."""
+    with live.Lines() as lines:
+        for _ in range(live.LINES_PER_TICK + 10):
+            lines.tell(events.MessagesPublished(at=0, messages=posted("tasks", 1, 2, 3)))
+
+    written = capsys.readouterr().err.splitlines()
+    assert written[0] == "published  3 messages to tasks"
+    assert written[live.LINES_PER_TICK :] == ["published  … and 30 more messages"]
 
 
 def test_a_stderr_that_nobody_reads_does_not_stop_the_run(monkeypatch):
@@ -176,6 +118,24 @@ def test_a_log_gets_a_record_for_each_step(caplog):
     assert [record.levelname for record in caplog.records] == ["INFO", "INFO", "INFO", "ERROR"]
 
 
+def test_a_log_tells_what_came_from_outside_and_no_payload(caplog):
+    """Messages, agents that came and went, redeliveries."""
+    caplog.set_level("DEBUG")
+    with live.Logged("r") as logged:
+        logged.tell(events.MessagesPublished(at=0, messages=posted("tasks", "secret")))
+        logged.tell(events.AgentBound(at=0, agent=agent("late", "tasks")))
+        logged.tell(events.AgentRemoved(at=0, name="late"))
+        logged.tell(events.Redelivered(at=0, steps=("worker#2-1",)))
+
+    assert [record.getMessage() for record in caplog.records] == [
+        "published 1 message to tasks",
+        "agent late reads tasks",
+        "agent late was removed; what waited at it became dead letters",
+        "again worker#2-1: delivered anew",
+    ]
+    assert {(record.levelname, record.run) for record in caplog.records} == {("INFO", "r")}
+
+
 def test_a_log_tells_who_answered_and_hides_what(caplog):
     """The question is logged by the kernel, when it is asked."""
     caplog.set_level("INFO")
@@ -217,11 +177,13 @@ def told(step, fraction, note=""):
     return events.Progressed(at=0, step=step, fraction=fraction, note=note)
 
 
-def progress_of(*journal):
-    nodes = tuple(Node(id=f"n{number}", action="x") for number in range(12))
-    begun = events.RunStarted(
-        at=0, run_id="r", spec=events.Spec("static", "demo"), graph=Definition(name="demo", nodes=nodes)
-    )
+NODES = tuple(Node(id=f"n{number}", action="x") for number in range(12))
+BEGUN = events.RunStarted(
+    at=0, run_id="r", spec=events.Spec("static", "demo"), graph=Definition(name="demo", nodes=NODES)
+)
+
+
+def progress_of(*journal, begun=BEGUN):
     progress = Progress()
     for seq, event in enumerate((begun, *journal), 1):
         progress.apply(events.Recorded(seq, event))
@@ -281,6 +243,32 @@ def test_a_terminal_shows_how_far_steps_are(screen):
     assert {row[0] for row in rows[5:]} <= {"n0", "n1", "n2", "n3", "n4"}  # the last picture is drawn twice
     assert rows[3][-3:] == ["30%", "of", "ten"]
     assert rows[3][1].startswith("━" * 5)
+
+
+def test_a_terminal_shows_what_agents_do(screen):
+    """A row for each of the first that messages reached: handled, failed, waiting."""
+    agents = tuple(agent(f"agent{number}", f"c{number}") for number in range(11))
+    begun = events.RunStarted(
+        at=0, run_id="r", spec=events.Spec("events", "c0"), graph=Definition(name="c0"), agents=agents
+    )
+    journal = [
+        events.MessagesPublished(at=0, messages=posted("c0", 1, 2, 3)),
+        events.StepSucceeded(at=0, step="agent0#2-1"),
+        events.StepFailed(at=0, step="agent0#2-2", attempt=1, error=ERROR, policy="list"),
+        *(events.MessagesPublished(at=0, messages=posted(f"c{number}", 1)) for number in range(1, 10)),
+    ]
+    shown = screen()
+    with live.Terminal() as terminal:
+        terminal.tell(events.AgentRemoved(at=0, name="agent10"))
+        terminal.tick(progress_of(*journal, begun=begun))
+
+    lines = plain(shown.getvalue()).replace("\r", "\n").splitlines()
+    assert "agent      agent10 was removed; what waited at it became dead letters" in lines
+    assert any("2/12 steps, 1 failed, 12 messages, 0:00" in line for line in lines)
+    rows = [line.split() for line in lines if line.strip().startswith("agent") and "#" not in line][1:9]
+    assert rows[0] == ["agent0", "1", "handled", "1", "failed", "1", "waiting"]
+    assert [row[0] for row in rows] == [f"agent{number}" for number in range(8)]
+    assert any(line.split() == ["and", "2", "more", "agents"] for line in lines)
 
 
 def test_a_terminal_shows_what_a_run_waits_for(screen):

@@ -51,6 +51,34 @@ app.add_graph(outer)
 """
 
 
+TEAM = """\
+from dagger import Context, Dagger, Graph
+
+app = Dagger(config={"on_failure": "continue", "max_attempts": 1, "max_messages": None})
+
+@app.action
+async def ask(count: int, ctx: Context) -> None:
+    for number in range(count):
+        ctx.publish("tasks", number)
+
+@app.agent(subscribe="tasks", publish="results")
+async def worker(number: int) -> int:
+    if number == 7:
+        raise ValueError("seven")
+    return number
+
+@app.agent(subscribe="results")
+async def reader(number: int) -> None: ...
+
+@app.agent(subscribe="nothing")
+async def idle(number: int) -> None: ...
+
+team = Graph("team")
+team.add(ask, count=team.input("count"))
+app.add_graph(team)
+"""
+
+
 @pytest.fixture
 def three(shell):
     """Runs `one` (succeeded), `two` (paused) and `three` (failed)."""
@@ -174,6 +202,59 @@ def test_of_many_steps_the_telling_ones_are_shown(shell, home):
     assert [line.split()[0] for line in typed.out.splitlines()[-2:]] == ["step", "n70"]
     assert typed.err == "… and 79 more steps: --all shows them\n"
     assert len(shell("show", "m", "--all").out.splitlines()) == len(typed.out.splitlines()) + 79
+
+
+def test_of_few_messages_each_is_shown_with_what_was_done_with_it(shell, home):
+    """After the agents that had anything to do."""
+    (home / "team.py").write_text(TEAM)
+    shell("run", "team", "--app", "team.py", "-i", "count=2", "--run-id", "t")
+
+    lines = shell("show", "t").out.splitlines()
+
+    assert "steps    1 succeeded" in lines
+    assert "messages 4" in lines
+    agents, steps = (part.splitlines() for part in "\n".join(lines).split("\n\n")[1:])
+    assert [line.split() for line in agents] == [
+        ["agent", "handled", "failed", "waiting"],
+        ["worker", "2"],
+        ["reader", "2"],
+    ]
+    assert [line.split()[:2] for line in steps[1:4]] == [
+        ["ask", "succeeded"],
+        ["2-1", "published"],
+        ["worker#2-1", "succeeded"],
+    ]
+    assert steps[2].endswith("payload = 0")
+
+
+def test_of_many_messages_only_the_agents_tell_and_what_failed(shell, home):
+    """However many there are; --all shows the rest."""
+    (home / "team.py").write_text(TEAM)
+    shell("run", "team", "--app", "team.py", "-i", "count=100", "--run-id", "t")
+
+    typed = shell("show", "t")
+
+    agents, steps = (part.splitlines() for part in typed.out.split("\n\n")[1:])
+    assert [line.split() for line in agents[1:]] == [["worker", "99", "1"], ["reader", "99"]]
+    assert [line.split()[:2] for line in steps[1:]] == [["ask", "succeeded"], ["worker#2-8", "failed"]]
+    assert "messages 199" in typed.out
+    assert typed.err == "… and 397 more steps and messages: --all shows them\n"
+    assert len(shell("show", "t", "--all").out.splitlines()) == len(typed.out.splitlines()) + 397
+
+
+def test_of_very_many_agents_those_with_trouble_are_shown(shell, home):
+    """The first twenty; --all shows the rest."""
+    more = "\nfor number in range(30):\n    @app.agent(name=f'a{number}', subscribe='tasks')\n"
+    (home / "team.py").write_text(f"{TEAM}{more}    async def other(number: int) -> None: ...\n")
+    shell("run", "team", "--app", "team.py", "-i", "count=8", "--run-id", "t")
+
+    typed = shell("show", "t")
+
+    agents = typed.out.split("\n\n")[1].splitlines()
+    assert [line.split()[0] for line in agents[1:4]] == ["worker", "reader", "a0"]
+    assert len(agents) == 1 + 20
+    assert typed.err.splitlines()[0] == "… and 12 more agents: --all shows them"
+    assert len(shell("show", "t", "--all").out.split("\n\n")[1].splitlines()) == 1 + 32
 
 
 def test_the_steps_of_a_child_flow_stand_under_the_step_that_began_it(shell, home):

@@ -162,15 +162,18 @@ def test_a_run_whose_process_was_killed_goes_on_where_it_is_resumed(begin, shell
 
 
 def test_a_run_whose_process_was_killed_goes_on_where_it_is_published_to(begin, shell, owner):
-    """As `dagger answer` does: the command is its owner from then on."""
+    """As `dagger answer` does: the command is its owner from then on, and tells what is new."""
+    shell(*RUN, "mine", "results", "before")
+    wait_for(lambda: kept(shell) == ["before"], owner)
     owner.kill()
     finish(owner)
 
     again = begin(*RUN, "mine", "results", "after")
-    wait_for(lambda: kept(shell) == ["after"], again)
+    wait_for(lambda: kept(shell) == ["before", "after"], again)
     again.send_signal(signal.SIGINT)
     done = finish(again)
     assert done.code == 130
+    assert done.err.count("done       keeper#") == 1
     assert shell("runs", "--json").json[0]["status"] == "cancelled"
 
 

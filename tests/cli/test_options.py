@@ -1,8 +1,12 @@
 """dagger.cli.options: the options that several commands share mean one thing everywhere."""
 
+import inspect
+from typing import Annotated
+
 import pytest
 import typer
 
+from dagger.cli import options
 from dagger.cli.program import program
 
 COMMANDS = typer.main.get_command(program([])).commands
@@ -33,3 +37,18 @@ def test_every_option_is_explained(name):
     """In a sentence that ends in a full stop."""
     for parameter in COMMANDS[name].params:
         assert parameter.help.endswith("."), f"{name} {parameter.opts}"
+
+
+def test_the_options_of_a_group_stand_where_the_group_does():
+    """The command gets the group, the person sees its options: one by one, with their defaults."""
+
+    def command(task: Annotated[str, typer.Argument()], *, manner: options.Manner, more: int = 1) -> int:
+        assert manner == options.Manner(json=True, log="json")
+        return len(task) + more
+
+    unfolded = options.unfolded(command)
+
+    parameters = inspect.signature(unfolded).parameters
+    assert list(parameters) == ["task", "json", "dot", "log", "quiet", "more"]
+    assert (parameters["json"].annotation, parameters["json"].default) == (options.Json, False)
+    assert unfolded(task="tea", json=True, dot=None, log="json", quiet=False, more=2) == 5

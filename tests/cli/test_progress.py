@@ -1,7 +1,9 @@
 """dagger.cli.progress: how far a run is, told event by event."""
 
+import msgspec
 import pytest
 from msgspec import Raw
+from tests.views.journals import agent, posted
 
 from dagger.cli.progress import PACE_TICKS, Pace, Progress
 from dagger.core import events
@@ -170,3 +172,74 @@ def test_the_pace_is_kept_step_by_step():
     assert [pace.moved(progress) for _ in range(2 * PACE_TICKS)].count([]) == 2 * PACE_TICKS - 1
     assert pace.moved(after()) == []
     assert pace.moved(progress) == [more, other]
+
+
+BOUND = msgspec.structs.replace(
+    BEGUN,
+    agents=(agent("worker", "tasks"), agent("audit", "tasks"), agent("replier", "questions")),
+    messages=posted("tasks", 1, 2),
+)
+
+
+def with_agents(*journal):
+    return Progress.of(events.Recorded(seq, event) for seq, event in enumerate((BOUND, *journal), 1))
+
+
+def counts(progress):
+    return {name: (each.handled, each.failed, each.waiting) for name, each in progress.agents.items()}
+
+
+letter = events.StepFailed(at=0, step="worker#1-1", attempt=1, error=ERROR, policy="list")
+stuck_letter = msgspec.structs.replace(letter, policy="pause")
+paused = events.RunPaused(at=0, reason="")
+removed = events.AgentRemoved(at=0, name="worker", policy="list")
+anew = events.Redelivered(at=0, steps=("worker#1-1",))
+handled_one = events.StepSucceeded(at=0, step="worker#1-1")
+
+
+@pytest.mark.parametrize(
+    ("journal", "worker", "failed", "ended"),
+    [
+        ([], (0, 0, 2), 0, 0),
+        ([events.StepStarted(at=0, step="worker#1-1", attempt=1)], (0, 0, 2), 0, 0),
+        ([handled_one], (1, 0, 1), 0, 1),
+        ([letter], (0, 1, 1), 1, 1),
+        ([letter, anew], (0, 1, 2), 0, 0),
+        ([letter, anew, events.StepSucceeded(at=0, step="worker#1-1.2")], (1, 1, 1), 0, 1),
+        ([stuck_letter, paused], (0, 1, 1), 1, 1),
+        ([stuck_letter, paused, events.RunResumed(at=0)], (0, 1, 2), 0, 0),
+        ([stuck_letter, paused, anew, events.RunResumed(at=0)], (0, 1, 2), 0, 0),
+        ([removed], (0, 2, 0), 2, 2),
+        ([removed, letter], (0, 2, 0), 2, 2),
+        ([events.StepStarted(at=0, step="worker#1-1", attempt=1), removed], (0, 1, 1), 1, 1),
+        ([events.StepStarted(at=0, step="worker#1-1", attempt=1), removed, handled_one], (1, 1, 0), 1, 2),
+        ([events.StepStarted(at=0, step="worker#1-1", attempt=1), removed, letter], (0, 2, 0), 2, 2),
+        ([removed, events.MessagesPublished(at=0, messages=posted("tasks", 3))], (0, 2, 0), 2, 2),
+        ([events.AgentBound(at=0, agent=BOUND.agents[0]), handled_one], (1, 0, 1), 0, 1),
+    ],
+)
+def test_what_each_agent_has_done_and_has_to_do_is_counted(journal, worker, failed, ended):
+    """A dead letter is a failed step, until it is delivered anew."""
+    progress = with_agents(*journal)
+    assert (counts(progress)["worker"], progress.failed, progress.ended) == (worker, failed, ended)
+
+
+def test_a_message_is_a_step_of_each_agent_that_reads_it():
+    """Whoever published it; one that nobody reads is no step."""
+    published = events.StepSucceeded(at=0, step="a", messages=(*posted("tasks", 3), *posted("log", 4)))
+    progress = with_agents(published)
+
+    assert (progress.total, progress.messages) == (2 + 4 + 2, 4)
+    assert counts(progress) == {"worker": (0, 0, 3), "audit": (0, 0, 3), "replier": (0, 0, 0)}
+
+
+def test_a_reply_ends_the_wait_for_it():
+    """The requester runs again; nothing of the request is kept when that has ended."""
+    request = events.WaitOpened(at=0, step="a", key="request:1", kind="request", messages=posted("questions", 1))
+    reply = events.StepSucceeded(at=0, step="replier#2-1", reply=Raw(b"1"))
+
+    assert with_agents(request).waits_for == {"request"}
+    assert [*with_agents(request, reply).running] == ["a"]
+    done = with_agents(request, reply, done_a := events.StepSucceeded(at=0, step="a"))
+    assert (done.waiting, done.running, done.requests, done.asking) == ({}, {}, {}, {})
+    assert with_agents(request, done_a, reply).running == {}

@@ -3,7 +3,7 @@
 import shlex
 
 import pytest
-from tests.views.journals import T, failed, journal, node, succeeded
+from tests.views.journals import T, agent, failed, journal, node, posted, succeeded
 
 from dagger.cli import summary
 from dagger.core.events import LimitReached, RunEnded, RunPaused, RunWaiting, RunWoken, TokensSpent
@@ -50,6 +50,24 @@ def test_other_endings_are_counted():
     )
 
     assert summary.headline(report) == "run run-1 is paused after 9 ms: 1 succeeded, 1 failed, 1,200 tokens"
+
+
+def test_what_agents_did_is_told():
+    """Each message once for each agent; those that failed are no steps beside it."""
+    agents = (agent("worker", "tasks"), agent("audit", "tasks"))
+    handled = [succeeded("audit#1-1", 5), failed("worker#1-1", 6, policy="continue")]
+    recorded, state = journal([], *handled, agents=agents, messages=posted("tasks", 1, 2))
+    report = Report(state, lambda: recorded, lambda _: b"")
+
+    assert summary.headline(report) == "run run-1 running after 6 ms: 2 messages (1 handled, 1 failed, 2 waiting)"
+
+
+def test_a_message_that_nobody_reads_is_counted():
+    """Beside the steps."""
+    recorded, state = journal([node("a")], succeeded("a", 5, messages=posted("log", 1)))
+    report = Report(state, lambda: recorded, lambda _: b"")
+
+    assert summary.headline(report) == "run run-1 running after 5 ms: 1 step, 1 message"
 
 
 def test_the_outputs_of_the_last_nodes_are_told():

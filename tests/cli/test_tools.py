@@ -11,6 +11,11 @@ def test_the_actions_of_an_application_are_printed(shell):
     assert tools[0]["returns"] == {"type": "number"}
 
 
+def test_agents_are_no_tools(shell):
+    """Nobody calls them: they handle messages."""
+    assert shell("tools", "--app", "team.py").json == []
+
+
 @pytest.mark.parametrize(
     ("format", "keys"),
     [

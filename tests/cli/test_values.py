@@ -1,5 +1,6 @@
 """dagger.cli.values: words of the command line, and the values that they stand for."""
 
+import io
 import shlex
 
 import pytest
@@ -11,6 +12,7 @@ from dagger.cli.values import (
     inputs_of,
     instruction_of,
     is_numbered,
+    payloads_of,
     picked,
     tags_of,
     value_of,
@@ -190,3 +192,44 @@ def test_an_instruction_is_json():
     assert instruction_of('{"action": "search"}') == {"action": "search"}
     with pytest.raises(UsageError, match=r"--instruction \{bad: .*\n  write '\{\"action\""):
         instruction_of("{bad")
+
+
+@pytest.mark.parametrize(
+    ("text", "payloads"),
+    [
+        ('{"a": 1}', [{"a": 1}]),
+        ("plain words", ["plain words"]),
+        ("5", [5]),
+        ('"@file"', ["@file"]),
+        ("null", [None]),
+        ("-", ["a", {"b": "c"}]),
+        ("@in.json", [[1, 2]]),
+    ],
+)
+def test_payloads_are_a_value_a_file_or_the_lines_of_stdin(tmp_path, monkeypatch, text, payloads):
+    """Empty lines are none; JSON writes a text that begins with @."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in.json").write_text("[1,\n2]")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b'"a"\r\n\n{"b": "c"}')))
+
+    assert payloads_of(text) == payloads
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("-", "line 3 of stdin: not JSON: "),
+        ("@nowhere.json", "@nowhere.json: No such file or directory"),
+        ("[NaN]", "[NaN]: NaN is not JSON"),
+        ("{a}", "{a}: begins like JSON and is none: "),
+    ],
+)
+def test_a_bad_payload_is_named(monkeypatch, text, said):
+    """By its line, or its file, or as it was typed; and how to type it as a text."""
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b'"a"\n\nb\n')))
+
+    with pytest.raises(UsageError) as caught:
+        payloads_of(text)
+    assert str(caught.value).startswith(said)
+    if text == "{a}":
+        assert payloads_of(shlex.split(str(caught.value).rpartition("as a text: ")[2])[0]) == [text]

@@ -474,13 +474,14 @@ def test_a_child_flow_that_paused_the_run_goes_on_with_it():
     assert handle(state, f"{CHILD}/reader#2-1") == [CHILD]
 
 
-def test_what_waits_in_a_child_flow_at_an_agent_that_is_removed_is_dead_too():
-    """The flow ends with what is still at work."""
+@pytest.mark.parametrize(("policy", "failures", "ready"), [("continue", 1, [CHILD]), ("pause", 0, [])])
+def test_what_waits_in_a_child_flow_at_an_agent_that_is_removed_is_dead_too(policy, failures, ready):
+    """The flow ends with what is still at work; where the run is to pause, it waits for the letters."""
     state = run_of(agent("reader", "tasks"))
     apply(state, opened(1, 2))
-    assert apply(state, events.AgentRemoved(at=3, name="reader", policy="continue")) == []
-    assert (list(state.dead), state.scopes[CHILD].failures) == ([f"{CHILD}/reader#2-2"], 1)
-    assert apply(state, failed(f"{CHILD}/reader#2-1", "continue")) == [CHILD]
+    assert apply(state, events.AgentRemoved(at=3, name="reader", policy=policy)) == []
+    assert (list(state.dead), state.scopes[CHILD].failures) == ([f"{CHILD}/reader#2-2"], failures)
+    assert handle(state, f"{CHILD}/reader#2-1") == ready
 
 
 def test_a_child_flow_that_is_given_up_takes_its_deliveries_along():
@@ -497,13 +498,17 @@ def test_a_child_flow_that_is_given_up_takes_its_deliveries_along():
     }
 
 
-def test_a_child_flow_that_is_given_up_leaves_nothing_of_a_dead_letter_that_was_to_be_tried_again():
-    """Its waits, and the child flow that its code executed."""
+@pytest.mark.parametrize("is_resumed", [False, True], ids=["dead", "waiting"])
+def test_a_child_flow_that_is_given_up_leaves_nothing_of_a_dead_letter_that_is_tried_again(is_resumed):
+    """Its waits, and the child flow that its code executed: also where it waits behind another message."""
     state = run_of(agent("reader", "tasks"))
     letter, inner = f"{CHILD}/reader#2-1", f"{CHILD}/reader#2-1:child:1"
-    apply(state, opened(1))
+    apply(state, opened(1, 2))
     apply(state, opened(2, step=letter))
     apply(state, events.WaitOpened(at=3, step=f"{inner}/reader#3-1", key="k", kind="sleep"))
     apply(state, failed(letter, "pause"))
+    if is_resumed:
+        apply(state, events.RunResumed(at=4))
+        assert letter not in state.pending
     apply(state, events.StepCancelled(at=4, step=CHILD, attempt=1, reason="enough"))
     assert (list(state.pending), state.scopes, state.stuck, state.waits) == (["n"], {}, 0, {"n": {}})

@@ -77,6 +77,7 @@ def test_loops_are_told_in_the_order_in_which_messages_go():
         agent("c", "z", publications=("x",)),
         agent("self", "echo", publications=("echo",)),
         agent("end", "out"),
+        agent("late", "in", publications=("x", "y")),
     ]
     found = loops(agents)
     rings = [loop[loop.index(min(loop)) :] + loop[: loop.index(min(loop))] for loop in found]

@@ -21,7 +21,9 @@ from dagger.core.events import (
 )
 from dagger.core.fold import apply
 from dagger.core.graph import Definition, Input, Node, Output, depended
+from dagger.core.messages import AGENT, PAYLOAD, Agent, Published
 from dagger.core.state import State
+from dagger.views.tree import ExecutionTree
 
 T = 1_780_000_000_000
 """When every run here starts, in milliseconds since 1970: 2026-05-28T20:26:40Z."""
@@ -57,6 +59,29 @@ def journal(nodes, *events, name="demo", run_id="run-1", **started):
     return recorded, state
 
 
+def tree_of(nodes, *events, is_live=True, **started_with):
+    return ExecutionTree.of(journal(nodes, *events, **started_with)[0], is_live=is_live)
+
+
+def statuses(tree):
+    return {snapshot.node_id: snapshot.outcome.status for snapshot in tree.nodes}
+
+
+def edges(tree):
+    return [(edge.parent, tree.nodes[after].node_id, edge.label) for _, after, edge in tree.edges]
+
+
+def agent(name, *channels, **fields):
+    """An agent that reads these channels."""
+    own = Node(id=name, action=AGENT + name, inputs=(Input("payload", PAYLOAD),))
+    return Agent(name=name, subscriptions=channels, node=own, **fields)
+
+
+def posted(channel, *payloads):
+    """Messages, as the event of their publisher has them."""
+    return tuple(Published(channel, json(payload)) for payload in payloads)
+
+
 def started(step, ms, attempt=1):
     return StepStarted(at=T + ms, step=step, attempt=attempt)
 
@@ -73,10 +98,11 @@ def opened(step, ms, graph="", items=None):
     return ScopeOpened(at=T + ms, step=step, items=json(items), count=len(items))
 
 
-def executed(step, ms, definition, key="flow"):
+def executed(step, ms, definition, key="flow", **fields):
     """A step's code began a child flow."""
     name = definition.name
-    return ChildOpened(at=T + ms, step=step, key=key, graph=name, detail=json(name), graphs={name: definition})
+    graphs = {name: definition}
+    return ChildOpened(at=T + ms, step=step, key=key, graph=name, detail=json(name), graphs=graphs, **fields)
 
 
 def dropped(step, ms, reason="the step that waited for it has ended"):

@@ -5,6 +5,7 @@ import sys
 import pytest
 from tests.views.journals import (
     T,
+    agent,
     attempt_failed,
     dropped,
     ended,
@@ -14,14 +15,17 @@ from tests.views.journals import (
     json,
     node,
     opened,
+    posted,
     skipped,
     started,
     succeeded,
 )
 
 from dagger.core.events import (
+    AgentRemoved,
     CancelRequested,
     LimitReached,
+    Redelivered,
     RunPaused,
     RunRecovered,
     RunResumed,
@@ -30,7 +34,7 @@ from dagger.core.events import (
     WaitOpened,
 )
 from dagger.core.graph import Definition, Map
-from dagger.views.course import Courses
+from dagger.views.course import Courses, next_round
 from dagger.views.outcome import moment
 
 NESTED = Definition(name="clean", nodes=(node("strip"), node("lower", after=["strip"])))
@@ -367,3 +371,120 @@ def test_a_child_flow_that_is_given_up_costs_the_same_among_few_and_among_many()
         return count
 
     assert calls(100) < 12 * calls(10)
+
+
+AGENTS = (agent("worker", "tasks"), agent("replier", "questions"))
+
+
+def mail_of(*events, keeps_deliveries=False, **started_with):
+    """Of a run that begins with three messages for `worker`, and has the node `a`."""
+    courses = Courses(keeps_deliveries=keeps_deliveries)
+    given = {"agents": AGENTS, "messages": posted("tasks", 1, 2, 3), "graphs": {"clean": NESTED}} | started_with
+    for recorded in journal([node("a")], *events, **given)[0]:
+        courses.apply(recorded.event)
+    return courses
+
+
+def test_of_deliveries_those_that_succeeded_are_forgotten():
+    """With all that their code executed; what failed stays, and so does what a tree asks to keep."""
+    events = [
+        succeeded("a", 1),
+        executed("worker#1-1", 2, NESTED),
+        failed("worker#1-1:flow/strip", 3),
+        skipped("worker#1-1:flow/lower", 3, "'worker#1-1:flow/strip' failed"),
+        succeeded("worker#1-1:flow", 4),
+        WaitAnswered(at=T + 4, step="worker#1-1", key="flow"),
+        attempt_failed("worker#1-1", 5),
+        succeeded("worker#1-1", 6),
+        failed("worker#1-2", 7, policy="list"),
+    ]
+    assert mail_of(*events).ended().keys() == ["a", "worker#1-2"]
+    assert statuses(mail_of(*events)) == {"a": "succeeded", "worker#1-2": "failed"}
+    assert mail_of(*events, keeps_deliveries=True).ended().keys() == [
+        "a",
+        "worker#1-1:flow/strip",
+        "worker#1-1:flow/lower",
+        "worker#1-1:flow",
+        "worker#1-1",
+        "worker#1-2",
+    ]
+
+
+def test_whatever_is_forgotten_leaves_nothing_behind():
+    """A run of a million messages is told of in the memory of one."""
+    request = WaitOpened(at=T + 1, step="worker#1-1", key="r", kind="request", messages=posted("questions", 1))
+    child = [executed("worker#1-1", 3, NESTED), succeeded("worker#1-1:flow/strip", 4)]
+    child += [succeeded("worker#1-1:flow/lower", 4), succeeded("worker#1-1:flow", 4)]
+    child += [WaitAnswered(at=T + 4, step="worker#1-1", key="flow")]
+    courses = mail_of(request, succeeded("replier#2-1", 2, reply=json(1)), *child, succeeded("worker#1-1", 5))
+    fresh = vars(mail_of()) | {"_seq": courses._seq}
+    assert vars(courses) == fresh
+
+
+def test_what_was_answered_too_late_is_no_new_step():
+    """A wait that was withdrawn when its delivery had ended, and was forgotten."""
+    review = WaitOpened(at=T + 1, step="worker#1-1", key="review:1", kind="review")
+    courses = mail_of(review, succeeded("worker#1-1", 2))
+    courses.apply(WaitAnswered(at=T + 3, step="worker#1-1", key="review:1"))
+    assert statuses(courses) == {}
+
+
+def test_what_becomes_of_a_dead_letter_is_told():
+    """Of its redelivery, and of itself where the resumed run tries it anew."""
+    one = posted("tasks", 1)
+    stuck = [failed("worker#1-1", 5, policy="pause"), RunPaused(at=T + 6, reason="")]
+    resumed = mail_of(*stuck, RunResumed(at=T + 7), succeeded("worker#1-1", 8), messages=one)
+    assert [(each.node_id, each.status, each.attempts) for each in resumed.ended()] == [("worker#1-1", "succeeded", 2)]
+
+    anew = Redelivered(at=T + 7, steps=("worker#1-1",))
+    waits = mail_of(*stuck, anew, RunResumed(at=T + 8), messages=one)
+    assert statuses(waits) == {"worker#1-1": "failed", "worker#1-1.2": "pending"}
+    done = mail_of(*stuck, anew, RunResumed(at=T + 8), succeeded("worker#1-1.2", 9), messages=one)
+    assert done.ended().keys() == ["worker#1-1", "worker#1-1.2"]
+
+
+def test_a_redelivery_has_a_name_of_its_own():
+    """Numbered from 2, in any scope."""
+    assert next_round("reader#12-1") == "reader#12-1.2"
+    assert next_round("reader#12-1.9") == "reader#12-1.10"
+    assert next_round("work:k/reader#12-1") == "work:k/reader#12-1.2"
+
+
+def test_a_reply_ends_the_wait_for_it():
+    """Only the requester's, and only while that is open: the second reply finds nobody."""
+    agents = (*AGENTS, agent("second", "questions"))
+    request = WaitOpened(at=T + 1, step="a", key="request:1", kind="request", messages=posted("questions", 1))
+    sleep = WaitOpened(at=T + 1, step="a", key="sleep:1", kind="sleep")
+    replies = [succeeded("replier#2-1", 2, reply=json(1)), succeeded("second#2-1", 3, reply=json(2))]
+    assert mail_of(request, agents=agents).of("a").status == "waiting"
+    assert mail_of(request, succeeded("replier#2-1", 2), agents=agents).of("a").status == "waiting"
+    assert mail_of(request, replies[0], agents=agents).of("a").status == "running"
+    assert mail_of(request, sleep, replies[0], agents=agents).of("a").status == "waiting"
+    assert mail_of(request, replies[0], sleep, replies[1], agents=agents).of("a").status == "waiting"
+    assert mail_of(request, replies[0], succeeded("a", 3), replies[1], agents=agents).of("a").status == "succeeded"
+
+
+def test_what_waited_at_an_agent_that_was_removed_has_failed_without_an_attempt():
+    """Where it is known that it waited; what its owner says of it then is told as well."""
+    removed = AgentRemoved(at=T + 7, name="worker", policy="continue")
+    courses = mail_of(keeps_deliveries=True)
+    for step in ("worker#1-1", "worker#1-2", "other#1-2"):
+        courses.of(step)
+    courses.apply(removed)
+    courses.apply(failed("worker#1-1", 8, message="agent 'worker' was removed"))
+    assert statuses(courses) == {"worker#1-1": "failed", "worker#1-2": "failed", "other#1-2": "pending"}
+    outcome = courses.of("worker#1-2").outcome()
+    assert outcome.final_error == "Failed after 0 attempts. Last error: agent 'worker' was removed"
+    assert (outcome.ended_at, outcome.attempts) == (moment(T + 7), 0)
+    assert courses.of("worker#1-1").attempts == 1
+
+
+def test_what_waited_at_a_removed_agent_gets_its_chance_when_the_run_is_resumed():
+    """Under `pause`, as every dead letter does."""
+    removed = AgentRemoved(at=T + 7, name="worker", policy="pause")
+    courses = mail_of(keeps_deliveries=True)
+    courses.of("worker#1-2")
+    for event in (removed, RunPaused(at=T + 8, reason=""), RunResumed(at=T + 9)):
+        courses.apply(event)
+    assert statuses(courses) == {"worker#1-2": "pending"}
+    assert len(courses.ended()) == 0

@@ -5,7 +5,7 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dagger.views.fold import ARROWS, BOXES, ITEMS, folded
+from dagger.views.fold import ARROWS, BOXES, ITEMS, MAIL, folded
 from dagger.views.scene import Arrow, Box, Scene, heading
 
 
@@ -203,3 +203,70 @@ def test_closed_frames_are_folded_like_any_box():
     scene = Scene((*frames, *(Box(f"{frame.key}/s", "s", "work", inside=frame.key) for frame in frames)))
     (box,) = folded(scene).boxes
     assert (box.title, box.count, box.inside) == ("400 × graph g", 400, "")
+
+
+def mail(count, loops=False, own=0):
+    """start -> so many messages of `tasks` -> as many deliveries of `worker`, and some nodes beside them."""
+    boxes = [Box("start", "start", "ls"), *(Box(f"n{n}", f"n{n}", f"action {n}") for n in range(own))]
+    arrows = []
+    for n in range(count):
+        boxes.append(Box(f"m{n}", f"tasks m{n}", "tasks", is_mail=True, is_round=True))
+        boxes.append(Box(f"d{n}", f"worker#{n}", "worker", "succeeded", is_mail=True))
+        arrows += [Arrow(f"d{n - 1}" if loops and n else "start", f"m{n}"), Arrow(f"m{n}", f"d{n}")]
+    return Scene(tuple(boxes), tuple(arrows), "mail")
+
+
+def test_a_few_messages_are_shown_each():
+    """With what was done with them."""
+    few = mail(MAIL // 2)
+    assert folded(few).boxes == few.boxes
+
+
+def test_messages_with_which_the_same_happened_become_one_where_there_are_many():
+    """Those with which something else happened stay apart."""
+    scene = mail(MAIL)
+    odd = Box("r0", "results r0", "results", is_mail=True, is_round=True)
+    small = folded(Scene((*scene.boxes, odd), (*scene.arrows, Arrow("d7", "r0"))))
+    assert [box.title for box in small.boxes] == [
+        "start",
+        f"{MAIL - 1} × tasks",
+        f"{MAIL - 1} × worker",
+        "tasks m7",
+        "worker#7",
+        "results r0",
+    ]
+    assert [box.is_round for box in small.boxes] == [False, True, False, True, False, True]
+    assert len(small.arrows) == 5
+
+
+def test_in_a_large_scene_a_channels_messages_are_one_and_an_agents_deliveries_too():
+    """Whatever led to them: a message that goes round and round draws the circle in which it went."""
+    small = folded(mail(BOXES, loops=True))
+    assert [(box.title, heading(box)) for box in small.boxes] == [
+        ("start", ""),
+        (f"{BOXES} × tasks", ""),
+        (f"{BOXES} × worker", f"{BOXES} succeeded"),
+    ]
+    assert [(arrow.source, arrow.target) for arrow in small.arrows] == [
+        ("start", small.boxes[1].key),
+        (small.boxes[1].key, small.boxes[2].key),
+        (small.boxes[2].key, small.boxes[1].key),
+    ]
+
+
+def test_what_is_no_message_stays_while_folding_these_is_enough():
+    """And is folded like any box where it is not."""
+    assert len(folded(mail(BOXES, own=BOXES - 3)).boxes) == BOXES
+    assert len(folded(mail(BOXES, own=2 * BOXES)).boxes) <= BOXES
+
+
+def test_messages_of_two_flows_stay_apart():
+    """Each in its frame."""
+    frames = [Box(side, side, "graph g") for side in "ab"]
+    boxes = [
+        Box(f"{frame.key}{n}", f"tasks {n}", "tasks", inside=frame.key, is_mail=True)
+        for frame in frames
+        for n in range(50)
+    ]
+    small = folded(Scene((*frames, *boxes)))
+    assert [(box.title, box.inside) for box in small.boxes[2:]] == [("50 × tasks", "a"), ("50 × tasks", "b")]

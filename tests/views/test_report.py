@@ -1,18 +1,23 @@
 """Report: its head at once, its steps lazily, and nothing that changes later."""
 
+import itertools
 import json as stdlib_json
+import tracemalloc
 
 import msgspec
 import pytest
 from tests.views.journals import (
     T,
+    agent,
     attempt_failed,
     ended,
+    executed,
     failed,
     journal,
     json,
     node,
     opened,
+    posted,
     skipped,
     started,
     succeeded,
@@ -21,9 +26,13 @@ from tests.views.journals import (
 from dagger.core import codec
 from dagger.core.errors import StoreError
 from dagger.core.events import (
+    AgentRemoved,
     CancelRequested,
     LimitReached,
+    MessagesPublished,
     PauseRequested,
+    Recorded,
+    Redelivered,
     RunParked,
     RunPaused,
     RunResumed,
@@ -32,7 +41,8 @@ from dagger.core.events import (
     StepCancelled,
     TokensSpent,
 )
-from dagger.core.graph import Map
+from dagger.core.graph import Definition, Map
+from dagger.views.outcome import moment
 from dagger.views.report import Report
 
 
@@ -341,3 +351,101 @@ def test_a_notebook_shows_the_outcomes_as_a_table():
     assert ">run run-1 · failed · 40 ms<" in shown
     assert shown.count("<tr>") == 3
     assert ">Failed after 1 attempt. Last error: ValueError: boom<" in shown
+
+
+AGENTS = (agent("worker", "tasks"), agent("reader", "results"), agent("human_review", "human_review"))
+
+
+def test_a_report_counts_what_each_agent_did():
+    """All messages count, those from outside too. The built-in agent is told of where it was needed."""
+    report = report_of(
+        [],
+        succeeded("worker#1-1", 5, messages=posted("results", 1)),
+        failed("worker#1-2", 6, policy="continue"),
+        MessagesPublished(at=T + 7, messages=posted("log", 1)),
+        agents=AGENTS,
+        messages=posted("tasks", 1, 2, 3),
+    )
+    assert report.messages == 5
+    assert report.agents == {
+        "worker": {"handled": 1, "failed": 1, "waiting": 1},
+        "reader": {"handled": 0, "failed": 0, "waiting": 1},
+    }
+    assert report.to_dict()["agents"] == report.agents
+    asked = report_of([], agents=AGENTS, messages=posted("human_review", {"question": "?"}))
+    assert asked.agents["human_review"] == {"handled": 0, "failed": 0, "waiting": 1}
+
+
+def test_agents_are_counted_over_all_flows_of_a_run():
+    """What code executes has inboxes of its own."""
+    flow = Definition(name="tasks", nodes=())
+    report = report_of(
+        [node("a"), node("b")],
+        executed("a", 5, flow, messages=posted("tasks", 1, 2)),
+        executed("b", 6, flow, messages=posted("tasks", 3)),
+        MessagesPublished(at=T + 7, messages=posted("tasks", 4)),
+        succeeded("b:flow/worker#3-1", 8),
+        agents=AGENTS[:1],
+    )
+    assert (report.agents, report.messages) == ({"worker": {"handled": 1, "failed": 0, "waiting": 3}}, 4)
+
+
+def test_what_agents_handled_has_no_outcome_and_no_outputs_and_what_they_failed_at_has_one():
+    """Redelivered, it shows what became of that; what an agent's code added is a node like any other."""
+    report = report_of(
+        [node("a")],
+        succeeded("a", 1, outputs={"x": 1}),
+        succeeded("worker#1-1", 5, outputs={"x": 1}, nodes=(node("more"),)),
+        failed("worker#1-2", 6, policy="list"),
+        succeeded("more", 7, outputs={"y": 2}),
+        Redelivered(at=T + 7, steps=("worker#1-2",)),
+        succeeded("worker#1-2.2", 8),
+        agents=AGENTS[:1],
+        messages=posted("tasks", 1, 2),
+    )
+    assert [(each.node_id, each.status) for each in report.node_outcomes] == [
+        ("a", "succeeded"),
+        ("worker#1-2", "failed"),
+        ("more", "succeeded"),
+        ("worker#1-2.2", "succeeded"),
+    ]
+    assert report.outputs == {"a": {"x": 1}, "more": {"y": 2}}
+
+
+def test_what_waited_at_an_agent_that_was_removed_has_an_outcome():
+    """It is a dead letter, though no attempt of it failed."""
+    removed = AgentRemoved(at=T + 5, name="worker", policy="list")
+    report = report_of([], removed, agents=AGENTS[:1], messages=posted("tasks", 1, 2))
+    (outcome,) = report.node_outcomes
+    assert (outcome.node_id, outcome.status, outcome.ended_at) == ("worker#1-2", "failed", moment(T + 5))
+    assert outcome.final_error == "Failed after 0 attempts. Last error: agent 'worker' was removed"
+
+
+def test_a_report_of_very_many_messages_keeps_none_of_them():
+    """A run that is kept alive must not need more with each message that it has handled, not even for a moment."""
+    count = 5_000
+
+    def handled(number):
+        step = f"worker#{2 * number}-1"
+        return MessagesPublished(at=T, messages=posted("tasks", number)), succeeded(step, 9, outputs={"x": 1})
+
+    recorded, state = journal([], *handled(1), agents=AGENTS[:1], keep_alive=True)
+    state.seq = 1 + 2 * count
+    following = enumerate((event for number in range(1, count + 1) for event in handled(number)), 2)
+    events = itertools.chain(recorded[:1], (Recorded(seq, event) for seq, event in following))
+    report = Report(state, lambda: events, no_blobs)
+
+    tracemalloc.start()
+    report.keep()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert (len(report.node_outcomes), report.outputs, next(events, None)) == (0, {}, None)
+    assert peak < 40 * count  # bytes: what is kept of one message takes ten times as much
+
+
+def test_a_notebook_shows_the_agents_too():
+    """Where there are any."""
+    report = report_of([], failed("worker#1-1", 5, policy="list"), agents=AGENTS[:1], messages=posted("tasks", 1))
+    assert ">agents<" in report._repr_html_()
+    assert ">agents<" not in report_of([node("a")])._repr_html_()

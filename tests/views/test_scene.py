@@ -2,7 +2,7 @@
 
 import pytest
 
-from dagger.views.scene import PLAN, STATUS_COLOURS, Box, colours, heading, lines
+from dagger.views.scene import PLAN, STATUS_COLOURS, Box, colours, heading, lines, subtitle
 
 
 def test_a_heading_is_the_status_and_the_facts():
@@ -12,6 +12,15 @@ def test_a_heading_is_the_status_and_the_facts():
     assert heading(Box("a", "a", status="failed", facts=("248 succeeded", "2 failed"), count=250)) == (
         "248 succeeded · 2 failed"
     )
+
+
+def test_a_subtitle_is_the_action_where_the_title_does_not_say_it():
+    """As a word of its own: a node's id may begin with its action's name."""
+    assert subtitle(Box("a", "resize_2", "resize")) == "resize"
+    assert subtitle(Box("a", "fetch", "fetch")) == ""
+    assert subtitle(Box("a", "reader#12-1", "reader")) == ""
+    assert subtitle(Box("a", "tasks 12-1", "tasks")) == ""
+    assert subtitle(Box("a", "250 × fetch", "fetch_0 … fetch_249")) == "fetch_0 … fetch_249"
 
 
 def test_an_unknown_status_looks_like_a_plan():

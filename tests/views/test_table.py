@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 from tests.views.journals import NASTY, T
 
 from dagger.views.outcome import NodeOutcome, moment
-from dagger.views.table import ROWS, outcomes_table
+from dagger.views.table import ROWS, agents_table, outcomes_table
 
 DONE = NodeOutcome("add", True, "succeeded", [], None, "", moment(T), moment(T) + timedelta(seconds=1.25), 2)
 SKIPPED = NodeOutcome("square", False, "skipped", reason="'add' failed")
@@ -55,3 +55,21 @@ def test_of_very_many_the_telling_ones_are_shown():
     assert [row[0] for row in table[:3]] == ["step", "square", "add"]
     assert len(table) == 1 + ROWS + 1
     assert table[-1] == ["… and 1 more"]
+
+
+def test_each_agent_has_a_row_and_nothing_stands_for_nothing():
+    """Without agents there is no table."""
+    agents = {"<b>": {"handled": 12_000, "failed": 0, "waiting": 3}}
+    assert rows(agents_table(agents)) == [["agent", "handled", "failed", "waiting"], ["<b>", "12,000", "", "3"]]
+    assert agents_table({}) == ""
+
+
+def test_of_very_many_agents_those_with_trouble_come_first():
+    """Then those that have something to do."""
+    agents = {f"a{number}": {"handled": 1, "failed": 0, "waiting": 0} for number in range(ROWS)}
+    agents |= {"late": {"handled": 0, "failed": 0, "waiting": 1}, "bad": {"handled": 0, "failed": 1, "waiting": 0}}
+
+    table = rows(agents_table(agents))
+
+    assert [row[0] for row in table[1:4]] == ["bad", "late", "a0"]
+    assert table[-1] == ["… and 2 more"]

@@ -46,6 +46,7 @@ def test_each_channel_has_those_who_write_and_read_it():
 def test_channels_that_lead_nowhere_or_come_from_nowhere_are_told():
     """The first one of a flow is among them: it is a note, and no fault."""
     assert warnings(PLANNER, WORKER, KEEPER, kind="unread") == ["channel 'log': no agent reads it"]
+    assert all(warning.is_note for warning in topology(PLANNER, WORKER, KEEPER).warnings)
     assert warnings(PLANNER, WORKER, KEEPER, kind="unwritten") == [
         "channel 'start': messages come only from outside, no agent writes to it"
     ]

@@ -34,7 +34,7 @@ AGENTS_SHOWN = 20
 REASON_LINES = 3
 SAID_CHARACTERS = 80
 _CALM = frozenset(("succeeded", "recovered", "pending", "unreached", PUBLISHED))
-"""Statuses of steps that are left out first where there are too many to show, and of messages in any case."""
+"""Statuses of steps that are left out first where there are too many to show."""
 
 
 def runs(
@@ -210,7 +210,7 @@ _OPTIONAL = frozenset(("why", "tags"))
 
 
 _MAIL = frozenset(("message", "delivery"))
-"""Kinds of nodes of which there may be very many: agents tell what became of them."""
+"""Kinds of nodes that are left out before others: the agents tell what became of them."""
 _Told: TypeAlias = tuple[NodeSnapshot, NodeDetail]
 
 
@@ -218,15 +218,10 @@ def _told(tree: ExecutionTree) -> Iterator[_Told]:
     return zip(tree.nodes, tree.details, strict=True)
 
 
-def _in_tree_order(tree: ExecutionTree, *, all_steps: bool) -> list[_Told]:
-    """The steps, those of a child flow right after the step that began it, and a failure action after what failed.
-
-    Of messages, those that agents are at or failed at; with `all_steps` all of them.
-    """
+def _in_tree_order(tree: ExecutionTree) -> list[_Told]:
+    """The steps, those of a child flow right after the step that began it, and a failure action after what failed."""
     below: dict[str, list[_Told]] = {}
     for node, detail in _told(tree):
-        if not all_steps and detail.kind in _MAIL and node.outcome.status in _CALM:
-            continue
         step = node.node_id
         parent = step.removesuffix(HANDLER) if step.endswith(HANDLER) else detail.inside
         below.setdefault(parent, []).append((node, detail))
@@ -255,14 +250,11 @@ def _write_agents(report: Report, *, all_agents: bool) -> None:
 
 
 def _write_steps(tree: ExecutionTree, *, all_steps: bool) -> None:
-    steps = _in_tree_order(tree, all_steps=all_steps)
-    if not steps and tree.nodes:
-        return  # messages alone, and all is well with them
-    output.write("")
-    shown = steps
+    steps = shown = _in_tree_order(tree)
     if not all_steps and len(steps) > STEPS_SHOWN:
-        telling = [step for step in steps if step[0].outcome.status not in _CALM]
-        shown = (telling or steps)[:STEPS_SHOWN]
+        shown = [(node, detail) for node, detail in steps if detail.kind not in _MAIL or _is_telling(node)]
+        if len(shown) > STEPS_SHOWN:
+            shown = ([step for step in shown if _is_telling(step[0])] or shown)[:STEPS_SHOWN]
     rows = []
     for node, detail in shown:
         outcome = node.outcome
@@ -270,8 +262,14 @@ def _write_steps(tree: ExecutionTree, *, all_steps: bool) -> None:
         values = ", ".join(f"{name} = {value}" for name, value in detail.outputs)
         said = " ".join((detail.error or values).split())
         rows.append([node.node_id, outcome.status, str(outcome.attempts or ""), took, cut(said, SAID_CHARACTERS)])
+    output.write("")
     output.write_table(
         ["step", "status", "tries", "took", "outputs or error"], rows, elastic=["outputs or error", "step"]
     )
     if len(shown) < len(steps):
-        output.say(f"… and {len(steps) - len(shown):,} more steps: --all shows them")
+        what = "steps and messages" if any(detail.kind in _MAIL for _, detail in steps) else "steps"
+        output.say(f"… and {len(steps) - len(shown):,} more {what}: --all shows them")
+
+
+def _is_telling(node: NodeSnapshot) -> bool:
+    return node.outcome.status not in _CALM

@@ -278,6 +278,7 @@ class Kernel:
         """A run has paused, parked or ended: whoever waits for it is told when that is durable."""
 
         def tell(durable: asyncio.Future[None]) -> None:
+            error = durable.exception()
             if tenure in self._reopening:
                 return  # it goes on
             self.tenures.pop(tenure.state.run_id, None)
@@ -285,7 +286,7 @@ class Kernel:
                 self._wake_later(tenure.state.run_id, tenure.lease.row.wake_at)
             if tenure.done.done():
                 return
-            if (error := durable.exception()) is not None:
+            if error is not None:
                 tenure.done.set_exception(error)
             else:
                 tenure.done.set_result(None)

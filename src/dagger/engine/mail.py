@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from typing import Protocol
 
 from dagger.core import events
@@ -13,8 +14,12 @@ from dagger.core.state import State
 
 AHEAD = 50
 """Events that are read at once: messages are handled in the order in which they stand in the journal."""
-KEPT = 20_000
-"""Messages that are kept until they are needed, besides those of the event that was asked for."""
+KEPT = 8 * 1024 * 1024
+"""About so many bytes are kept until they are needed, besides those of the event that was asked for."""
+AT_ONCE = KEPT // 8
+"""About so many are read at once: fewer events than `AHEAD`, where they are large."""
+_NOTE = 200
+"""What a message takes besides its payload."""
 
 
 class Addressee(Protocol):
@@ -56,18 +61,24 @@ class Mail:
 
     def _look_up(self, seq: int) -> tuple[Published, ...]:
         wanted: tuple[Published, ...] = ()
+        before = self._kept
         for recorded in self._run.store.read(self._run.state.run_id, seq - 1, AHEAD):
             messages = messages_of(recorded.event)
             if recorded.seq == seq:
                 wanted = messages
             if messages and recorded.seq not in self._read:
                 self._read[recorded.seq] = messages
-                self._kept += len(messages)
-            if len(messages) > AHEAD:
+                self._kept += _weight(messages)
+            if self._kept - before > AT_ONCE:
                 break  # they will do for a while
-        while self._kept - len(wanted) > KEPT:
-            self._kept -= len(self._read.popitem(last=False)[1])
+        room = KEPT + _weight(wanted)
+        while self._kept > room:
+            self._kept -= _weight(self._read.popitem(last=False)[1])
         return wanted
+
+
+def _weight(messages: Iterable[Published]) -> int:
+    return sum(len(each.payload) + _NOTE for each in messages)
 
 
 def messages_of(event: object) -> tuple[Published, ...]:

@@ -135,7 +135,7 @@ class AgentAction(Action):
             value = getattr(thing, field)
             return value() if callable(value) else value
 
-        return cls(
+        made = cls(
             thing.process_message,
             of_object=True,
             name=told("name") or type(thing).__name__,
@@ -146,6 +146,10 @@ class AgentAction(Action):
             concurrency=told("concurrency"),
             key=told("key"),
         )
+        # not what `inspect.getdoc` finds: that would be what PubSubAgent says of itself
+        made.description = inspect.cleandoc(thing.process_message.__doc__ or type(thing).__doc__ or "")
+        made.agent = msgspec.structs.replace(made.agent, description=made.description)
+        return made
 
     def _agent(self, name: str, options: AgentOptions, payload: tuple[str | None, Any], returned: Any) -> Agent:
         subscriptions = _channels(name, "subscribe", options.get("subscribe"))
@@ -325,7 +329,11 @@ def agent(subscribe: str = "", /, **options: Unpack[AgentOptions]) -> Callable[[
 
     def mark(decorated: Function) -> Function:
         made = AgentAction(decorated, **options)
-        setattr(decorated, _MARK, made)
+        try:
+            setattr(decorated, _MARK, made)
+        except AttributeError:
+            message = f"{decorated!r:.80} cannot be marked as an agent; wrap it in a function"
+            raise RegistryError(message) from None
         return decorated
 
     return mark

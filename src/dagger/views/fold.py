@@ -1,10 +1,11 @@
 """Fewer boxes: a large scene with alike ones folded into one, so that it stays readable and quick to draw.
 
-Many items of one map become one in every scene. Where that is not enough, so do the messages of one channel, and what
-one agent did with them. Then the frames of child flows are closed, the innermost first. Then boxes are folded that are
-alike: those that have the same action, stand at the same distance from the beginning, and lead from and to boxes that
-are alike. First the large crowds of them, then small ones too, then chains of one action, then everything of one action
-at one distance, and at last in bands of distances.
+Many items of one map become one in every scene, and so do, where there are many messages, those with which the same
+happened. Where that is not enough, the messages of one channel become one, and all that one agent did with them. Then
+the frames of child flows are closed, the innermost first. Then boxes are folded that are alike: those that have the
+same action, stand at the same distance from the beginning, and lead from and to boxes that are alike. First the large
+crowds of them, then small ones too, then chains of one action, then everything of one action at one distance, and at
+last in bands of distances.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ BOXES = 300
 """More boxes than this are folded: nobody reads them, and Graphviz needs seconds."""
 ITEMS = 8
 """More items of one map than this are folded in every scene: after a few they tell nothing new."""
+MAIL = 60
+"""The same for messages and their deliveries, where alike ones are more than a few."""
 ARROWS = 900
 """The same for arrows: Graphviz orders them to cross each other little."""
 CROWD = 30
@@ -49,8 +52,11 @@ def folded(scene: Scene, boxes: int = BOXES, arrows: int = ARROWS) -> Scene:
 
 def _foldings(scene: Scene, boxes: int) -> Iterator[Scene]:
     """The scene in ever fewer boxes."""
-    if any(box.is_mail for box in scene.boxes):
+    mail = sum(box.is_mail for box in scene.boxes)
+    if mail and len(scene.boxes) <= BOXES:  # else it would take long, and help little
+        scene = _alike_mail_folded(scene) if mail > MAIL else scene
         yield _many_folded(scene)
+    if mail:
         scene = _many_folded(scene, mail=True)
     depths = _depths(scene)
     for depth in range(max(depths.values(), default=0), -1, -1):
@@ -120,6 +126,21 @@ def _many_folded(scene: Scene, *, mail: bool = False) -> Scene:
         shown[box.key] = one.key
         boxes[one.key] = one
     return Scene(tuple(boxes.values()), _led(scene.arrows, shown), scene.title)
+
+
+def _alike_mail_folded(scene: Scene) -> Scene:
+    """The scene with one box for more than a few messages, or deliveries, with which the same happened."""
+    alike = list(zip(_alike(_Web.of(scene)), [box.inside for box in scene.boxes], strict=True))
+    sizes = Counter(alike)
+    return _quotient(
+        scene,
+        _numbered(
+            [
+                (number, inside, -1 if box.is_mail and sizes[number, inside] > ITEMS else place)
+                for place, (box, (number, inside)) in enumerate(zip(scene.boxes, alike, strict=True))
+            ]
+        ),
+    )
 
 
 def _led(arrows: Iterable[Arrow], shown: Mapping[str, str]) -> tuple[Arrow, ...]:

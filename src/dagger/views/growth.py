@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from dagger.core import codec, deliveries, events
 from dagger.core.children import child_of
@@ -32,7 +32,7 @@ from dagger.views.snapshot import (
 from dagger.views.texts import cut, value_text
 
 
-class _Planted(NamedTuple):
+class _Planted(msgspec.Struct, frozen=True, gc=False):
     """A node that a run has taken in, or a message, whose node is its channel; the items of a map share one."""
 
     node: Node
@@ -107,7 +107,7 @@ class Growth:
                 self._open_child(event)
             case events.Redelivered():
                 for step in event.steps:
-                    self._add(next_round(step), self._steps[step]._replace(at=event.at))
+                    self._add(next_round(step), replace(self._steps[step], at=event.at))
             case events.AttemptFailed(failure=failure) if failure:
                 failed = self._steps[event.step]
                 handler = Node(id=failed.node.id + HANDLER, action=failure)
@@ -150,16 +150,16 @@ class Growth:
             return
         self._maps.add(step)
         if not event.count:
-            self._steps[step] = owner._replace(notes=(*owner.notes, "no items"))
+            self._steps[step] = replace(owner, notes=(*owner.notes, "no items"))
             return
-        node = msgspec.structs.replace(owner.node, dependencies=(), map=None, when=None)
+        node = replace(owner.node, dependencies=(), map=None, when=None)
         item = _Planted.of(node, event.at, step, CHILD, "item")
         if event.count > ITEMS:  # a picture folds them, so that nobody sees what they take
             for index in range(event.count):
                 self._add(f"{step}/{index}", item)
             return
         for index, text in enumerate(_items(event)):
-            self._add(f"{step}/{index}", item._replace(inputs=_taken(node, text)))
+            self._add(f"{step}/{index}", replace(item, inputs=_taken(node, text)))
 
     def _plant(self, scope: str, graph: str, at: int) -> None:
         """Take in the nodes of a graph."""

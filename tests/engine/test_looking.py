@@ -1,0 +1,200 @@
+"""What a ready step does instead of an attempt; a delivery never does."""
+
+import asyncio
+
+import pytest
+from tests.mailed import AtWork, executed, run
+
+from dagger import AgentDriven, Context, EventDriven, Graph, Static, action, agent, ref
+from dagger.core import events
+from dagger.engine.looking import is_stuck
+
+ONE_AT_A_TIME = {"max_parallel": 1}
+
+
+@action
+async def numbers(count: int = 3) -> list:
+    """A list."""
+    return list(range(count))
+
+
+@action
+async def work(x: int) -> int:
+    """It does little."""
+    return x + 1
+
+
+def of(graph, world, *actions, **options):
+    """What becomes of a graph, and that the replayed journal is the state that it had (I1)."""
+
+    async def main(app):
+        app.add_graph(graph)
+        return await executed(app, Static("g"))
+
+    return run(world, main, numbers, work, *actions, **options)
+
+
+def test_a_list_that_is_none_fails_its_step_without_an_attempt(world):
+    """It holds no slots, and gives none back that it never had."""
+    graph = Graph("g")
+    graph.add(work, id="each", map=graph.add(work, id="one", x=1), x=graph.item, try_count=1)
+    graph.add(work, id="other", x=5)
+    found = of(graph, world, config={**ONE_AT_A_TIME, "on_failure": "continue"})
+
+    assert found.statuses == {"one": "succeeded", "each": "failed", "other": "succeeded"}
+    assert "each" in found.report.error
+    assert not [event for event in found.events if type(event).__name__ == "StepStarted" and event.step == "each"]
+
+
+def test_a_condition_that_cannot_be_told_fails_its_step(world):
+    """As if its code had failed: what is compared is no number."""
+    graph = Graph("g")
+    text = graph.add(numbers, id="text", count=2)
+    graph.add(work, id="picky", x=1, when={"reference": text, "gt": 3}, try_count=1)
+    found = of(graph, world, config={"on_failure": "continue"})
+
+    assert found.statuses["picky"] == "failed"
+
+
+def test_a_condition_that_does_not_hold_skips_its_step(world):
+    """And nothing was taken for it."""
+    graph = Graph("g")
+    one = graph.add(work, id="one", x=1)
+    graph.add(work, id="no", x=1, when={"reference": one, "gt": 5})
+    graph.add(work, id="yes", x=1, when={"reference": one, "lt": 5})
+    found = of(graph, world, config=ONE_AT_A_TIME)
+
+    assert found.statuses == {"one": "succeeded", "no": "skipped", "yes": "succeeded"}
+
+
+def test_a_child_flow_takes_no_slot_of_its_own(world):
+    """Its steps do: with one place a nested graph and a map end all the same."""
+    inner = Graph("inner")
+    inner.add(work, x=inner.input("x"))
+    graph = Graph("g")
+    listed = graph.add(numbers)
+    graph.add(inner, id="flows", map=listed, x=graph.item)
+    graph.add(work, id="each", map=listed, x=graph.item)
+    found = of(graph, world, config=ONE_AT_A_TIME)
+
+    assert (found.report.status, found.statuses["flows"], found.statuses["each"]) == ("succeeded",) * 3
+
+
+def test_a_step_that_was_given_up_while_it_was_queued_is_on_its_way_no_more(world):
+    """The run ends; nothing is counted twice."""
+    begun = []
+
+    @action
+    async def slow(x: int):
+        begun.append(x)
+        await asyncio.sleep(10)
+
+    @action
+    async def gives_up(ctx: Context):
+        flow = asyncio.ensure_future(ctx.execute(Static("inner")))
+        await asyncio.sleep(15)
+        flow.cancel()
+
+    inner = Graph("inner")
+    inner.add(slow, id="each", map={"reference": inner.add(numbers, count=10), "max_parallel": 2}, x=inner.item)
+    graph = Graph("g")
+    graph.add(gives_up)
+
+    async def main(app):
+        app.add_graph(inner)
+        app.add_graph(graph)
+        return await executed(app, Static("g"))
+
+    found = run(world, main, numbers, slow, gives_up)
+    assert (found.report.status, begun) == ("succeeded", [0, 1, 2, 3])
+
+
+def test_what_was_done_before_is_not_done_again(world):
+    """Its outputs are an earlier run's."""
+    calls = []
+
+    @action(cache=True)
+    async def costly(x: int) -> int:
+        calls.append(x)
+        return x * 10
+
+    graph = Graph("g")
+    graph.add(costly, x=4)
+
+    async def main(app):
+        app.add_graph(graph)
+        first = await app.execute(Static("g"))
+        return first, await app.execute(Static("g"))
+
+    first, again = run(world, main, costly)
+    assert (first.outputs, again.outputs, calls) == ({"costly": {"output": 40}},) * 2 + ([4],)
+    assert again.node_outcomes["costly"].reused
+
+
+def test_a_supervisor_that_waits_for_an_instruction_is_asleep(world):
+    """Its run waits, and it begins with the instruction."""
+
+    async def main(app):
+        handle = await app.start(AgentDriven("t", keep_alive=True), run_id="r")
+        while handle.status != "waiting":
+            await asyncio.sleep(0.1)
+        reason = handle.reason
+        await handle.instruct("work", {"x": 1})
+        while not handle.cache.keys("work_1_1"):
+            await asyncio.sleep(0.1)
+        await handle.cancel()
+        return reason
+
+    assert "instruction" in run(world, main, work)
+
+
+def test_deliveries_go_their_way_beside_steps_that_are_looked_at(world):
+    """A run with maps, conditions and child flows in it handles messages as any other."""
+    at_work, handled = AtWork(), []
+
+    @action
+    async def publishes(ctx: Context, x: int):
+        ctx.publish("in", x)
+
+    @agent(subscribe="in", concurrency=2)
+    async def reader(number: int, ctx: Context):
+        await at_work(number, 10)
+        handled.append(number)
+
+    graph = Graph("g")
+    listed = graph.add(numbers, count=5)
+    graph.add(publishes, id="each", map=listed, x=graph.item)
+    graph.add(work, id="no", x=1, when={"reference": ref("numbers.output[0]"), "gt": 5})
+    found = of(graph, world, publishes, reader)
+
+    assert (found.report.status, at_work.most, sorted(handled)) == ("succeeded", 2, [0, 1, 2, 3, 4])
+
+
+def test_an_agents_result_is_never_taken_from_an_earlier_run(world):
+    """A message is handled, whatever was handled before."""
+    handled = []
+
+    @agent(subscribe="in")
+    async def reader(number: int):
+        handled.append(number)
+
+    async def main(app):
+        for _ in range(2):
+            await app.execute(EventDriven("in", 1))
+
+    run(world, main, reader)
+    assert handled == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("event", "expected"),
+    [
+        (events.StepFailed(at=0, step="s", attempt=1, error=events.Error("E", ""), policy="pause"), True),
+        (events.StepFailed(at=0, step="s", attempt=1, error=events.Error("E", ""), policy="stop"), False),
+        (events.StepSkipped(at=0, step="s", reason="condition"), False),
+    ],
+    ids=["pause", "stop", "skipped"],
+)
+def test_only_what_failed_under_pause_is_stuck(event, expected):
+    """It waits for the run to be resumed."""
+    assert is_stuck(event) is expected

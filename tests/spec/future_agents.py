@@ -1,0 +1,18 @@
+"""Agents whose annotations are texts, as in any module with this import."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from dagger import Context, Message, agent
+
+
+@dataclasses.dataclass
+class Task:
+    name: str
+
+
+@agent("tasks", publish="results")
+async def worker(message: Message, task: Task, ctx: Context) -> list[Task] | None:
+    """It works."""
+    return [task] if message and ctx else None

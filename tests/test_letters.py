@@ -1,0 +1,343 @@
+"""Letters: what somebody outside publishes to a run, and the messages that its agents failed to handle."""
+
+import asyncio
+import datetime
+
+import pytest
+from tests.worlds import until
+
+from dagger import ChannelNotDeclared, Context, Dagger, EventDriven, Graph, InvalidState, MessageInvalid, Static
+from dagger.letters import AT_ONCE, batched
+from dagger.testing import VirtualClock
+
+
+class Office:
+    """Applications whose agent `clerk` handles what it can; `seen` is what it has handled, `bad` what it cannot."""
+
+    def __init__(self, world):
+        self.world, self.seen, self.bad = world, [], {"bad", "worse"}
+
+    def application(self, **config):
+        app = Dagger(self.world.store(), clock=self.world.clock, config={"retry_strategy": "immediate", **config})
+
+        @app.agent("desk", publish="tray")
+        async def clerk(payload: str) -> str:
+            if payload in self.bad:
+                raise ValueError(payload)
+            self.seen.append(payload)
+            return payload.upper()
+
+        @app.agent("tray", on_failure="continue", try_count=1)
+        async def archive(payload: str):
+            if payload.lower() in self.bad or payload == "TORN":
+                raise OSError("torn")
+
+        return app
+
+    def run(self, main, **config):
+        async def whole():
+            async with self.application(**config) as app:
+                return await main(app)
+
+        return self.world.clock.run(whole())
+
+
+@pytest.fixture
+def office(world):
+    return Office(world)
+
+
+def at(seconds):
+    return datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC) + datetime.timedelta(seconds=seconds)
+
+
+async def kept_alive(app):
+    return await app.start(EventDriven("desk", keep_alive=True), run_id="r")
+
+
+# -- dead letters ---------------------------------------------------------------------------------------------
+
+
+def test_a_dead_letter_tells_what_failed_where_and_why(office):
+    """Each attempt's error; the message as the agent had it, with its source and parent."""
+
+    async def main(app):
+        assert (await app.execute(EventDriven("desk", "torn"), run_id="r")).status == "failed"
+        run = await app.get_run("r")
+        (letter,) = await run.dead_letters()
+        assert (letter.agent, letter.errors, letter.step) == ("archive", ["OSError: torn"], "archive#2-1")
+        assert (letter.id, letter.channel, letter.payload) == ("2-1", "tray", "TORN")
+        assert (letter.message.source, letter.message.parent, letter.message.run_id) == ("clerk", "1-1", "r")
+        assert at(0) <= letter.message.timestamp <= letter.failed_at < at(1)
+
+        assert (
+            await app.execute(EventDriven("desk", "bad"), run_id="s", config={"max_attempts": 3})
+        ).status == "paused"
+        (letter,) = await (await app.get_run("s")).dead_letters()
+        assert (letter.errors, letter.message.source) == (["ValueError: bad"] * 3, "")
+
+    office.run(main)
+
+
+def test_they_are_listed_oldest_first_and_the_handled_ones_are_not(office):
+    """A run that is kept alive goes on with the next; a large payload is there too."""
+    office.bad.add(large := "x" * 100_000)
+
+    async def main(app):
+        run = await kept_alive(app)
+        assert await run.dead_letters() == []
+        assert await run.publish_many("desk", ["bad", "good", large, "worse"]) == ["2-1", "2-2", "2-3", "2-4"]
+        await until(lambda: app.tenure("r").state.agents["clerk"].failed == 3)
+        letters = await run.dead_letters()
+        assert [(letter.id, letter.payload) for letter in letters] == [("2-1", "bad"), ("2-3", large), ("2-4", "worse")]
+        assert (run.status, office.seen) == ("running", ["good"])
+        await run.cancel()
+        assert await run.dead_letters() == letters
+
+    office.run(main, channel_capacity=1)
+
+
+def test_what_waited_at_an_agent_that_was_removed_says_so(office):
+    """It was never tried: the reason is the removal, and its time."""
+
+    async def main(app):
+        gate = asyncio.Event()
+
+        @app.agent("door")
+        async def porter(payload):
+            await gate.wait()
+
+        run = await app.start(EventDriven("door", keep_alive=True), run_id="r")
+        await run.publish_many("door", [1, 2])
+        await asyncio.sleep(5)
+        app.remove_agent("porter")
+        gate.set()
+        await until(lambda: app.tenure("r").state.agents["porter"].handled == 1)
+        (letter,) = await run.dead_letters()
+        assert (letter.id, letter.payload, letter.errors) == ("2-2", 2, ["agent 'porter' was removed"])
+        assert at(5) <= letter.failed_at < at(6)
+        with pytest.raises(InvalidState, match="agent 'porter' was removed: register it again before 'porter#2-2' is"):
+            await run.redeliver("2-2")
+        await run.cancel()
+
+    office.run(main)
+
+
+# -- redelivery -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("by", ["id", "letter", "agent"])
+def test_a_mended_agent_is_given_its_message_again(office, by):
+    """By the message's id, or the letter itself; what was redelivered is listed no more."""
+
+    async def main(app):
+        run = await kept_alive(app)
+        await run.publish("desk", "bad")
+        await until(lambda: app.tenure("r").state.dead)
+        (letter,) = await run.dead_letters()
+        office.bad.clear()
+        await run.redeliver(letter if by == "letter" else letter.id, agent="clerk" if by == "agent" else None)
+        await until(lambda: office.seen)
+        assert (office.seen, await run.dead_letters()) == (["bad"], [])
+        await run.cancel()
+
+    office.run(main)
+
+
+def test_what_is_no_dead_letter_is_not_redelivered(office):
+    """The nearest that is one is named, and the agent; a run that is over takes none."""
+
+    async def main(app):
+        run = await kept_alive(app)
+        await run.publish_many("desk", ["good", "bad"])
+        await until(lambda: app.tenure("r").state.dead)
+        with pytest.raises(InvalidState, match=r"run 'r': message '2-1' is no dead letter: .*; did you mean '2-2'\?"):
+            await run.redeliver("2-1")
+        with pytest.raises(InvalidState, match="message '2-2' is no dead letter at agent 'archive'"):
+            await run.redeliver("2-2", agent="archive")
+        await run.cancel("enough")
+        with pytest.raises(InvalidState, match=r"run 'r' is over \(cancelled\): it cannot be given a message again"):
+            await run.redeliver("2-2")
+
+    office.run(main)
+
+
+def test_a_paused_run_takes_up_what_is_redelivered_when_it_is_resumed(office):
+    """Any process may say so; with a delivery of its own, and so another idempotency key."""
+
+    async def fail(app):
+        assert (await app.execute(EventDriven("desk", "bad"), run_id="r")).status == "paused"
+
+    async def mend(app):
+        run = await app.get_run("r")
+        await run.redeliver("1-1")
+        assert (run.status, await run.dead_letters(), office.seen) == ("paused", [], [])
+        await app.resume("r")
+        assert (await run.wait()).status == "succeeded"
+        steps = [recorded.event.step async for recorded in run.events(live=False) if recorded.type == "StepSucceeded"]
+        assert steps[0] == "clerk#1-1.2"
+
+    office.run(fail)
+    office.bad.clear()
+    office.run(mend)
+    assert office.seen == ["bad"]
+
+
+def test_a_dead_letter_of_a_child_flow_that_is_over_is_kept_but_not_redelivered():
+    """There is nothing that would wait for it any more."""
+    clock = VirtualClock()
+    app = Dagger("memory:", clock=clock)
+
+    @app.agent("desk")
+    async def clerk(payload):
+        raise ValueError(payload)
+
+    @app.action
+    async def ask(ctx: Context):
+        report = await ctx.execute(EventDriven("desk", 7))
+        await asyncio.sleep(60)
+        return report.status
+
+    graph = Graph("g")
+    graph.add(ask)
+    app.add_graph(graph)
+
+    async def main():
+        async with app:
+            run = await app.start(Static("g"), config={"max_attempts": 1})
+            await asyncio.sleep(10)
+            (letter,) = await run.dead_letters()
+            assert (letter.payload, letter.agent, letter.errors) == (7, "clerk", ["ValueError: 7"])
+            with pytest.raises(InvalidState, match=f"the child flow is over in which '{letter.step}' failed"):
+                await run.redeliver(letter)
+            return await run.wait()
+
+    assert clock.run(main()).outputs["ask"] == {"output": "failed"}
+
+
+# -- from outside ---------------------------------------------------------------------------------------------
+
+
+def test_messages_from_outside_have_ids_and_keep_their_order(office):
+    """However many at once: by the hundred they are one event."""
+    count = 2 * AT_ONCE + 1
+
+    async def main(app):
+        run = await kept_alive(app)
+        ids = await run.publish_many("desk", (str(number) for number in range(count)))
+        assert len(set(ids)) == count
+        assert await run.publish_many("desk", []) == []
+        await until(lambda: len(office.seen) == count)
+        types = [recorded.type async for recorded in run.events(live=False)]
+        assert types.count("MessagesPublished") == 3
+        await run.cancel()
+
+    office.run(main, max_messages=None)
+    assert office.seen == [str(number) for number in range(count)]
+
+
+def test_batches_have_all_in_order():
+    """The last is shorter; of nothing there is none."""
+    texts = [str(number).encode() for number in range(AT_ONCE + 1)]
+    assert [list(batch) for batch in batched(texts)] == [texts[:AT_ONCE], texts[AT_ONCE:]]
+    assert list(batched([])) == []
+
+
+@pytest.mark.parametrize(
+    ("channel", "payload", "error", "told"),
+    [
+        (
+            "desk",
+            5,
+            MessageInvalid,
+            "publish: message for channel 'desk': at $: 5 is not of type \"string\" (schema of",
+        ),
+        ("desk", float("nan"), MessageInvalid, "publish: message for channel 'desk': at $: nan is not a JSON number"),
+        ("", "x", ChannelNotDeclared, "a channel is a text that is not empty, not ''"),
+        (5, "x", ChannelNotDeclared, "a channel is a text that is not empty, not 5"),
+    ],
+    ids=["schema", "no JSON", "empty", "no text"],
+)
+def test_a_message_that_cannot_be_is_refused(office, channel, payload, error, told):
+    """To whoever publishes it; the run goes on."""
+
+    async def main(app):
+        run = await kept_alive(app)
+        with pytest.raises(error) as refused:
+            await run.publish_many(channel, ["good", payload])
+        assert told in str(refused.value)
+        assert await run.publish("desk", "good")
+        await until(lambda: office.seen)
+        await run.cancel()
+
+    office.run(main)
+    assert office.seen == ["good"]
+
+
+def test_a_run_that_is_over_takes_no_message(office):
+    """It says so, and nothing is written."""
+
+    async def main(app):
+        await app.execute(EventDriven("desk", "a"), run_id="r")
+        run = await app.get_run("r")
+        with pytest.raises(InvalidState, match=r"run 'r' is over \(succeeded\): it cannot be published to"):
+            await run.publish("desk", "b")
+
+    office.run(main)
+
+
+def test_another_process_publishes_through_the_inbox(office):
+    """Its message's id is known when the owner has taken it in; what is refused there is raised here."""
+
+    async def main(app):
+        run = await kept_alive(app)
+        async with office.application() as other:
+            told = await other.get_run("r")
+            seq, _, index = (await told.publish("desk", "a")).partition("-")
+            (event,) = [recorded.event async for recorded in run.events(live=False) if recorded.seq == int(seq)]
+            assert bytes(event.messages[int(index) - 1].payload) == b'"a"'
+            with pytest.raises(MessageInvalid, match="5 is not of type"):
+                await told.publish("desk", 5)
+        await until(lambda: office.seen)
+        await run.cancel()
+
+    office.run(main)
+    assert office.seen == ["a"]
+
+
+def test_a_paused_run_takes_in_a_message_and_handles_it_when_it_is_resumed(office):
+    """It is durable when `publish` returns."""
+
+    async def main(app):
+        run = await kept_alive(app)
+        await run.pause("lunch")
+        assert await run.publish("desk", "a") is not None
+        assert (run.status, office.seen) == ("paused", [])
+        await app.resume("r")
+        await until(lambda: office.seen)
+        await run.cancel()
+
+    office.run(main)
+
+
+def test_whoever_has_not_the_runs_code_leaves_the_message_to_whoever_has(office):
+    """There is no id yet: nobody has taken it in."""
+
+    async def begin(app):
+        run = await kept_alive(app)
+        await run.publish("desk", "a")
+        await until(lambda: office.seen)
+
+    async def publish():
+        async with Dagger(office.world.store(), clock=office.world.clock) as other:
+            return await (await other.get_run("r")).publish("desk", "b")
+
+    async def go_on(app):
+        await app.recover()
+        await until(lambda: len(office.seen) == 2)
+        await (await app.get_run("r")).cancel()
+
+    office.run(begin)
+    assert office.world.clock.run(publish()) is None
+    office.run(go_on)
+    assert office.seen == ["a", "b"]

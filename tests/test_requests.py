@@ -1,0 +1,385 @@
+"""Requests and replies: who is answered, by whom, when nobody does, and after a restart; on both stores."""
+
+import asyncio
+import os
+import re
+
+import pytest
+from tests.mailed import events_of, execute, run, sends
+from tests.worlds import World, until
+
+from dagger import Context, EventDriven, Graph, InvalidState, Message, RequestTimedOut, Static, action, agent
+
+START = EventDriven("start", None)
+
+
+def asks(*, channel="ask", publish="ask", **options):
+    """An agent that requests, and finishes with what it is told."""
+
+    @agent(name="asker", subscribe="start", publish=publish)
+    async def asker(given: object, ctx: Context):
+        ctx.finish(await ctx.request(channel, {"n": 20}, **options))
+
+    return asker
+
+
+def replies(name="oracle", *, seconds=0, value=None):
+    """An agent that replies after a while."""
+
+    @agent(name=name, subscribe="ask")
+    async def oracle(question: dict, ctx: Context):
+        await asyncio.sleep(seconds)
+        ctx.reply(question["n"] * 2 if value is None else value)
+
+    return oracle
+
+
+def test_a_reply_is_what_the_request_gives(world):
+    """And no message: nobody else reads it."""
+    found = execute(world, START, asks(), replies())
+
+    assert (found.report.status, found.report.result) == ("succeeded", 40)
+    assert sum(len(getattr(event, "messages", ())) for event in found.events) == 2
+
+
+@pytest.mark.parametrize("value", [None, [], {"$blob": "x", "size": 1}, "ä" * 70_000], ids=["null", "list", "ref", "blob"])
+def test_any_json_is_a_reply(world, value):
+    """What looks like a reference of ours, and what is too large for an event, too; null is one like any other."""
+
+    @agent(subscribe="ask")
+    async def oracle(question: dict, ctx: Context):
+        ctx.reply(value)
+
+    assert execute(world, START, asks(), oracle).report.result == value
+
+
+def test_of_several_replies_the_first_is_the_answer(world):
+    """The others go nowhere, of one agent or of many."""
+
+    @agent(subscribe="ask")
+    async def twice(question: dict, ctx: Context):
+        await asyncio.sleep(1)
+        ctx.reply("first")
+        ctx.reply("second")
+
+    found = execute(world, START, asks(), replies(seconds=5, value="slow"), twice, replies("last", seconds=9, value="last"))
+
+    assert (found.report.status, found.report.result) == ("succeeded", "first")
+
+
+def test_a_reply_is_given_with_its_attempts_success_only(world):
+    """An attempt that fails after it has replied has not."""
+
+    @agent(subscribe="ask")
+    async def frail(question: dict, ctx: Context):
+        ctx.reply(ctx.attempt)
+        if ctx.attempt < 3:
+            raise ValueError("after all")
+
+    assert execute(world, START, asks(), frail, config={"max_attempts": 3}).report.result == 3
+
+
+def test_a_reply_to_what_nobody_requested_goes_nowhere(world):
+    """An agent need not know whether anybody waits."""
+    found = execute(world, EventDriven("ask", {"n": 1}), replies())
+
+    assert found.report.status == "succeeded"
+
+
+def test_only_agents_reply(world):
+    """A node handles no message."""
+
+    @action
+    async def node(ctx: Context):
+        ctx.reply(1)
+
+    assert "reply is for agents: it handles no message" in world.execute(node, config={"on_failure": "stop"}).error
+
+
+def test_a_node_requests_too(world):
+    """It declares no channels."""
+
+    @action
+    async def node(ctx: Context):
+        return [await ctx.request("ask", {"n": 4}, timeout=5)]
+
+    async def main(app):
+        graph = Graph("g")
+        graph.add(node)
+        app.add_graph(graph)
+        return await app.execute(Static("g"), run_id="r")
+
+    assert run(world, main, node, replies()).outputs == {"node": {"output": [8]}}
+
+
+def test_many_requests_at_once_have_keys(world):
+    """Each is answered by itself."""
+
+    @agent(subscribe="start", publish="ask")
+    async def asker(given: object, ctx: Context):
+        ctx.finish(await asyncio.gather(*[ctx.request("ask", {"n": n}, key=f"k{n}") for n in range(50)]))
+
+    assert execute(world, START, asker, replies()).report.result == [2 * n for n in range(50)]
+
+
+def test_requests_go_round_in_circles_and_end(world):
+    """An agent that waits holds its own place only: others answer it, and are answered."""
+
+    @agent(subscribe="ask", publish="deeper")
+    async def oracle(question: dict, ctx: Context):
+        ctx.reply(await ctx.request("deeper", question["n"]) + 1)
+
+    @agent(subscribe="deeper")
+    async def deep(number: int, ctx: Context):
+        await ctx.sleep(50)
+        ctx.reply(number * 10)
+
+    assert execute(world, START, asks(timeout=None), oracle, deep).report.result == 201
+
+
+# -- when nobody replies -------------------------------------------------------------------------------------
+
+
+@agent(subscribe="ask")
+async def silent(question: dict):
+    """It never replies."""
+
+
+def test_where_nobody_replies_in_time_it_is_an_error(world):
+    """60 seconds, if nothing else is said; the attempt fails as by any other."""
+    found = execute(world, START, asks(), silent)
+
+    told = "asker#1-1: RequestTimedOut: node 'asker': request: nobody replied on channel 'ask' within 60 s"
+    assert found.report.status == "failed"
+    assert re.match(r"asker#1-1: RequestTimedOut: .*'ask'", found.report.error), told
+    assert world.clock.passed_seconds == pytest.approx(60, abs=0.5)
+
+
+def test_code_may_catch_it_and_go_on(world):
+    """It is raised where the code waits."""
+
+    @agent(subscribe="start", publish="ask")
+    async def asker(given: object, ctx: Context):
+        try:
+            await ctx.request("ask", {"n": 1}, timeout=5)
+        except RequestTimedOut:
+            ctx.finish("nobody")
+
+    assert execute(world, START, asker, silent).report.result == "nobody"
+
+
+def test_another_attempt_asks_anew(world):
+    """With a message of its own: whoever did not reply to the first may reply to the second."""
+    asked = []
+
+    @agent(subscribe="ask")
+    async def sleepy(question: dict, message: Message, ctx: Context):
+        asked.append(message.id)
+        if len(asked) == 3:
+            ctx.reply("at last")
+
+    found = execute(world, START, asks(timeout=5), sleepy, config={"max_attempts": 3})
+
+    assert (found.report.status, found.report.result) == ("succeeded", "at last")
+    assert len(set(asked)) == 3
+    assert world.clock.passed_seconds == pytest.approx(10, abs=0.5)
+
+
+def test_an_attempt_that_fails_for_another_reason_keeps_its_reply(world):
+    """What was asked once is not asked again (I8)."""
+    asked = []
+
+    @agent(subscribe="ask")
+    async def oracle(question: dict, message: Message, ctx: Context):
+        asked.append(message.id)
+        ctx.reply(len(asked))
+
+    @agent(subscribe="start", publish="ask")
+    async def asker(given: object, ctx: Context):
+        found = await ctx.request("ask", {})
+        if ctx.attempt < 3:
+            raise ValueError("not yet")
+        ctx.finish(found)
+
+    found = execute(world, START, asker, oracle, config={"max_attempts": 3})
+    assert (found.report.result, len(asked)) == (1, 1)
+
+
+def test_a_request_that_nobody_reads_fails_at_once(world):
+    """Nobody could ever reply, and no retry would go better."""
+    found = execute(world, START, asks(), config={"max_attempts": 3})
+
+    told = "asker#1-1: NoAgentsRegistered: node 'asker': request: nobody reads channel 'ask', so nobody would reply"
+    assert found.report.error == told
+    assert world.clock.passed_seconds < 1
+
+
+def test_requesting_where_nothing_was_declared_is_an_error(world):
+    """As publishing is."""
+    found = execute(world, START, asks(publish=["other"]), replies())
+
+    assert "ChannelNotDeclared: agent 'asker' does not declare that it publishes to 'ask'" in found.report.error
+
+
+def test_a_request_that_does_not_fit_is_refused(world):
+    """By the schemas of whoever reads it."""
+
+    @agent(subscribe="ask", input_schema={"required": ["m"]})
+    async def picky(question: dict):
+        """It takes what has an m."""
+
+    found = execute(world, START, asks(), picky)
+    assert 'MessageInvalid: agent \'asker\': message for channel \'ask\': at $: "m" is a required property' in found.report.error
+
+
+@pytest.mark.parametrize("timeout", [0, -1, True, "5", float("nan"), 10**12], ids=repr)
+def test_a_timeout_is_a_number_of_seconds(world, timeout):
+    """Above 0; None: for ever."""
+    error = execute(world, START, asks(timeout=timeout), replies()).report.error
+    assert f"StepError: node 'asker': request: timeout is a number of seconds above 0, not {timeout!r}" in error
+
+
+def test_threads_cannot_request(world):
+    """They would keep their thread for as long as it takes."""
+
+    @agent(subscribe="start", publish="ask")
+    def asker(given: object, ctx: Context):
+        ctx.request("ask", 1)
+
+    assert "node 'asker': request is for async functions" in execute(world, START, asker, replies()).report.error
+
+
+def test_a_replier_that_becomes_a_dead_letter_leaves_the_request_open(world):
+    """Until its time is over: it may be redelivered meanwhile, and reply then."""
+    broken = [True]
+
+    @agent(subscribe="ask", on_failure="continue")
+    async def frail(question: dict, ctx: Context):
+        if broken:
+            raise ValueError("no")
+        ctx.reply("mended")
+
+    async def main(app):
+        handle = await app.start(START, run_id="r")
+        while not (letters := await handle.dead_letters()):
+            await asyncio.sleep(1)
+        broken.clear()
+        await handle.redeliver(letters[0].id)
+        return await handle.wait()
+
+    report = run(world, main, asks(timeout=None), frail)
+    assert (report.status, report.error, report.result) == ("succeeded", None, "mended")
+
+
+# -- over time -----------------------------------------------------------------------------------------------
+
+
+def test_while_it_waits_for_a_reply_the_run_waits_and_its_clock_stands_still(world):
+    """Days, if need be; and it may be parked."""
+
+    @agent(subscribe="ask")
+    async def oracle(question: dict, ctx: Context):
+        ctx.reply(await ctx.review("What?"))
+
+    async def main(app):
+        handle = await app.start(START, run_id="r")
+        while not (reviews := await handle.reviews()):
+            await asyncio.sleep(1)
+        await asyncio.sleep(3 * 86_400)
+        status, reason = handle.status, handle.reason
+        await handle.answer(reviews[0].id, "that")
+        return status, reason, await handle.wait(), await events_of(handle, "RunParked")
+
+    status, reason, report, parked = run(world, main, asks(timeout=None), oracle)
+    assert (status, report.status, report.result) == ("waiting", "succeeded", "that")
+    assert "1 request" in reason
+    assert len(parked) == 1
+    assert report.duration < 60
+
+
+@pytest.mark.parametrize("seconds", [5, 25], ids=["asked", "answered"])
+def test_a_request_survives_a_restart(tmp_path, seconds):
+    """It is not made again, and its reply is not lost, whether it came before or after."""
+    world, asked = World("sqlite", tmp_path), []
+
+    @agent(subscribe="start", publish="ask")
+    async def asker(given: object, ctx: Context):
+        found = await ctx.request("ask", {}, timeout=None)
+        await ctx.sleep(30)
+        ctx.finish(found)
+
+    @agent(subscribe="ask")
+    async def oracle(question: dict, message: Message, ctx: Context):
+        await ctx.sleep(20)
+        asked.append(message.id)
+        ctx.reply(message.id)
+
+    async def begin(app):
+        await app.start(START, run_id="r")
+        await asyncio.sleep(seconds)
+
+    async def go_on(app):
+        return await (await app.resume("r")).wait()
+
+    run(world, begin, asker, oracle)
+    report = run(world, go_on, asker, oracle)
+    assert (report.status, report.error) == ("succeeded", None)
+    assert [report.result] == asked
+
+
+def test_a_request_whose_time_is_over_after_a_restart_has_timed_out(tmp_path):
+    """Its time goes on while nobody executes the run."""
+    world = World("sqlite", tmp_path)
+
+    async def begin(app):
+        await app.start(START, run_id="r")
+        await asyncio.sleep(5)
+
+    async def go_on(app):
+        return await (await app.resume("r")).wait()
+
+    run(world, begin, asks(timeout=100), silent)
+    world.clock.advance(1000)
+    report = run(world, go_on, asks(timeout=100), silent)
+    assert "RequestTimedOut" in report.error
+
+
+def test_a_request_of_a_channel_that_was_changed_is_a_mismatch(tmp_path):
+    """A reply to the old one would be taken for one to the new."""
+    world = World("sqlite", tmp_path)
+
+    @agent(subscribe=["ask", "query"])
+    async def oracle(question: dict, ctx: Context):
+        await ctx.sleep(100)
+        ctx.reply(1)
+
+    async def begin(app):
+        await app.start(START, run_id="r")
+        await asyncio.sleep(5)
+
+    async def go_on(app):
+        handle = await app.resume("r")
+        return await handle.wait()
+
+    run(world, begin, asks(publish=["ask", "query"], timeout=None), oracle)
+    report = run(world, go_on, asks(publish=["ask", "query"], channel="query", timeout=None), oracle)
+    told = "WaitMismatch: node 'asker': wait 'request:1' is in the journal as request \"ask\", and the code now asks for"
+    assert told in report.error
+    assert 'request "query"' in report.error
+
+
+def test_a_cancelled_run_asks_nobody_any_more(world):
+    """What waits for a reply ends with the run."""
+
+    async def main(app):
+        handle = await app.start(START, run_id="r")
+        await until(lambda: handle.status == "waiting")
+        report = await handle.cancel()
+        with pytest.raises(InvalidState):
+            await handle.publish("start", None)
+        return report.status
+
+    assert run(world, main, asks(timeout=None), silent) == "cancelled"
+
+
+__all__ = ["os", "sends"]
