@@ -115,8 +115,8 @@ def test_whoever_stops_listening_is_told_no_more(world):
         async with contextlib.aclosing(run.events()) as hearing:
             async for recorded in hearing:
                 if recorded.type == "Emitted":
-                    assert len(tenure.listeners) == before + 1
                     break
+            assert (recorded.type, len(tenure.listeners)) == ("Emitted", before + 1)
         assert len(tenure.listeners) == before
         await started.wait()
 

@@ -189,26 +189,28 @@ def test_without_its_application_an_instruction_waits_for_who_resumes(shell, hom
     assert out.endswith(" --app MODULE:NAME\n")
 
 
-def test_who_executes_the_run_is_instructed(shell, begin):
+def test_who_executes_the_run_is_instructed(shell, terminal):
     """The command returns, and the other process goes on."""
-    owner = begin("agent", "tea", "--app", "asks.py", "--run-id", "mine", "--keep-alive")
-    wait_for(lambda: "waits for 1 instruction" in shell("runs").out, owner)
+    # at a terminal, as elsewhere it would leave
+    owner = terminal("agent", "tea", "--app", "asks.py", "--run-id", "mine", "--keep-alive")
+    owner.read("waits for an instruction; from another terminal:")
 
     typed = shell("instruct", "mine", "search", "-i", "q=bees")
     assert (typed.code, typed.out) == (0, "the instruction is given; run mine goes on in another process\n")
-    wait_for(lambda: "BEES" in shell("show", "mine").out, owner)
+    wait_for(lambda: "BEES" in shell("show", "mine").out, owner.process)
     told = shell("instruct", "mine", "search", "-i", "q=bees", "--json").json
     assert (told["run_id"], told["is_executed"], told["go_on"]) == ("mine", True, None)
 
 
-def test_an_instruction_that_calls_no_action_is_refused(shell, begin, home):
+def test_an_instruction_that_calls_no_action_is_refused(shell, terminal, home):
     """With the nearest name; the process that executes the run is not told, one without any is not taken over."""
-    owner = begin("agent", "tea", "--app", "asks.py", "--run-id", "mine", "--keep-alive")
-    wait_for(lambda: "waits for 1 instruction" in shell("runs").out, owner)
+    # at a terminal, as elsewhere it would leave
+    owner = terminal("agent", "tea", "--app", "asks.py", "--run-id", "mine", "--keep-alive")
+    owner.read("waits for an instruction; from another terminal:")
 
     typed = shell("instruct", "mine", "serch")
-    owner.kill()
-    finish(owner)
+    owner.process.kill()
+    owner.finish()
     assert typed == shell("instruct", "mine", "serch") == shell("instruct", "mine", "serch", "--json")
     assert (typed.code, typed.out) == (2, "")
     assert typed.err == f"error: {home / 'asks.py'}:app has no action 'serch'; did you mean 'search'?\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import AsyncIterator
 
 from dagger import Context, Message, agent
 
@@ -16,3 +17,9 @@ class Task:
 async def worker(message: Message, task: Task, ctx: Context) -> list[Task] | None:
     """It works."""
     return [task] if message and ctx else None
+
+
+@agent("tasks", publish="results")
+async def generator(task: Task, it: Message) -> AsyncIterator[Task]:
+    """It yields."""
+    yield task

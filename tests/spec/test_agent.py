@@ -126,6 +126,7 @@ def bare(x, ctx: Context):
         (none_of_them, None, None, None),
         (bare, None, "ctx", "x"),
         (future_agents.worker, "message", "ctx", "task"),
+        (future_agents.generator, "it", None, "task"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
@@ -144,6 +145,8 @@ def test_annotations_of_a_module_with_texts_are_types():
     """Its schemas too."""
     worker = agent_of(future_agents.worker).agent
     assert worker.input_schema["$ref"] == "#/$defs/Task"
+    generator = agent_of(future_agents.generator).agent
+    assert (generator.input_schema["$ref"], generator.output_schema["$ref"]) == ("#/$defs/Task", "#/$defs/Task")
     assert (worker.output_schema["type"], worker.output_schema["items"]["$ref"]) == ("array", "#/$defs/Task")
 
 

@@ -464,6 +464,14 @@ def test_a_reply_ends_the_wait_for_it():
     assert mail_of(request, replies[0], succeeded("a", 3), replies[1], agents=agents).of("a").status == "succeeded"
 
 
+def test_a_step_that_requested_may_end_twice():
+    """Before and after a resume."""
+    request = WaitOpened(at=T + 1, step="a", key="request:1", kind="request", messages=posted("questions", 1))
+    stuck = [failed("a", 2, policy="pause"), RunPaused(at=T + 3, reason=""), RunResumed(at=T + 4)]
+    courses = mail_of(request, *stuck, succeeded("a", 5))
+    assert courses.of("a").status == "succeeded"
+
+
 def test_what_waited_at_an_agent_that_was_removed_has_failed_without_an_attempt():
     """Where it is known that it waited; what its owner says of it then is told as well."""
     removed = AgentRemoved(at=T + 7, name="worker", policy="continue")

@@ -223,11 +223,12 @@ def test_a_few_messages_are_shown_each():
 
 
 def test_messages_with_which_the_same_happened_become_one_where_there_are_many():
-    """Those with which something else happened stay apart."""
+    """Those with which something else happened stay apart, and so do nodes."""
     scene = mail(MAIL)
     odd = Box("r0", "results r0", "results", is_mail=True, is_round=True)
-    small = folded(Scene((*scene.boxes, odd), (*scene.arrows, Arrow("d7", "r0"))))
-    assert [box.title for box in small.boxes] == [
+    nodes = [Box(f"node{n}", f"node{n}", "work") for n in range(ITEMS + 1)]
+    small = folded(Scene((*scene.boxes, odd, *nodes), (*scene.arrows, Arrow("d7", "r0"))))
+    assert [box.title for box in small.boxes if box.action != "work"] == [
         "start",
         f"{MAIL - 1} × tasks",
         f"{MAIL - 1} × worker",
@@ -235,7 +236,8 @@ def test_messages_with_which_the_same_happened_become_one_where_there_are_many()
         "worker#7",
         "results r0",
     ]
-    assert [box.is_round for box in small.boxes] == [False, True, False, True, False, True]
+    assert [box.is_round for box in small.boxes[: -len(nodes)]] == [False, True, False, True, False, True]
+    assert small.boxes[-len(nodes) :] == tuple(nodes)
     assert len(small.arrows) == 5
 
 

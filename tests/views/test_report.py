@@ -26,6 +26,7 @@ from tests.views.journals import (
 from dagger.core import codec
 from dagger.core.errors import StoreError
 from dagger.core.events import (
+    AgentBound,
     AgentRemoved,
     CancelRequested,
     LimitReached,
@@ -363,13 +364,14 @@ def test_a_report_counts_what_each_agent_did():
         succeeded("worker#1-1", 5, messages=posted("results", 1)),
         failed("worker#1-2", 6, policy="continue"),
         MessagesPublished(at=T + 7, messages=posted("log", 1)),
-        agents=AGENTS,
+        agents=(*AGENTS, agent("idle", "nothing")),
         messages=posted("tasks", 1, 2, 3),
     )
     assert report.messages == 5
     assert report.agents == {
         "worker": {"handled": 1, "failed": 1, "waiting": 1},
         "reader": {"handled": 0, "failed": 0, "waiting": 1},
+        "idle": {"handled": 0, "failed": 0, "waiting": 0},
     }
     assert report.to_dict()["agents"] == report.agents
     asked = report_of([], agents=AGENTS, messages=posted("human_review", {"question": "?"}))
@@ -419,6 +421,14 @@ def test_what_waited_at_an_agent_that_was_removed_has_an_outcome():
     (outcome,) = report.node_outcomes
     assert (outcome.node_id, outcome.status, outcome.ended_at) == ("worker#1-2", "failed", moment(T + 5))
     assert outcome.final_error == "Failed after 0 attempts. Last error: agent 'worker' was removed"
+
+    anew = [AgentBound(at=T + 6, agent=AGENTS[0]), Redelivered(at=T + 7, steps=("worker#1-2",))]
+    done = [succeeded("worker#1-1", 8), succeeded("worker#1-2.2", 9)]
+    again = report_of([], removed, *anew, *done, agents=AGENTS[:1], messages=posted("tasks", 1, 2))
+    assert {name: each.status for name, each in again.node_outcomes.items()} == {
+        "worker#1-2": "failed",
+        "worker#1-2.2": "succeeded",
+    }
 
 
 def test_a_report_of_very_many_messages_keeps_none_of_them():

@@ -72,6 +72,11 @@ def test_a_loop_that_no_message_leaves_is_told():
     assert topology(*loop).warnings[-1].about == ("ping", "pong")
 
 
+def test_a_loop_in_which_an_agent_gives_the_result_has_an_exit():
+    """Though every message of it stays in the loop."""
+    assert not warnings(agent("ping", "a start", "b", finishes=True), agent("pong", "b", "a"), kind="loop")
+
+
 def test_a_long_loop_is_told_in_short():
     """Its first members and the last one."""
     loop = [agent(f"a{n}", f"c{n}", f"c{(n + 1) % 9}") for n in range(9)]
@@ -135,6 +140,7 @@ def test_json_has_agents_channels_and_warnings():
         "subscriptions": ["tasks"],
         "publications": ["results", "log"],
         "requests": False,
+        "finishes": False,
         "concurrency": 4,
         "key": "",
         "input_schema": {"title": "Task"},

@@ -45,6 +45,8 @@ class Agent(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     publications: tuple[str, ...] = ()
     requests: bool = False
     """Whether its code seems to request, and not only to publish."""
+    finishes: bool = False
+    """Whether its code seems to give the run its result."""
     node: Node
     """What each of its deliveries is a step of."""
     concurrency: int | None = 1

@@ -122,7 +122,9 @@ class AgentAction(Action):
             raise RegistryError(message) from None
         self.publishes = True
         made = self._agent(name, options, (takes.payload, hints.get(takes.payload or "", Any)), returned)
-        self.agent = msgspec.structs.replace(made, requests=_mentions(function, "request"))
+        self.agent = msgspec.structs.replace(
+            made, requests=_mentions(function, "request"), finishes=_mentions(function, "finish")
+        )
 
     @classmethod
     def of_class(cls, thing: PubSubAgent) -> AgentAction:

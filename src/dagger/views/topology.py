@@ -156,7 +156,8 @@ def _at_odds(agents: Iterable[Agent], channels: Iterable[Channel], disagreement:
 
 
 def _loops(agents: Iterable[Agent], channels: Iterable[Channel]) -> Iterator[Warning]:
-    """Loops out of which no message leads: neither to an agent outside, nor to a channel that nobody reads."""
+    """Loops out of which nothing leads: no message, to an agent outside or a channel that nobody reads, and no result."""
+    ends = {_agent_key(agent.name) for agent in agents if agent.finishes}
     before: _Ways = {_agent_key(agent.name): [] for agent in agents}
     after: _Ways = {key: [] for key in before}
     for channel in channels:
@@ -167,7 +168,8 @@ def _loops(agents: Iterable[Agent], channels: Iterable[Channel]) -> Iterator[War
         for reader in after[key]:
             before[reader].append(key)
     for circle in cycles(before):
-        if _reached(circle[0], after) <= _reached(circle[0], before):
+        reached = _reached(circle[0], after)
+        if reached <= _reached(circle[0], before) and reached.isdisjoint(ends):
             names = [key.partition("/")[2] for key in circle]
             message = f"loop without an exit: {_spelled(names)}; it ends only where an agent publishes nothing"
             yield Warning("loop", message, tuple(names[::2]))
