@@ -2,9 +2,9 @@
 
 import asyncio
 
-from tests.supervised import Ran, executed, ran
+from tests.supervised import executed
 
-from dagger import Dagger, EventDriven, agent
+from dagger import Dagger, agent
 
 QUICK = {"retry_strategy": "immediate", "max_attempts": 1, "on_failure": "stop"}
 """Settings under which nothing is tried twice, and what fails ends the run."""
@@ -75,6 +75,3 @@ class AtWork:
 async def events_of(handle, *types):
     """The run's events of these types."""
     return [recorded.event async for recorded in handle.events(live=False) if recorded.type in types]
-
-
-__all__ = ["AtWork", "EventDriven", "Ran", "application", "beside", "events_of", "execute", "executed", "ran", "run", "sends"]

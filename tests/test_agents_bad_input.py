@@ -480,7 +480,10 @@ def test_only_dead_letters_are_redelivered(world):
             (("9-9", None), "message '9-9' is no dead letter: nothing is redelivered"),
             ((f"{dead}1", None), f"message '{dead}1' is no dead letter: nothing is redelivered{near}"),
             ((5, None), "message 5 is no dead letter: nothing is redelivered"),
-            ((dead, "fail"), f"message {dead!r} is no dead letter at agent 'fail': nothing is redelivered; did you mean"),
+            (
+                (dead, "fail"),
+                f"message {dead!r} is no dead letter at agent 'fail': nothing is redelivered; did you mean",
+            ),
         ):
             with pytest.raises(InvalidState, match=re.escape(f"run 'r': {told}")):
                 await handle.redeliver(*given)

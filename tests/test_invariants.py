@@ -228,7 +228,9 @@ def test_replaying_the_journal_gives_the_live_state(name, kind, tmp_path):
     durability = kind.partition(" ")[2] or "sync"
 
     async def main():
-        async with application(store_of(kind, tmp_path), None, name, clock=clock, config={"durability": durability}) as app:
+        async with application(
+            store_of(kind, tmp_path), None, name, clock=clock, config={"durability": durability}
+        ) as app:
             run = await app.start(SHAPES[name].spec, inputs=INPUTS.get(name), config=SHAPES[name].config)
             live = app.tenure(run.id).state
             await run.wait()

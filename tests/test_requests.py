@@ -1,11 +1,9 @@
 """Requests and replies: who is answered, by whom, when nobody does, and after a restart; on both stores."""
 
 import asyncio
-import os
-import re
 
 import pytest
-from tests.mailed import events_of, execute, run, sends
+from tests.mailed import events_of, execute, run
 from tests.worlds import World, until
 
 from dagger import Context, EventDriven, Graph, InvalidState, Message, RequestTimedOut, Static, action, agent
@@ -42,7 +40,9 @@ def test_a_reply_is_what_the_request_gives(world):
     assert sum(len(getattr(event, "messages", ())) for event in found.events) == 2
 
 
-@pytest.mark.parametrize("value", [None, [], {"$blob": "x", "size": 1}, "ä" * 70_000], ids=["null", "list", "ref", "blob"])
+@pytest.mark.parametrize(
+    "value", [None, [], {"$blob": "x", "size": 1}, "ä" * 70_000], ids=["null", "list", "ref", "blob"]
+)
 def test_any_json_is_a_reply(world, value):
     """What looks like a reference of ours, and what is too large for an event, too; null is one like any other."""
 
@@ -62,7 +62,9 @@ def test_of_several_replies_the_first_is_the_answer(world):
         ctx.reply("first")
         ctx.reply("second")
 
-    found = execute(world, START, asks(), replies(seconds=5, value="slow"), twice, replies("last", seconds=9, value="last"))
+    found = execute(
+        world, START, asks(), replies(seconds=5, value="slow"), twice, replies("last", seconds=9, value="last")
+    )
 
     assert (found.report.status, found.report.result) == ("succeeded", "first")
 
@@ -150,8 +152,7 @@ def test_where_nobody_replies_in_time_it_is_an_error(world):
     found = execute(world, START, asks(), silent)
 
     told = "asker#1-1: RequestTimedOut: node 'asker': request: nobody replied on channel 'ask' within 60 s"
-    assert found.report.status == "failed"
-    assert re.match(r"asker#1-1: RequestTimedOut: .*'ask'", found.report.error), told
+    assert (found.report.status, found.report.error) == ("failed", told)
     assert world.clock.passed_seconds == pytest.approx(60, abs=0.5)
 
 
@@ -229,7 +230,10 @@ def test_a_request_that_does_not_fit_is_refused(world):
         """It takes what has an m."""
 
     found = execute(world, START, asks(), picky)
-    assert 'MessageInvalid: agent \'asker\': message for channel \'ask\': at $: "m" is a required property' in found.report.error
+    assert (
+        "MessageInvalid: agent 'asker': message for channel 'ask': at $: \"m\" is a required property"
+        in found.report.error
+    )
 
 
 @pytest.mark.parametrize("timeout", [0, -1, True, "5", float("nan"), 10**12], ids=repr)
@@ -363,7 +367,9 @@ def test_a_request_of_a_channel_that_was_changed_is_a_mismatch(tmp_path):
 
     run(world, begin, asks(publish=["ask", "query"], timeout=None), oracle)
     report = run(world, go_on, asks(publish=["ask", "query"], channel="query", timeout=None), oracle)
-    told = "WaitMismatch: node 'asker': wait 'request:1' is in the journal as request \"ask\", and the code now asks for"
+    told = (
+        "WaitMismatch: node 'asker': wait 'request:1' is in the journal as request \"ask\", and the code now asks for"
+    )
     assert told in report.error
     assert 'request "query"' in report.error
 
@@ -380,6 +386,3 @@ def test_a_cancelled_run_asks_nobody_any_more(world):
         return report.status
 
     assert run(world, main, asks(timeout=None), silent) == "cancelled"
-
-
-__all__ = ["os", "sends"]

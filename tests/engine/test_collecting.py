@@ -123,7 +123,7 @@ def test_a_node_has_no_message(world):
 
 
 def test_a_message_names_who_published_it_and_why(world):
-    """An agent, or a node, or nobody inside; its parent is the message that was being handled, through child flows too."""
+    """An agent, or a node; its parent is the message that was being handled, through child flows too."""
     seen = {}
 
     @agent(subscribe="start", publish="out")

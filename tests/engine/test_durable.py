@@ -1,7 +1,5 @@
 """Which deliveries wait for the disk under `sync`: those whose message is not there yet."""
 
-import asyncio
-
 import pytest
 from tests.mailed import run, sends
 from tests.worlds import World
@@ -140,6 +138,3 @@ def test_a_node_waits_for_what_made_it_ready(tmp_path):
     store = None
     assert run(world, main, first, second, reader).status == "succeeded"
     assert known == [True]
-
-
-__all__ = ["asyncio"]

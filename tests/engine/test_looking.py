@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 from tests.mailed import AtWork, executed, run
+from tests.worlds import until
 
 from dagger import AgentDriven, Context, EventDriven, Graph, Static, action, agent, ref
 from dagger.core import events
@@ -133,19 +134,23 @@ def test_what_was_done_before_is_not_done_again(world):
 
 def test_a_supervisor_that_waits_for_an_instruction_is_asleep(world):
     """Its run waits, and it begins with the instruction."""
+    calls = []
+
+    @action
+    async def told(x: int):
+        calls.append(x)
 
     async def main(app):
         handle = await app.start(AgentDriven("t", keep_alive=True), run_id="r")
-        while handle.status != "waiting":
-            await asyncio.sleep(0.1)
+        await until(lambda: handle.status == "waiting")
         reason = handle.reason
-        await handle.instruct("work", {"x": 1})
-        while not handle.cache.keys("work_1_1"):
-            await asyncio.sleep(0.1)
+        await handle.instruct("told", {"x": 1})
+        await until(lambda: calls)
         await handle.cancel()
         return reason
 
-    assert "instruction" in run(world, main, work)
+    assert "instruction" in run(world, main, told)
+    assert calls == [1]
 
 
 def test_deliveries_go_their_way_beside_steps_that_are_looked_at(world):

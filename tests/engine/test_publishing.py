@@ -8,7 +8,18 @@ import pytest
 from tests.engine import process_actions
 from tests.mailed import QUICK, events_of, execute, executed, run
 
-from dagger import ChannelNotDeclared, Context, Dagger, EventDriven, Graph, Message, MessageInvalid, Static, action, agent
+from dagger import (
+    ChannelNotDeclared,
+    Context,
+    Dagger,
+    EventDriven,
+    Graph,
+    Message,
+    MessageInvalid,
+    Static,
+    action,
+    agent,
+)
 from dagger.engine.publishing import keys_of
 
 START = EventDriven("start", None)
@@ -134,7 +145,13 @@ def test_every_violation_is_told_with_its_path_and_whose_schema_it_is(world):
 
     error = found.report.error
     assert "MessageInvalid: agent 'writer': message for channel 'out': " in error
-    for told in ("at $.n: ", "at $.tags[1]: ", "at $.tags[2]: ", "(schema of agent 'writer')", "(schema of agent 'reader')"):
+    for told in (
+        "at $.n: ",
+        "at $.tags[1]: ",
+        "at $.tags[2]: ",
+        "(schema of agent 'writer')",
+        "(schema of agent 'reader')",
+    ):
         assert told in error
     assert error.count("at $.n: ") == 1  # the same schema is told once
 
@@ -257,7 +274,9 @@ def test_plain_functions_and_generators_publish(world, kind):
     def context_in_thread(asked: object, ctx: Context):
         ctx.publish("out", 1)
 
-    writer = {"thread": in_thread, "generator": generator, "async generator": async_generator}.get(kind, context_in_thread)
+    writer = {"thread": in_thread, "generator": generator, "async generator": async_generator}.get(
+        kind, context_in_thread
+    )
     assert execute(world, START, writer, reads(taken)).report.status == "succeeded"
     assert taken == [1]
 

@@ -162,7 +162,11 @@ def test_nobody_needs_to_read_what_the_last_one_publishes(world, caplog):
 
     assert (found.report.status, found.report.messages) == ("succeeded", 4)
     (success,) = [event for event in found.events if type(event).__name__ == "StepSucceeded"]
-    assert [(each.channel, bytes(each.payload)) for each in success.messages] == [("out", b"0"), ("out", b"1"), ("out", b"2")]
+    assert [(each.channel, bytes(each.payload)) for each in success.messages] == [
+        ("out", b"0"),
+        ("out", b"1"),
+        ("out", b"2"),
+    ]
     assert caplog.text.count("nobody reads channel 'out'") == 1
 
 
@@ -213,7 +217,9 @@ def test_a_run_without_a_limit_of_its_own_has_the_librarys(world):
 
     loop = execute(world, EventDriven("in", 0), round_and_round)
     assert loop.report.status == "failed"
-    assert loop.report.error.startswith("MessageLimitReached: max_messages of 1000 used up: messages go round: 'in' -> 'in'")
+    assert loop.report.error.startswith(
+        "MessageLimitReached: max_messages of 1000 used up: messages go round: 'in' -> 'in'"
+    )
     assert loop.report.messages == 1001
 
     async def main(app):
@@ -343,4 +349,3 @@ def test_two_runs_know_nothing_of_each_other(world):
         return one.cache.get("global", "kept"), two.cache.get("global", "kept")
 
     assert run(world, main, keeps) == ([1, 0], [2, 0])
-

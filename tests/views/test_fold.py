@@ -262,6 +262,15 @@ def test_what_is_no_message_stays_while_folding_these_is_enough():
     assert len(folded(mail(BOXES, own=2 * BOXES)).boxes) <= BOXES
 
 
+def test_a_closed_frame_tells_of_messages_apart_from_steps():
+    """And of each step's status, however many an agent's box would stand for."""
+    inner = [replace(box, key=f"f/{box.key}", inside="f") for box in mail(50).boxes[1:]]
+    inner[-1] = replace(inner[-1], status="failed")
+    others = [Box(f"n{n}", f"n{n}", f"action {n}") for n in range(BOXES - 1)]
+    small = folded(Scene((Box("f", "f", "graph g"), *inner, *others)))
+    assert small.boxes[0].notes == ("50 steps, 50 messages: 49 succeeded, 1 failed",)
+
+
 def test_messages_of_two_flows_stay_apart():
     """Each in its frame."""
     frames = [Box(side, side, "graph g") for side in "ab"]

@@ -52,7 +52,7 @@ def open_child(state: State, event: events.ChildOpened) -> list[str]:
     if not event.messages:
         return ready
     was_empty = not state.pending[step].unmet  # then it is ready itself, as nothing is in it
-    began = deliver_in(state, step, event.messages, event.at, state.seq + 1)
+    began = deliver_in(state, step, event.messages, event.at, state.seq + 1, event.step)
     return began if was_empty and state.pending[step].unmet else ready + began
 
 

@@ -21,7 +21,7 @@ _NO_OUTPUTS: dict[str, msgspec.Raw] = {}
 _NO_MESSAGES: tuple[Published, ...] = ()
 
 
-def begin(  # noqa: C901, PLR0912 - the hot path: a function less to call
+def begin(  # noqa: C901 - the hot path: a function less to call
     run: OwnedRun, step: str, node: Node, number: int, task: asyncio.Task[None]
 ) -> Attempt | None:
     """Start a step's action in a worker's task. Gives the attempt if its code is suspended: await its `proceed`."""
@@ -60,18 +60,15 @@ def begin(  # noqa: C901, PLR0912 - the hot path: a function less to call
         attempt.succeed(result)
         return None
     blobs: list[codec.Blob] = []
-    outputs_, messages = _NO_OUTPUTS, _NO_MESSAGES
     try:
-        if action.publishes:
-            messages = tuple(returned_messages(run, node, action, result, blobs))
-        else:
-            outputs_ = outputs(node, result, blobs)
+        messages = tuple(returned_messages(run, node, action, result, blobs)) if action.publishes else _NO_MESSAGES
+        made = _NO_OUTPUTS if action.publishes else outputs(node, result, blobs)
     except Exception as error:  # noqa: BLE001 - a user's type may raise anything while it is encoded
         Attempt(run, step, node, number, started_ms, context).fail(error)
         return None
     now = run.kernel.tick()
     event = events.StepSucceeded(
-        at=now, step=step, attempt=number, duration_ms=now - started_ms, outputs=outputs_, messages=messages
+        at=now, step=step, attempt=number, duration_ms=now - started_ms, outputs=made, messages=messages
     )
     run.ended(step, node, event, blobs)
     return None

@@ -18,7 +18,6 @@ from dagger.engine.publishing import Publishing
 from dagger.engine.underway import Underway
 from dagger.engine.waits import Waits
 
-
 ENDING = frozenset(("stop", "cancel"))
 """Ways to halt after which nobody goes on with a run."""
 

@@ -54,16 +54,14 @@ def _foldings(scene: Scene, boxes: int) -> Iterator[Scene]:
     """The scene in ever fewer boxes."""
     mail = sum(box.is_mail for box in scene.boxes)
     if mail and len(scene.boxes) <= BOXES:  # else it would take long, and help little
-        scene = _alike_mail_folded(scene) if mail > MAIL else scene
-        yield _many_folded(scene)
-    if mail:
-        scene = _many_folded(scene, mail=True)
+        yield _many_folded(_alike_mail_folded(scene) if mail > MAIL else scene)
     depths = _depths(scene)
     for depth in range(max(depths.values(), default=0), -1, -1):
         closed = _closed(scene, depths, depth)
-        yield _many_folded(closed)
-    for parts in _partitions(_Web.of(closed), boxes):
-        yield _quotient(closed, parts)
+        small = _many_folded(closed, mail=True)
+        yield small
+    for parts in _partitions(_Web.of(small), boxes):
+        yield _quotient(small, parts)
 
 
 def _fits(scene: Scene, boxes: int, arrows: int) -> bool:
@@ -99,7 +97,9 @@ def _closed(scene: Scene, depths: dict[str, int], depth: int) -> Scene:
 def _summary(boxes: list[Box]) -> str:
     counts = Counter(box.status for box in boxes if box.status)
     told = ", ".join(f"{count:,} {status}" for status, count in counts.most_common())
-    return f"{len(boxes):,} steps" + (f": {told}" if told else "")
+    messages = sum(box.is_mail and box.is_round for box in boxes)
+    sent = f", {messages:,} messages" if messages else ""
+    return f"{len(boxes) - messages:,} steps{sent}" + (f": {told}" if told else "")
 
 
 def _many_folded(scene: Scene, *, mail: bool = False) -> Scene:

@@ -25,7 +25,8 @@ class NodeOutcome:
     """True for `succeeded` and `recovered`."""
     status: str
     """`succeeded`, `failed`, `skipped`, `recovered` or `cancelled`. In a tree also what has not ended: `pending`,
-    `running`, `waiting`, `interrupted`, and `unreached` where the run ended before the step's turn."""
+    `running`, `waiting`, `interrupted`, and `unreached` where the run ended before the step's turn; and `published`
+    of a message."""
     retry_messages: list[str] = field(default_factory=list)
     """One for each failed attempt, the last one included: `Attempt 1 failed: ValueError: boom`."""
     final_error: str | None = None

@@ -1,0 +1,293 @@
+"""Agents that are registered, removed, changed, or somewhere else, while a run goes on; on both stores."""
+
+import asyncio
+
+import pytest
+from tests.mailed import AtWork, events_of, run, sends
+from tests.worlds import World, until
+
+from dagger import Context, EventDriven, InvalidState, RegistryError, agent
+
+ALIVE = EventDriven("in", keep_alive=True)
+SMALL = {"channel_capacity": 3}
+
+
+def slow(work, seconds=10, **options):
+    """A reader that takes its time."""
+
+    @agent(name="reader", subscribe="in", **options)
+    async def reader(number: int, ctx: Context):
+        await work(number, seconds)
+        ctx.cache.append("global", "kept", number)
+
+    return reader
+
+
+async def filled(handle, count=3):
+    """Publish so many messages, from 1."""
+    for number in range(1, count + 1):
+        await handle.publish("in", number)
+
+
+async def until_listed(handle):
+    """The run's dead letters, as soon as there are any."""
+    while not (letters := await handle.dead_letters()):
+        await asyncio.sleep(0.01)
+    return letters
+
+
+# -- agents that come ----------------------------------------------------------------------------------------
+
+
+@agent(subscribe="in")
+async def late(number: int, ctx: Context):
+    """It comes while the run goes on."""
+    ctx.cache.append("global", "late", number)
+
+
+def test_an_agent_that_comes_gets_what_is_published_from_then_on(world):
+    """And nothing from before, though others have not handled that yet."""
+    work = AtWork()
+
+    async def main(app):
+        handle = await app.start(EventDriven("in", 1), run_id="r")
+        await handle.publish("in", 2)
+        app.register_agent(late)
+        await handle.publish("in", 3)
+        report = await handle.wait()
+        (bound,) = await events_of(handle, "AgentBound")
+        return report.status, bound.agent.name, handle.cache.get("global", "kept"), handle.cache.get("global", "late")
+
+    assert run(world, main, slow(work)) == ("succeeded", "late", [1, 2, 3], [3])
+
+
+def test_an_agent_that_comes_while_the_run_waits_rouses_it_not(world):
+    """It has nothing to do yet."""
+
+    async def main(app):
+        handle = await app.start(ALIVE, run_id="r")
+        await until(lambda: handle.status == "waiting")
+        app.register_agent(late)
+        await handle.publish("in", 5)
+        await until(lambda: handle.cache.get("global", "late", []) == [5])
+        return (await handle.cancel()).status
+
+    assert run(world, main, slow(AtWork(), 0)) == "cancelled"
+
+
+def test_an_agent_whose_schema_never_agrees_is_refused_and_the_run_goes_on(world):
+    """Nothing of it is bound."""
+
+    @agent(subscribe="in")
+    async def wants_text(text: str):
+        """What is published there is a number."""
+
+    async def main(app):
+        handle = await app.start(EventDriven("start", None), run_id="r")
+        with pytest.raises(RegistryError, match="can never agree on channel 'in'"):
+            app.register_agent(wants_text)
+        report = await handle.wait()
+        return report.status, await events_of(handle, "AgentBound")
+
+    @agent(subscribe="start", publish="in")
+    async def source(asked: object) -> int:
+        await asyncio.sleep(10)
+        return 1
+
+    assert run(world, main, source) == ("succeeded", [])
+
+
+# -- agents that go ------------------------------------------------------------------------------------------
+
+
+def test_what_waits_at_an_agent_that_goes_becomes_dead_letters(world):
+    """What it has begun it ends; what is published later goes not to it."""
+    work = AtWork()
+
+    async def main(app):
+        handle = await app.start(EventDriven("start", None), run_id="r", config={"on_failure": "continue"})
+        await asyncio.sleep(5)
+        app.remove_agent("reader")
+        await handle.publish("in", 9)
+        report = await handle.wait()
+        return report, await handle.dead_letters(), handle.cache.get("global", "kept")
+
+    report, letters, kept = run(world, main, sends(4), slow(work))
+    assert (report.status, kept, work.order) == ("failed", [1], [1])
+    assert [(each.agent, each.payload) for each in letters] == [("reader", 2), ("reader", 3), ("reader", 4)]
+    assert {tuple(each.errors) for each in letters} == {("agent 'reader' was removed",)}
+
+
+@pytest.mark.parametrize(
+    ("policy", "status"), [("continue", "failed"), ("stop", "failed"), ("pause", "paused"), (None, "running")]
+)
+def test_what_they_mean_for_the_run_the_config_says(world, policy, status):
+    """As for any dead letter; a run that is kept alive lists them."""
+    work = AtWork()
+
+    async def main(app):
+        config = {} if policy is None else {"on_failure": policy}
+        spec = ALIVE if policy is None else EventDriven("in", 1)
+        handle = await app.start(spec, run_id="r", config=config)
+        await handle.publish_many("in", [2, 3, 4])
+        await asyncio.sleep(5)
+        app.remove_agent("reader")
+        if policy is None:
+            await asyncio.sleep(1)
+            return handle.status, len(await handle.dead_letters())
+        return (await handle.wait()).status, len(await handle.dead_letters())
+
+    found, letters = run(world, main, slow(work))
+    assert found == status
+    assert letters == (2 if policy is None else 3)
+
+
+def test_with_places_for_many_what_is_delayed_or_waits_for_a_place_goes_and_what_runs_goes_on(world):
+    """Also what an agent with a key has put behind another one."""
+    work = AtWork()
+
+    @agent(name="reader", subscribe="in", concurrency=2, key="key")
+    async def reader(given: dict, ctx: Context):
+        await work(given["number"], 10)
+        if given["number"] == 1:
+            raise ValueError("again")
+
+    config = {"on_failure": "continue", "max_attempts": 5, "retry_strategy": {"linear": {"delay_secs": 100}}}
+
+    async def main(app):
+        handle = await app.start(EventDriven("start", None), run_id="r")
+        await asyncio.sleep(15)  # 1 is delayed, 2 has ended, 3 and 4 are at work, 5 waits for a place, 6 is behind 4
+        app.remove_agent("reader")
+        report = await handle.wait()
+        return report.status, [(each.payload["number"]) for each in await handle.dead_letters()]
+
+    keys = [1, 2, 3, 4, 5, 4]
+    source = sends(6, make=lambda number: {"number": number, "key": keys[number - 1]})
+    status, letters = run(world, main, source, reader, config=config)
+    assert (status, sorted(letters), work.order) == ("failed", [1, 5, 6], [1, 2, 3, 4])
+
+
+def test_a_publisher_that_waited_for_an_agent_that_goes_waits_no_longer(world):
+    """There is nobody left who is full."""
+    work = AtWork()
+
+    async def main(app):
+        handle = await app.start(ALIVE, run_id="r")
+        await filled(handle)
+        waits = asyncio.create_task(handle.publish("in", 4))
+        await asyncio.sleep(1)
+        app.remove_agent("reader")
+        message_id = await asyncio.wait_for(waits, 5)
+        await handle.cancel()
+        return message_id
+
+    assert run(world, main, slow(work), config=SMALL)
+
+
+def test_a_dead_letter_of_an_agent_that_is_gone_is_redelivered_when_it_is_back(world):
+    """Until then it is refused, and says why."""
+    work = AtWork()
+
+    async def main(app):
+        handle = await app.start(ALIVE, run_id="r")
+        await handle.publish_many("in", [1, 2])
+        await asyncio.sleep(5)
+        app.remove_agent("reader")
+        (letter,) = await until_listed(handle)
+        with pytest.raises(InvalidState, match="agent 'reader' was removed: register it again before 'reader#"):
+            await handle.redeliver(letter.id)
+        app.register_agent(slow(work))
+        await handle.redeliver(letter.id)
+        await until(lambda: handle.cache.get("global", "kept", []) == [1, 2])
+        await handle.cancel()
+        return await handle.dead_letters()
+
+    assert run(world, main, slow(work)) == []
+
+
+# -- agents that are elsewhere -------------------------------------------------------------------------------
+
+
+def elsewhere(tmp_path, begin, go_on, before, after, config=None):
+    """What becomes of a run that one application began and another, with other agents, goes on with."""
+    world = World("sqlite", tmp_path)
+    run(world, begin, *before, config=config)
+    return run(world, go_on, *after, config=config)
+
+
+@agent(subscribe="start", publish="in")
+async def splits(asked: object):
+    """It is slow, and then publishes."""
+    await asyncio.sleep(10)
+    for number in (1, 2):
+        yield number
+
+
+async def begins(app):
+    """The run is left while its first step is at work."""
+    await app.start(EventDriven("start", None), run_id="r")
+    await asyncio.sleep(5)
+
+
+def test_messages_of_an_agent_that_is_not_here_wait_and_the_run_says_for_whom(tmp_path):
+    """They are handled as soon as it is registered, though it is the same as ever."""
+
+    async def go_on(app):
+        handle = await app.resume("r")
+        await until(lambda: handle.status == "waiting")
+        reason = handle.reason
+        app.register_agent(late)
+        report = await asyncio.wait_for(handle.wait(), 60)
+        return reason, report.status, handle.cache.get("global", "late"), await events_of(handle, "AgentBound")
+
+    reason, status, seen, bound = elsewhere(tmp_path, begins, go_on, [splits, late], [splits])
+    assert reason == "waits for 'late#5-1': agent 'late' is not registered here"
+    assert (status, seen, bound) == ("succeeded", [1, 2], [])
+
+
+def test_whoever_takes_a_run_over_brings_its_own_agents(tmp_path):
+    """What they are now counts for what is published from then on, and one more gets its messages."""
+
+    @agent(name="late", subscribe="in", concurrency=2)
+    async def changed(number: int, ctx: Context):
+        ctx.cache.append("global", "changed", number)
+
+    @agent(subscribe="in")
+    async def more(number: int, ctx: Context):
+        ctx.cache.append("global", "more", number)
+
+    async def go_on(app):
+        handle = await app.resume("r")
+        report = await handle.wait()
+        bound = [event.agent.name for event in await events_of(handle, "AgentBound")]
+        return report.status, sorted(bound), handle.cache.get("global", "changed"), handle.cache.get("global", "more")
+
+    found = elsewhere(tmp_path, begins, go_on, [splits, late], [splits, changed, more])
+    assert found == ("succeeded", ["late", "more"], [1, 2], [1, 2])
+
+
+@pytest.mark.parametrize(("was", "now"), [(4, 2), (4, 1), (1, 2)], ids=["fewer", "ordered", "more"])
+def test_what_waits_at_an_agent_that_was_changed_keeps_to_what_it_is_now(tmp_path, was, now):
+    """Never more at once than whoever goes on with the run allows."""
+    work = AtWork()
+
+    def reader(concurrency):
+        @agent(name="reader", subscribe="in", concurrency=concurrency)
+        async def reads(number: int):
+            await work(number, 10)
+
+        return reads
+
+    async def begin(app):
+        await app.start(EventDriven("start", None), run_id="r")
+        await asyncio.sleep(5)
+
+    async def go_on(app):
+        work.now = work.most = 0
+        work.order.clear()
+        return (await (await app.resume("r")).wait()).status
+
+    status = elsewhere(tmp_path, begin, go_on, [sends(8), reader(was)], [sends(8), reader(now)])
+    assert (status, sorted(work.order), work.most) == ("succeeded", list(range(1, 9)), now)
+    if now == 1:
+        assert work.order == list(range(1, 9))
