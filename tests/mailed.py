@@ -4,7 +4,7 @@ import asyncio
 
 from tests.supervised import executed
 
-from dagger import Dagger, agent
+from dagger import Context, Dagger, agent
 
 QUICK = {"retry_strategy": "immediate", "max_attempts": 1, "on_failure": "stop"}
 """Settings under which nothing is tried twice, and what fails ends the run."""
@@ -75,3 +75,20 @@ class AtWork:
 async def events_of(handle, *types):
     """The run's events of these types."""
     return [recorded.event async for recorded in handle.events(live=False) if recorded.type in types]
+
+
+def slow(work, seconds=10, **options):
+    """A reader that takes its time."""
+
+    @agent(name="reader", subscribe="in", **options)
+    async def reader(number: int, ctx: Context):
+        await work(number, seconds)
+        ctx.cache.append("global", "kept", number)
+
+    return reader
+
+
+async def filled(handle, count=3):
+    """Publish so many messages, from 1."""
+    for number in range(1, count + 1):
+        await handle.publish("in", number)

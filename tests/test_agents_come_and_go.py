@@ -3,30 +3,13 @@
 import asyncio
 
 import pytest
-from tests.mailed import AtWork, events_of, run, sends
+from tests.mailed import AtWork, events_of, filled, run, sends, slow
 from tests.worlds import World, until
 
 from dagger import Context, EventDriven, InvalidState, RegistryError, agent
 
 ALIVE = EventDriven("in", keep_alive=True)
 SMALL = {"channel_capacity": 3}
-
-
-def slow(work, seconds=10, **options):
-    """A reader that takes its time."""
-
-    @agent(name="reader", subscribe="in", **options)
-    async def reader(number: int, ctx: Context):
-        await work(number, seconds)
-        ctx.cache.append("global", "kept", number)
-
-    return reader
-
-
-async def filled(handle, count=3):
-    """Publish so many messages, from 1."""
-    for number in range(1, count + 1):
-        await handle.publish("in", number)
 
 
 async def until_listed(handle):

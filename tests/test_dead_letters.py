@@ -8,7 +8,6 @@ from tests.mailed import execute, run, sends
 from dagger import Context, EventDriven, InvalidState, agent
 
 START = EventDriven("start", None)
-TRIES = {"max_attempts": 3, "retry_strategy": {"linear": {"delay_secs": 10}}}
 
 
 def mended():

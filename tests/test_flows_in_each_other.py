@@ -3,57 +3,13 @@
 import asyncio
 
 import pytest
-from tests.mailed import AtWork, executed, run
+from tests.mailed import AtWork, run
+from tests.mixing import double, doubles, graph_of, keeps, mixed
 from tests.worlds import World
 
 from dagger import AgentDriven, Context, EventDriven, Graph, Message, Static, action, agent
 
 START = EventDriven("start", None)
-
-
-@action
-async def double(x: int) -> int:
-    """A node's work."""
-    return x * 2
-
-
-@agent(subscribe="numbers", publish="doubled")
-async def doubles(number: int) -> int:
-    """An agent's work."""
-    await asyncio.sleep(1)
-    return number * 2
-
-
-@agent(subscribe="doubled")
-async def keeps(number: int, message: Message, ctx: Context):
-    """It notes what it is given, where it is."""
-    ctx.cache.append("global", "kept", [number, message.source])
-
-
-def graph_of(*actions, name="g", **inputs):
-    """A graph of one node for each action."""
-    graph = Graph(name)
-    for each in actions:
-        graph.add(each, **inputs)
-    return graph
-
-
-def mixed(world, spec, *things, graphs=(), **options):
-    """What becomes of a spec, and the run's cache (I1: replayed, the journal is the state that the run had)."""
-
-    async def main(app):
-        for graph in graphs:
-            app.add_graph(graph)
-        found = await executed(app, spec)
-        return found, (await app.get_run("r")).cache
-
-    async def whole(app):
-        found, cache = await main(app)
-        return found, {
-            key: cache.get("global", key) for key in (cache.keys("global") if "kept" in cache.to_json() else [])
-        }
-
-    return run(world, whole, *things, **options)
 
 
 @action

@@ -126,9 +126,7 @@ def test_a_payload_of_fifty_megabytes_goes_through(tmp_path):
     async def two(text: str):
         sizes.append(len(text))
 
-    found = execute(
-        world, START, sends(2, make=lambda _: "ab" * 25_000_000), one, two, config={"channel_capacity": 1}
-    )
+    found = execute(world, START, sends(2, make=lambda _: "ab" * 25_000_000), one, two, config={"channel_capacity": 1})
 
     assert (found.report.status, sizes) == ("succeeded", [50_000_000] * 4)
     assert world.path.stat().st_size < 60_000_000

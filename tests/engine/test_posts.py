@@ -13,32 +13,6 @@ ALIVE = EventDriven("in", keep_alive=True)
 SMALL = {"channel_capacity": 3}
 
 
-def slow(work, seconds=10, **options):
-    """A reader that takes its time."""
-
-    @agent(name="reader", subscribe="in", **options)
-    async def reader(number: int, ctx: Context):
-        await work(number, seconds)
-        ctx.cache.append("global", "kept", number)
-
-    return reader
-
-
-async def filled(handle, count=3):
-    """Publish so many messages, from 1."""
-    for number in range(1, count + 1):
-        await handle.publish("in", number)
-
-
-async def until_listed(handle):
-    """The run's dead letters, as soon as there are any."""
-    while not (letters := await handle.dead_letters()):
-        await asyncio.sleep(0.01)
-    return letters
-
-
-
-
 def test_a_publisher_waits_while_the_reader_is_full_and_goes_on_after(world):
     """So memory stays bounded however fast somebody publishes; order is kept."""
     work, published = AtWork(), []

@@ -81,9 +81,9 @@ def test_without_a_message_nothing_would_ever_happen():
 @pytest.mark.parametrize(
     ("spec", "error", "told"),
     [
-        (EventDriven("task", {"task": "t"}), NoAgentsRegistered, "no agent subscribes to channel 'task'; did you mean 'tasks'"),
-        (EventDriven("elsewhere", {}), NoAgentsRegistered, "channel 'elsewhere'; there are subscribers of: human_review, tasks"),
-        (EventDriven("tasks", {"task": 5}), MessageInvalid, "publish: message for channel 'tasks': at $.task: 5 is not of type"),
+        (EventDriven("task", {"task": "t"}), NoAgentsRegistered, "channel 'task'; did you mean 'tasks'"),
+        (EventDriven("elsewhere", {}), NoAgentsRegistered, "there are subscribers of: human_review, tasks"),
+        (EventDriven("tasks", {"task": 5}), MessageInvalid, "for channel 'tasks': at $.task: 5 is not of type"),
         (EventDriven("tasks", {"task": {1}}), MessageInvalid, "publish: message for channel 'tasks': at $.task: a set"),
         (EventDriven("tasks", float("nan")), MessageInvalid, "publish: message for channel 'tasks': "),
         (EventDriven, GraphError, "is nothing to execute"),

@@ -21,9 +21,7 @@ _NO_OUTPUTS: dict[str, msgspec.Raw] = {}
 _NO_MESSAGES: tuple[Published, ...] = ()
 
 
-def begin(  # noqa: C901 - the hot path: a function less to call
-    run: OwnedRun, step: str, node: Node, number: int, task: asyncio.Task[None]
-) -> Attempt | None:
+def begin(run: OwnedRun, step: str, node: Node, number: int, task: asyncio.Task[None]) -> Attempt | None:
     """Start a step's action in a worker's task. Gives the attempt if its code is suspended: await its `proceed`."""
     started_ms = run.kernel.now_ms
     context = run.context.copy()
