@@ -4,7 +4,6 @@ import asyncio
 import dataclasses
 import threading
 from collections import Counter
-from collections.abc import Callable
 
 from dagger import Context, Dagger, Graph, Static, WorkflowSpec
 
@@ -12,6 +11,8 @@ SHAPES = {}
 """By name."""
 ACTIONS = []
 """What registers more actions, of an application and a ledger."""
+AGENTS = {}
+"""By a shape's name: likewise, the agents that its runs have; they would be in the journals of all."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,8 +28,6 @@ class Shape:
     """Whether the outcomes do not depend on which of several steps is faster."""
     config: dict = dataclasses.field(default_factory=dict)
     """What its runs are started with."""
-    agents: Callable[[Dagger, "Ledger"], None] | None = None
-    """What registers those that its runs have: others would be in the journals of all."""
 
     @property
     def dependencies(self):
@@ -153,13 +152,11 @@ def application(store, ledger=None, shape="", **options):
         ledger.ended(ctx)
         return ctx.cache.get("global", "sum") and 1
 
-    for register in ACTIONS:
+    for register in (*ACTIONS, *AGENTS.get(shape, ())):
         register(app, ledger)
     for each in SHAPES.values():
         if each.graph is not None:
             app.add_graph(each.graph)
-    if shape and SHAPES[shape].agents is not None:
-        SHAPES[shape].agents(app, ledger)
     return app
 
 

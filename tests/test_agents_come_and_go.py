@@ -6,7 +6,17 @@ import pytest
 from tests.mailed import AtWork, events_of, filled, run, sends, slow
 from tests.worlds import World, until
 
-from dagger import Context, EventDriven, InvalidState, RegistryError, agent
+from dagger import (
+    Context,
+    EventDriven,
+    Graph,
+    InvalidState,
+    MessageInvalid,
+    RegistryError,
+    Static,
+    action,
+    agent,
+)
 
 ALIVE = EventDriven("in", keep_alive=True)
 SMALL = {"channel_capacity": 3}
@@ -56,6 +66,26 @@ def test_an_agent_that_comes_while_the_run_waits_rouses_it_not(world):
         return (await handle.cancel()).status
 
     assert run(world, main, slow(AtWork(), 0)) == "cancelled"
+
+
+def test_what_it_takes_counts_from_then_on(world):
+    """A payload that was fine before it came is refused now, before it is published."""
+
+    @agent(subscribe="in", input_schema={"type": "integer", "maximum": 3})
+    async def modest(number: int):
+        """It takes small numbers only."""
+
+    async def main(app):
+        handle = await app.start(ALIVE, run_id="r")
+        await handle.publish("in", 5)
+        app.register_agent(modest)
+        with pytest.raises(MessageInvalid, match=r"5 is greater than the maximum of 3 \(schema of agent 'modest'\)"):
+            await handle.publish("in", 5)
+        app.remove_agent("modest")
+        await handle.publish("in", 5)
+        await handle.cancel()
+
+    run(world, main, slow(AtWork(), 0))
 
 
 def test_an_agent_whose_schema_never_agrees_is_refused_and_the_run_goes_on(world):
@@ -186,6 +216,29 @@ def test_a_dead_letter_of_an_agent_that_is_gone_is_redelivered_when_it_is_back(w
         return await handle.dead_letters()
 
     assert run(world, main, slow(work)) == []
+
+
+@pytest.mark.parametrize("policy", ["pause", "stop", "continue"])
+def test_what_waits_in_a_child_flow_fails_it_and_its_code_judges(world, policy):
+    """As any dead letter in a flow that code executes."""
+    work = AtWork()
+
+    @action
+    async def node(ctx: Context):
+        return [(await ctx.execute(EventDriven("start", None))).status]
+
+    async def main(app):
+        graph = Graph("g")
+        graph.add(node)
+        app.add_graph(graph)
+        handle = await app.start(Static("g"), run_id="r", config={"on_failure": policy})
+        await asyncio.sleep(5)
+        app.remove_agent("reader")
+        report = await handle.wait()
+        return report.status, report.outputs, len(await handle.dead_letters())
+
+    things = node, sends(4), slow(work)
+    assert run(world, main, *things) == ("succeeded", {"node": {"output": ["failed"]}}, 3)
 
 
 # -- agents that are elsewhere -------------------------------------------------------------------------------

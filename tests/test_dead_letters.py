@@ -3,7 +3,8 @@
 import asyncio
 
 import pytest
-from tests.mailed import execute, run, sends
+from tests.mailed import beside, execute, run, sends
+from tests.worlds import World, until
 
 from dagger import Context, EventDriven, InvalidState, agent
 
@@ -202,3 +203,86 @@ def test_a_message_is_redelivered_where_it_failed_or_at_one_agent(world):
     left, done = run(world, main, frail("one"), frail("two"), frail("three"), config={"on_failure": "pause"})
     assert left == {"one", "three"}
     assert sorted(done) == ["one", "three", "two"]
+
+
+def test_another_application_lists_and_redelivers_them(tmp_path):
+    """While the run goes on elsewhere, and while nobody executes it."""
+    world = World("sqlite", tmp_path)
+    frail, broken, _ = mended()
+
+    async def main(here, there):
+        handle = await here.start(EventDriven("in", 2, keep_alive=True), run_id="r")
+        other = await there.get_run("r")
+        while not (letters := await other.dead_letters()):
+            await asyncio.sleep(0.01)
+        broken.clear()
+        await other.redeliver(letters[0].id)
+        while not handle.cache.keys("global"):
+            await asyncio.sleep(0.01)
+        with pytest.raises(InvalidState, match="is no dead letter"):
+            await other.redeliver(letters[0].id)
+        broken.append(True)
+        await other.publish("in", 2)
+        while not (letters := await other.dead_letters()):
+            await asyncio.sleep(0.01)
+        broken.clear()
+        await handle.pause()
+        await other.redeliver(letters[0].id)
+        await until(lambda: here.store.ownership("r") == "none")
+        await here.resume("r")
+        await until(lambda: handle.cache.get("global", "whole") == [2, 2])
+        return (await handle.cancel()).status, await other.dead_letters()
+
+    assert beside(world, main, frail, sink) == ("cancelled", [])
+
+
+def test_a_redelivered_message_goes_to_the_end_of_the_queue(world):
+    """What waits already comes first."""
+    broken = [True]
+
+    @agent(name="slow", subscribe="slow")
+    async def slow(number: int, ctx: Context):
+        if number == 1 and broken:
+            raise ValueError("no")
+        await asyncio.sleep(10)
+        ctx.cache.append("global", "slow", number)
+
+    async def main(app):
+        handle = await app.start(EventDriven("slow", 1, keep_alive=True), run_id="r")
+        await handle.publish_many("slow", [2, 3])
+        while not (letters := await handle.dead_letters()):
+            await asyncio.sleep(1)
+        broken.clear()
+        await handle.redeliver(letters[0].id)
+        await until(lambda: len(handle.cache.get("global", "slow", [])) == 3)
+        await handle.cancel()
+        return handle.cache.get("global", "slow")
+
+    assert run(world, main, slow) == [2, 3, 1]
+
+
+def test_a_dead_letter_keeps_no_wait_of_its_own(world):
+    """What it waited for is asked anew when it is redelivered, and its open questions are withdrawn."""
+    broken = [True]
+
+    @agent(subscribe="in")
+    async def asks(number: int, ctx: Context):
+        answers = asyncio.ensure_future(ctx.review("Go on?"))
+        await asyncio.sleep(1)
+        if broken:
+            raise ValueError("no")
+        ctx.finish(await answers)
+
+    async def main(app):
+        handle = await app.start(EventDriven("in", 1, keep_alive=True), run_id="r")
+        while not (letters := await handle.dead_letters()):
+            await asyncio.sleep(1)
+        before = await handle.reviews()
+        broken.clear()
+        await handle.redeliver(letters[0].id)
+        while not (reviews := await handle.reviews()):
+            await asyncio.sleep(0.1)
+        await handle.answer(reviews[0].id, "yes")
+        return before, (await handle.wait()).result
+
+    assert run(world, main, asks) == ([], "yes")

@@ -230,3 +230,29 @@ def test_when_its_code_gives_a_child_flow_up_what_waits_in_it_is_dropped(world):
 
     assert (found.report.status, found.report.outputs["node"]) == ("succeeded", {"output": "enough"})
     assert handled == [0]
+
+
+def test_an_agents_places_are_the_same_in_all_flows(world):
+    """Never more at once than it says, wherever its messages are."""
+    work = AtWork()
+
+    @agent(subscribe="start", publish="in")
+    async def splits(asked: object):
+        for number in range(4):
+            yield number
+
+    @agent(subscribe="in", concurrency=2)
+    async def reader(number: int):
+        await work(number, 10)
+
+    @action
+    async def node(ctx: Context):
+        ctx.publish("start", None)
+        await ctx.execute(START)
+
+    graph = Graph("g")
+    for number in range(3):
+        graph.add(node, id=f"n{number}")
+    found, _ = mixed(world, Static("g"), node, splits, reader, graphs=[graph])
+
+    assert (found.report.status, work.most, len(work.order)) == ("succeeded", 2, 24)

@@ -123,6 +123,35 @@ def test_what_waited_at_an_agent_that_was_removed_says_so(office):
     office.run(main)
 
 
+@pytest.mark.parametrize("on_failure", ["continue", "pause"])
+def test_an_agent_that_is_removed_leaves_no_child_flow_behind(on_failure):
+    """Nobody waits for it any more; where its message is to be tried again, the flow is kept for that."""
+    clock = VirtualClock()
+    app = Dagger("memory:", clock=clock, config={"retry_strategy": {"linear": {"delay_secs": 60}}})
+
+    @app.agent("desk", on_failure=on_failure)
+    async def clerk(payload: int, ctx: Context):
+        if payload == 1:
+            flow = asyncio.create_task(ctx.execute(EventDriven("desk", 2)))
+            await asyncio.sleep(1)
+            flow.cancel()
+        raise ValueError(payload)
+
+    async def main():
+        async with app:
+            run = await app.start(EventDriven("desk", 1))
+            await asyncio.sleep(10)
+            app.remove_agent("clerk")
+            await asyncio.sleep(1)
+            letters = await run.dead_letters()
+            assert {error for letter in letters for error in letter.errors[1:]} == {
+                "NoAgentsRegistered: agent 'clerk' was removed"
+            }
+            return run.status, [letter.payload for letter in letters]
+
+    assert clock.run(main()) == (("failed", [1]) if on_failure == "continue" else ("paused", [1, 2]))
+
+
 # -- redelivery -----------------------------------------------------------------------------------------------
 
 

@@ -20,6 +20,7 @@ from dagger import (
     ReviewAnswered,
     ReviewError,
     ReviewNotFound,
+    RunError,
     Static,
     action,
 )
@@ -323,6 +324,21 @@ def test_a_run_resumed_under_autopilot_goes_on_without_the_answer(world):
 
 
 # -- answers that cannot be ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("who", [5, "\ud800", ["ann"]])
+def test_whoever_answers_is_named_by_a_text(world, who):
+    """What is no text would stand in the journal, and nobody could read the run any more."""
+
+    async def main(app):
+        run = await app.start(Static("g"), run_id="r")
+        (review,) = await asked(run)
+        with pytest.raises(RunError, match="run 'r': who answers is a text, not "):
+            await run.answer(review.id, "yes", who=who)
+        await run.answer(review.id, "yes")
+        return (await run.wait()).status
+
+    assert world.run(main, asks) == "succeeded"
 
 
 def test_an_answer_to_what_is_not_asked_is_refused(world):

@@ -3,33 +3,13 @@
 import asyncio
 
 import pytest
-from tests.mailed import events_of, execute, run
-from tests.worlds import World, until
+from tests.mailed import execute, run
+from tests.requesting import asks, replies, silent
 
-from dagger import Context, EventDriven, Graph, InvalidState, Message, RequestTimedOut, Static, action, agent
+from dagger import Context, EventDriven, Graph, Message, RequestTimedOut, Static, action, agent
 
 START = EventDriven("start", None)
-
-
-def asks(*, channel="ask", publish="ask", **options):
-    """An agent that requests, and finishes with what it is told."""
-
-    @agent(name="asker", subscribe="start", publish=publish)
-    async def asker(given: object, ctx: Context):
-        ctx.finish(await ctx.request(channel, {"n": 20}, **options))
-
-    return asker
-
-
-def replies(name="oracle", *, seconds=0, value=None):
-    """An agent that replies after a while."""
-
-    @agent(name=name, subscribe="ask")
-    async def oracle(question: dict, ctx: Context):
-        await asyncio.sleep(seconds)
-        ctx.reply(question["n"] * 2 if value is None else value)
-
-    return oracle
+TWICE = {"max_attempts": 2}
 
 
 def test_a_reply_is_what_the_request_gives(world):
@@ -67,6 +47,23 @@ def test_of_several_replies_the_first_is_the_answer(world):
     )
 
     assert (found.report.status, found.report.result) == ("succeeded", "first")
+
+
+def test_the_first_stays_the_answer_whatever_comes_later(world):
+    """Another attempt gets it again, though somebody else has replied meanwhile (I8)."""
+    found = []
+
+    @agent(subscribe="start", publish="ask")
+    async def asker(given: object, ctx: Context):
+        found.append(await ctx.request("ask", {"n": 1}))
+        await ctx.sleep(30)
+        if ctx.attempt == 1:
+            raise ValueError("again")
+
+    execute(world, START, asker, replies(value="first"), replies("slow", seconds=9, value="slow"), config=TWICE)
+
+    assert len(found) > 1
+    assert set(found) == {"first"}
 
 
 def test_a_reply_is_given_with_its_attempts_success_only(world):
@@ -142,11 +139,6 @@ def test_requests_go_round_in_circles_and_end(world):
 # -- when nobody replies -------------------------------------------------------------------------------------
 
 
-@agent(subscribe="ask")
-async def silent(question: dict):
-    """It never replies."""
-
-
 def test_where_nobody_replies_in_time_it_is_an_error(world):
     """60 seconds, if nothing else is said; the attempt fails as by any other."""
     found = execute(world, START, asks(), silent)
@@ -184,6 +176,21 @@ def test_another_attempt_asks_anew(world):
     assert (found.report.status, found.report.result) == ("succeeded", "at last")
     assert len(set(asked)) == 3
     assert world.clock.passed_seconds == pytest.approx(10, abs=0.5)
+
+
+def test_a_late_reply_is_no_answer_to_what_was_asked_later(world):
+    """Another attempt has asked anew: what it asked may be another question."""
+
+    @agent(subscribe="ask", concurrency=2)
+    async def slow(attempt: int, ctx: Context):
+        await asyncio.sleep(7 if attempt == 1 else 3)
+        ctx.reply(f"to {attempt}")
+
+    @agent(subscribe="start", publish="ask")
+    async def asker(given: object, ctx: Context):
+        ctx.finish(await ctx.request("ask", ctx.attempt, timeout=5))
+
+    assert execute(world, START, asker, slow, config=TWICE).report.result == "to 2"
 
 
 def test_an_attempt_that_fails_for_another_reason_keeps_its_reply(world):
@@ -273,116 +280,3 @@ def test_a_replier_that_becomes_a_dead_letter_leaves_the_request_open(world):
 
     report = run(world, main, asks(timeout=None), frail)
     assert (report.status, report.error, report.result) == ("succeeded", None, "mended")
-
-
-# -- over time -----------------------------------------------------------------------------------------------
-
-
-def test_while_it_waits_for_a_reply_the_run_waits_and_its_clock_stands_still(world):
-    """Days, if need be; and it may be parked."""
-
-    @agent(subscribe="ask")
-    async def oracle(question: dict, ctx: Context):
-        ctx.reply(await ctx.review("What?"))
-
-    async def main(app):
-        handle = await app.start(START, run_id="r")
-        while not (reviews := await handle.reviews()):
-            await asyncio.sleep(1)
-        await asyncio.sleep(3 * 86_400)
-        status, reason = handle.status, handle.reason
-        await handle.answer(reviews[0].id, "that")
-        return status, reason, await handle.wait(), await events_of(handle, "RunParked")
-
-    status, reason, report, parked = run(world, main, asks(timeout=None), oracle)
-    assert (status, report.status, report.result) == ("waiting", "succeeded", "that")
-    assert "1 request" in reason
-    assert len(parked) == 1
-    assert report.duration < 60
-
-
-@pytest.mark.parametrize("seconds", [5, 25], ids=["asked", "answered"])
-def test_a_request_survives_a_restart(tmp_path, seconds):
-    """It is not made again, and its reply is not lost, whether it came before or after."""
-    world, asked = World("sqlite", tmp_path), []
-
-    @agent(subscribe="start", publish="ask")
-    async def asker(given: object, ctx: Context):
-        found = await ctx.request("ask", {}, timeout=None)
-        await ctx.sleep(30)
-        ctx.finish(found)
-
-    @agent(subscribe="ask")
-    async def oracle(question: dict, message: Message, ctx: Context):
-        await ctx.sleep(20)
-        asked.append(message.id)
-        ctx.reply(message.id)
-
-    async def begin(app):
-        await app.start(START, run_id="r")
-        await asyncio.sleep(seconds)
-
-    async def go_on(app):
-        return await (await app.resume("r")).wait()
-
-    run(world, begin, asker, oracle)
-    report = run(world, go_on, asker, oracle)
-    assert (report.status, report.error) == ("succeeded", None)
-    assert [report.result] == asked
-
-
-def test_a_request_whose_time_is_over_after_a_restart_has_timed_out(tmp_path):
-    """Its time goes on while nobody executes the run."""
-    world = World("sqlite", tmp_path)
-
-    async def begin(app):
-        await app.start(START, run_id="r")
-        await asyncio.sleep(5)
-
-    async def go_on(app):
-        return await (await app.resume("r")).wait()
-
-    run(world, begin, asks(timeout=100), silent)
-    world.clock.advance(1000)
-    report = run(world, go_on, asks(timeout=100), silent)
-    assert "RequestTimedOut" in report.error
-
-
-def test_a_request_of_a_channel_that_was_changed_is_a_mismatch(tmp_path):
-    """A reply to the old one would be taken for one to the new."""
-    world = World("sqlite", tmp_path)
-
-    @agent(subscribe=["ask", "query"])
-    async def oracle(question: dict, ctx: Context):
-        await ctx.sleep(100)
-        ctx.reply(1)
-
-    async def begin(app):
-        await app.start(START, run_id="r")
-        await asyncio.sleep(5)
-
-    async def go_on(app):
-        handle = await app.resume("r")
-        return await handle.wait()
-
-    run(world, begin, asks(publish=["ask", "query"], timeout=None), oracle)
-    report = run(world, go_on, asks(publish=["ask", "query"], channel="query", timeout=None), oracle)
-    told = (
-        "WaitMismatch: node 'asker': wait 'request:1' is in the journal as request \"ask\", and the code now asks for"
-    )
-    assert told in report.error
-    assert 'request "query"' in report.error
-
-
-def test_a_cancelled_run_asks_nobody_any_more(world):
-    """What waits for a reply ends with the run."""
-
-    async def main(app):
-        handle = await app.start(START, run_id="r")
-        await until(lambda: handle.status == "waiting")
-        report = await handle.cancel()
-        with pytest.raises(InvalidState):
-            await handle.publish("start", None)
-        return report.status
-
-    assert run(world, main, asks(timeout=None), silent) == "cancelled"

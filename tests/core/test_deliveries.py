@@ -132,6 +132,16 @@ def test_the_room_of_an_agent_is_one_or_its_capacity(concurrency, capacity, room
     assert state.inboxes["reader"].undelivered() == room + 3
 
 
+@pytest.mark.parametrize(("capacity", "ready"), [(1, []), (5, ["reader#2-4", "reader#2-5"])], ids=["less", "more"])
+def test_a_capacity_that_changes_at_a_resume_changes_the_room(capacity, ready):
+    """From the next delivery that ends on; an ordered agent has room for one, whatever it is."""
+    state = run_of(agent("reader", "tasks", concurrency=None), agent("ordered", "tasks"), channel_capacity=3)
+    apply(state, published("tasks", *range(5)))
+    apply(state, events.RunResumed(at=3, config={"channel_capacity": capacity}))
+    assert (state.inboxes["reader"].room, state.inboxes["ordered"].room) == (capacity, 1)
+    assert handle(state, "reader#2-1") == ready
+
+
 def test_messages_with_one_key_are_handled_in_order():
     """Others pass them; the keys take part of the room."""
     state = run_of(agent("reader", "tasks", concurrency=None, key="k"), channel_capacity=4)
@@ -375,6 +385,19 @@ def test_a_request_without_a_reply_in_time_is_made_again_by_the_next_attempt():
     assert list(state.waits["n"]) == ["answered", "open", "sleep:1"]
 
 
+def test_a_late_reply_answers_no_later_request():
+    """The next attempt asked anew, maybe something else: only a reply to that is its answer."""
+    state = run_of(agent("one", "asks", concurrency=2))
+    apply(state, asked())
+    apply(state, events.WaitAnswered(at=4, step="n", key="request:1"))
+    apply(state, events.AttemptFailed(at=5, step="n", attempt=1, error=ERROR, retry_at=6))
+    apply(state, asked())
+    handle(state, "one#2-1", reply=msgspec.Raw(b'"late"'))
+    assert state.waits["n"]["request:1"].is_open
+    handle(state, "one#5-1", reply=msgspec.Raw(b'"in time"'))
+    assert state.waits["n"]["request:1"].value == b'"in time"'
+
+
 @pytest.mark.parametrize("step", ["n", "one#2-1"])
 def test_a_request_that_was_not_answered_is_made_again_after_a_resume(step):
     """Fresh tries ask anew: else they would all find that nobody has replied."""
@@ -395,6 +418,7 @@ def test_a_child_flow_has_inboxes_of_its_own_and_ends_when_nothing_is_undelivere
     """Its steps are in it; what they publish stays in it; it is forgotten with all of them."""
     state = run_of(agent("reader", "tasks"), agent("writer", "more"))
     assert apply(state, opened(1, 2)) == [f"{CHILD}/reader#2-1"]
+    assert state.pending[f"{CHILD}/reader#2-1"].message.source == "n"
     assert apply(state, published("tasks", "outside")) == ["reader#3-1"]
     assert state.pending[CHILD].unmet == 2
     published_there = apply(state, succeeded(f"{CHILD}/reader#2-1", messages=messages("more", 3)))
@@ -403,6 +427,14 @@ def test_a_child_flow_has_inboxes_of_its_own_and_ends_when_nothing_is_undelivere
     assert handle(state, f"{CHILD}/writer#4-1") == [CHILD]
     handle(state, CHILD)
     assert (state.scopes, list(state.pending), state.succeeded) == ({}, ["n", "reader#3-1"], {})
+
+
+def test_what_a_child_flow_begins_with_was_led_to_by_what_its_code_handles():
+    """The message of the delivery that executes it is the parent."""
+    state = run_of(agent("reader", "tasks"), agent("boss", "go"))
+    apply(state, published("go", 1))
+    apply(state, opened(2, step="boss#2-1"))
+    assert state.pending["boss#2-1:child:1/reader#3-1"].message.parent == "2-1"
 
 
 def test_a_child_flow_waits_for_its_nodes_and_its_messages():
@@ -474,10 +506,11 @@ def test_a_child_flow_that_paused_the_run_goes_on_with_it():
     assert handle(state, f"{CHILD}/reader#2-1") == [CHILD]
 
 
-@pytest.mark.parametrize(("policy", "failures", "ready"), [("continue", 1, [CHILD]), ("pause", 0, [])])
-def test_what_waits_in_a_child_flow_at_an_agent_that_is_removed_is_dead_too(policy, failures, ready):
-    """The flow ends with what is still at work; where the run is to pause, it waits for the letters."""
-    state = run_of(agent("reader", "tasks"))
+@pytest.mark.parametrize(("own", "failures", "ready"), [("", 1, [CHILD]), ("pause", 0, [])])
+@pytest.mark.parametrize("policy", ["continue", "pause", "stop"])
+def test_what_waits_in_a_child_flow_at_an_agent_that_is_removed_is_dead_too(policy, own, failures, ready):
+    """The flow ends with what is still at work; where the agent says pause, it waits for the letters."""
+    state = run_of(agent("reader", "tasks", on_failure=own))
     apply(state, opened(1, 2))
     assert apply(state, events.AgentRemoved(at=3, name="reader", policy=policy)) == []
     assert (list(state.dead), state.scopes[CHILD].failures) == ([f"{CHILD}/reader#2-2"], failures)

@@ -55,7 +55,14 @@ def test_a_messages_parent_is_what_its_source_handled():
 
 @pytest.mark.parametrize(
     ("step", "name"),
-    [("flow/reader#2-1.2", "reader"), ("flow/n", "n"), ("n", "n"), ("", ""), ("n:failure", "n:failure")],
+    [
+        ("flow/reader#2-1.2", "reader"),
+        ("flow/n", "n"),
+        ("n", "n"),
+        ("", ""),
+        ("each/7", "each"),
+        ("sub/each/7/n1", "n1"),
+    ],
 )
 def test_people_know_a_publisher_by_its_agent_or_node(step, name):
     """Without the flow that it is in."""

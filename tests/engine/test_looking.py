@@ -36,7 +36,7 @@ def of(graph, world, *actions, **options):
 
 
 def test_a_list_that_is_none_fails_its_step_without_an_attempt(world):
-    """It holds no slots, and gives none back that it never had."""
+    """What it is not a list of is told."""
     graph = Graph("g")
     graph.add(work, id="each", map=graph.add(work, id="one", x=1), x=graph.item, try_count=1)
     graph.add(work, id="other", x=5)
@@ -48,13 +48,21 @@ def test_a_list_that_is_none_fails_its_step_without_an_attempt(world):
 
 
 def test_a_condition_that_cannot_be_told_fails_its_step(world):
-    """As if its code had failed: what is compared is no number."""
+    """As if its code had failed, but it gives no slots back that it never had: what is compared is no number."""
+    at_work = AtWork()
+
+    @action
+    async def slow(x: list):
+        await at_work(x)
+
     graph = Graph("g")
     text = graph.add(numbers, id="text", count=2)
     graph.add(work, id="picky", x=1, when={"reference": text, "gt": 3}, try_count=1)
-    found = of(graph, world, config={"on_failure": "continue"})
+    for number in range(3):
+        graph.add(slow, id=f"slow{number}", x=text)
+    found = of(graph, world, slow, config={**ONE_AT_A_TIME, "on_failure": "continue"})
 
-    assert found.statuses["picky"] == "failed"
+    assert (found.statuses["picky"], found.report.status, at_work.most) == ("failed", "failed", 1)
 
 
 def test_a_condition_that_does_not_hold_skips_its_step(world):

@@ -1,10 +1,9 @@
 """Messages from outside that wait until the agents that read their channel have room; on both stores."""
 
 import asyncio
-import time
 
 import pytest
-from tests.mailed import AtWork, beside, run
+from tests.mailed import AtWork, beside, events_of, filled, run, slow
 from tests.worlds import World, until
 
 from dagger import Context, EventDriven, InvalidState, MessageInvalid, agent
@@ -47,7 +46,7 @@ def test_from_another_application_a_publisher_waits_too(tmp_path):
             assert await other.publish("in", number)
         for number in range(3, 6):
             waits = asyncio.create_task(other.publish("in", number))
-            await asyncio.to_thread(time.sleep, 0.3)  # its owner has looked at the inbox
+            await until(lambda: here.tenure("r").posts.waiting)  # its owner has looked at the inbox
             assert not waits.done()
             gates[number - 3].set()
             assert await waits
@@ -151,6 +150,28 @@ def test_a_publisher_that_waits_is_told_that_the_run_goes_on_no_more(world, how)
     assert "run 'r'" in str(told)
 
 
+def test_it_is_told_at_once_though_code_is_still_cleaning_up(world):
+    """Nothing is published into a run that is about to end."""
+
+    @agent(subscribe="in")
+    async def reader(number: int):
+        try:
+            await asyncio.sleep(100)
+        finally:
+            await asyncio.sleep(4)
+
+    async def main(app):
+        handle = await app.start(EventDriven("in", 0), run_id="r", config={"channel_capacity": 1})
+        waits = asyncio.create_task(handle.publish("in", 2))
+        await asyncio.sleep(1)
+        ends = asyncio.create_task(handle.cancel())
+        (told,) = await asyncio.gather(waits, return_exceptions=True)
+        return told, ends.done(), await ends
+
+    told, was_over, report = run(world, main, reader)
+    assert (type(told), was_over, report.status) == (InvalidState, False, "cancelled")
+
+
 @pytest.mark.parametrize("how", ["cancel", "stop"])
 def test_in_another_application_it_is_told_so_too(tmp_path, how):
     """An order that waits for room keeps no run from ending, and is refused."""
@@ -174,6 +195,73 @@ def test_in_another_application_it_is_told_so_too(tmp_path, how):
     assert status == {"cancel": "cancelled", "stop": "failed"}[how]
     assert isinstance(told, InvalidState)
     assert "run 'r'" in str(told)
+
+
+@pytest.mark.parametrize("where", ["here", "elsewhere"])
+def test_a_run_that_somebody_waits_to_publish_to_is_not_parked(tmp_path, where):
+    """It would have to be taken up again and again, as its inbox is not empty."""
+    world = World("sqlite", tmp_path)
+
+    @agent(subscribe="in")
+    async def asks(number: int, ctx: Context):
+        if number == 1:
+            await ctx.review("Go on?")
+        ctx.cache.append("global", "kept", number)
+
+    async def main(here, there):
+        handle = await here.start(EventDriven("in", 1), run_id="r", config={"channel_capacity": 1})
+        while not (reviews := await handle.reviews()):
+            await asyncio.sleep(0.01)
+        publisher = handle if where == "here" else await there.get_run("r")
+        waits = asyncio.create_task(publisher.publish("in", 2))
+        await asyncio.sleep(600)
+        was_waiting = not waits.done()
+        await handle.answer(reviews[0].id, "yes")
+        assert await waits
+        report = await handle.wait()
+        parked = await events_of(handle, "RunParked")
+        return was_waiting, report.status, handle.cache.get("global", "kept"), len(parked)
+
+    *found, parked = beside(world, main, asks)
+    assert found == [True, "succeeded", [1, 2]]
+    assert parked <= (where == "elsewhere")  # in virtual time that may be before its order is seen
+
+
+def test_a_publisher_that_waits_is_told_that_the_application_was_closed(world):
+    """Whoever goes on with the run has nothing of its message."""
+
+    @agent(subscribe="in")
+    async def reader(number: int):
+        await asyncio.sleep(100)
+
+    async def main(app):
+        handle = await app.start(EventDriven("in", 0), run_id="r", config={"channel_capacity": 1})
+        waits = asyncio.create_task(handle.publish("in", 2))
+        await asyncio.sleep(1)
+        await app.close()
+        (told,) = await asyncio.gather(waits, return_exceptions=True)
+        return told
+
+    assert isinstance(run(world, main, reader), InvalidState)
+
+
+def test_in_another_application_a_publisher_takes_the_run_up_whose_owner_has_gone(tmp_path):
+    """It waits on until there is room, and is published once."""
+    world, work = World("sqlite", tmp_path), AtWork()
+
+    async def main(here, there):
+        await here.start(EventDriven("in", 1), run_id="r", config={"channel_capacity": 1})
+        handle = await there.get_run("r")
+        waits = asyncio.create_task(handle.publish("in", 2))
+        await until(lambda: there.store.unread("r"))
+        await here.close()
+        message_id = await waits
+        report = await handle.wait()
+        return message_id, report.status, handle.cache.get("global", "kept")
+
+    message_id, status, kept = beside(world, main, slow(work))
+    assert message_id
+    assert (status, kept) == ("succeeded", [1, 2])
 
 
 def test_in_another_application_a_publisher_waits_while_the_run_is_paused(tmp_path):

@@ -416,7 +416,7 @@ def test_a_run_whose_code_cleans_up_before_it_pauses_is_not_said_to_wait(is_clos
 
 
 def test_a_run_is_not_parked_on_an_answer_that_is_about_to_be_durable(world):
-    """A sleep ends in the moment in which the run would be parked: its code goes on at once, as nobody would wake it."""
+    """A sleep ends in the moment in which the run would be parked: its code goes on at once; nobody would wake it."""
 
     async def short(ctx: Context):
         await ctx.sleep(5)

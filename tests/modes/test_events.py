@@ -123,6 +123,28 @@ def test_a_run_is_known_by_channel_and_message(world):
     assert len(runs) == 1
 
 
+def test_an_interrupted_run_goes_on_where_it_is_attached_to(tmp_path):
+    """Started again with the same, it handles what waits, and nothing twice."""
+    world, handled = World("sqlite", tmp_path), []
+
+    @agent(subscribe="in")
+    async def reader(number: int):
+        await asyncio.sleep(10)
+        handled.append(number)
+
+    async def begin(app):
+        handle = await app.start(EventDriven("in", 0), run_id="r")
+        await handle.publish_many("in", [1, 2, 3])
+        await asyncio.sleep(25)
+
+    async def again(app):
+        return await app.execute(EventDriven("in", 0), run_id="r")
+
+    run(world, begin, reader)
+    report = run(world, again, reader)
+    assert (report.status, report.messages, handled) == ("succeeded", 4, [0, 1, 2, 3])
+
+
 # -- what it comes to ----------------------------------------------------------------------------------------
 
 

@@ -31,6 +31,13 @@ def bind(state: State, agents: Iterable[Agent]) -> None:
                 state.pending[step].node = agent.node
 
 
+def make_room(state: State) -> None:
+    """The run's config has changed: inboxes have the room that it says."""
+    for name, bound in state.agents.items():
+        for inbox in _inboxes(state, name):
+            inbox.room = room_of(state, bound.agent)
+
+
 def unbind(state: State, name: str) -> None:
     """Nothing goes to an agent any more."""
     bound = state.agents.get(name)
@@ -230,16 +237,18 @@ def remove_agent(state: State, event: events.AgentRemoved) -> list[str]:
     """Nothing goes to an agent any more; what waits at it, and is no step yet, becomes dead letters."""
     unbind(state, event.name)
     ready: list[str] = []
+    node = state.agents[event.name].agent.node
     flows: dict[str, State | Scope] = {"": state, **state.scopes}
     for name, flow in flows.items():
         inbox = flow.inboxes.get(event.name)
+        policy = (node.on_failure or "continue") if name else event.policy  # the code that executes a flow is told
         for message in () if inbox is None else _taken_out(inbox):
             step = (f"{name}/" if name else "") + delivery_of(event.name, message)
-            _bury(state, step, message, event.policy)
-            if event.policy != "list":
-                _note(state, step, event.policy, f"{step}: its agent was removed")
-            if event.policy != "pause":
-                ready += leave(state, step, state.agents[event.name].agent.node)
+            _bury(state, step, message, policy)
+            if policy != "list":
+                _note(state, step, policy, f"{step}: its agent was removed")
+            if policy != "pause":
+                ready += leave(state, step, node)
     return ready
 
 
@@ -257,7 +266,7 @@ def _taken_out(inbox: Inbox) -> list[Message]:
 def reply(state: State, message: Message, value: bytes) -> None:
     """Answer the wait of whoever requested a message; the first reply is the answer."""
     wait = state.waits.get(message.source, {}).get(message.request) if message.request else None
-    if wait is not None and wait.is_open and wait.kind == REQUEST:
+    if wait is not None and wait.is_open and wait.seq == message.seq:  # else it is a later attempt's, which asked anew
         wait.is_open, wait.value = False, value
 
 

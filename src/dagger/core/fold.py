@@ -236,10 +236,11 @@ def _wait_opened(state: State, event: events.WaitOpened) -> list[str]:
     waits = state.waits.setdefault(event.step, {})
     if event.key in waits:
         raise illegal(state, event)
-    waits[event.key] = Wait(event.kind, _bytes(event.detail), event.wake_at, review=event.review)
+    wait = waits[event.key] = Wait(event.kind, _bytes(event.detail), event.wake_at, review=event.review)
     if not event.messages:
         return passed(state, event)
-    ready = deliveries.deliver(state, event.messages, event.at, state.seq + 1, event.step, event.key)
+    wait.seq = state.seq + 1
+    ready = deliveries.deliver(state, event.messages, event.at, wait.seq, event.step, event.key)
     return passed(state, event, ready)
 
 

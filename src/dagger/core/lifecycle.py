@@ -90,6 +90,7 @@ def _run_resumed(state: State, event: events.RunResumed) -> list[str]:
         state.halt = state.halt_reason = state.limit = ""
     if event.config:
         state.config = state.config.merged(event.config)
+        deliveries.make_room(state)
     if event.input is not msgspec.UNSET:
         state.sections.setdefault("global", {})["input"] = bytes(event.input)
     stuck = [step for step, pending in state.pending.items() if pending.is_stuck]

@@ -24,6 +24,8 @@ ANSWERED = "human_review.answered"
 REQUEST = "request"
 """The kind of a wait for a reply."""
 _DELIVERY = re.compile(rf"(?P<agent>[^:{MARK}]+){MARK}(?P<message>\d+-\d+)(\.\d+)?")
+_ITEM = re.compile(r"/\d+$")
+"""The end of an item's step: no node's id begins with a digit."""
 
 
 class Published(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -109,8 +111,8 @@ def agent_of(step: str) -> str:
 
 
 def name_of(step: str) -> str:
-    """What people know a step by that publishes: the agent's name, or the node's id."""
-    return agent_of(step) or step.rpartition("/")[2]
+    """What people know a step by that publishes: the agent's name, or the node's id; of an item, its map's."""
+    return agent_of(step) or _ITEM.sub("", step).rpartition("/")[2]
 
 
 def message_of(step: str) -> str:

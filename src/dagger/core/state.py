@@ -58,6 +58,8 @@ class Wait(msgspec.Struct):
     value: bytes = b""
     review: str = ""
     """Of a review: its id."""
+    seq: int = 0
+    """Of a request: the event's that opened it, and so its message's."""
 
 
 class Bound(msgspec.Struct):

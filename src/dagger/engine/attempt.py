@@ -117,9 +117,9 @@ class OwnedRun(Source, Protocol):
 class Attempt:
     """One try of a step that sees its context, or whose code did not end at once."""
 
-    __slots__ = ("action", "awaits", "context", "coroutine", "ctx", "cut_reason", "is_abandoned", "is_over", "is_resting", "node",
-                 "number", "on_released", "process", "rested_ms", "started_ms", "step", "task", "tenure", "timer",
-                 "yielded")  # fmt: skip
+    __slots__ = ("action", "awaits", "context", "coroutine", "ctx", "cut_reason", "is_abandoned", "is_over",
+                 "is_resting", "node", "number", "on_released", "process", "rested_ms", "started_ms", "step", "task",
+                 "tenure", "timer", "yielded")  # fmt: skip
 
     def __init__(  # noqa: PLR0917 - made in `begin` only
         self, tenure: OwnedRun, step: str, node: Node, number: int, started_ms: int, context: contextvars.Context

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from dagger.core import decide, events
@@ -13,6 +13,7 @@ from dagger.core.messages import Agent
 from dagger.core.orders import Publish
 from dagger.core.state import State
 from dagger.engine.kernel import Kernel
+from dagger.engine.looking import is_stuck
 from dagger.engine.orders import Ordered, publish, refuse
 from dagger.engine.publishing import Publishing
 from dagger.engine.underway import Underway
@@ -33,6 +34,7 @@ class Addressed(Ordered, Protocol):
     @property
     def is_halting(self) -> bool: ...
     def recognise(self) -> None: ...
+    def drop(self, flows_left: Sequence[str]) -> None: ...
 
 
 class Posts:
@@ -130,7 +132,10 @@ def remove(run: Addressed, name: str, running: Collection[str]) -> None:
     run.underway.drop({step: state.pending[step] for step in steps})
     error = events.Error(NoAgentsRegistered.__name__, f"agent {name!r} was removed")
     for step in steps:
-        run.waits.leave(step)
-        run.record(decide.failed_for_good(state, step, error, now))
+        if step in state.pending:  # else it was in a flow that another of them executed
+            event = decide.failed_for_good(state, step, error, now)
+            flows_left = run.waits.leave(step, is_stuck=is_stuck(event))
+            run.record(event)
+            run.drop(flows_left)
     if state.halt:
         run.halt()

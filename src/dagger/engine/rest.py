@@ -7,6 +7,7 @@ from typing import Protocol
 from dagger.core import events
 from dagger.core.state import State
 from dagger.engine.kernel import Kernel
+from dagger.engine.posts import Posts
 from dagger.engine.timers import Timer
 from dagger.engine.underway import Underway
 from dagger.engine.waits import Waits
@@ -29,6 +30,7 @@ class Resting(Protocol):
     state: State
     waits: Waits
     underway: Underway
+    posts: Posts
 
     @property
     def is_halting(self) -> bool: ...
@@ -111,7 +113,7 @@ class Rest:
     def _park(self) -> None:
         self._timer = None
         run = self._run
-        if not self._only_waits:
+        if run.posts.waiting or not self._only_waits:  # whoever publishes would have to take it up again at once
             self._park_later()
         else:
             now = run.kernel.tick()

@@ -73,8 +73,8 @@ class Tenure(Sources):
         self._is_settled = False
         self._is_gated = False
         self._durable = Durable(kernel)
-        self._posts = Posts(self)
-        self.post = self._posts.add
+        self.posts = Posts(self)
+        self.post = self.posts.add
 
     @property
     def is_settled(self) -> bool:
@@ -192,8 +192,8 @@ class Tenure(Sources):
                 self.waits.replied(replied)
             if event.messages:
                 self.mailed()
-            if self._posts.waiting:
-                self._posts.serve()
+            if self.posts.waiting:
+                self.posts.serve()
             if event.result is not msgspec.UNSET and not self._is_settled:
                 iterations.finish(self, step)
         underway = self.underway
@@ -242,8 +242,8 @@ class Tenure(Sources):
             flows_left = self.waits.leave(step, is_stuck=is_stuck(event))
         self.record(event)
         self.drop(flows_left)
-        if self._posts.waiting:
-            self._posts.serve()
+        if self.posts.waiting:
+            self.posts.serve()
         if self.state.halt:
             self.halt()
         elif isinstance(event, events.AttemptFailed) and not event.failure:
@@ -297,7 +297,7 @@ class Tenure(Sources):
     def remove(self, name: str) -> None:
         """An agent was removed: see engine/posts."""
         remove(self, name, {attempt.step for attempt in self._running})
-        self._posts.serve()  # it was full, and is not waited for any more
+        self.posts.serve()  # it was full, and is not waited for any more
         self.step_over()
 
     @property
@@ -308,7 +308,7 @@ class Tenure(Sources):
 
     def halt(self) -> None:
         """Cut off what runs, and forget what is delayed."""
-        self._posts.close()
+        self.posts.close()
         self.underway.clear()
         self.waits.close()
         self._rest.close()
@@ -394,7 +394,7 @@ class Tenure(Sources):
         self.kernel.finished(self)
 
     def _close_duties(self) -> None:
-        self._posts.close()
+        self.posts.close()
         self.limits.close()
         self.waits.close()
         self._rest.close()

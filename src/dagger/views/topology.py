@@ -156,7 +156,7 @@ def _at_odds(agents: Iterable[Agent], channels: Iterable[Channel], disagreement:
 
 
 def _loops(agents: Iterable[Agent], channels: Iterable[Channel]) -> Iterator[Warning]:
-    """Loops out of which nothing leads: no message, to an agent outside or a channel that nobody reads, and no result."""
+    """Loops out of which nothing leads: no message, to an agent outside or a channel nobody reads, and no result."""
     ends = {_agent_key(agent.name) for agent in agents if agent.finishes}
     before: _Ways = {_agent_key(agent.name): [] for agent in agents}
     after: _Ways = {key: [] for key in before}
