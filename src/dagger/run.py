@@ -16,6 +16,7 @@ from dagger.core.errors import (
     GraphError,
     InvalidState,
     LeaseLost,
+    MessageInvalid,
     RunError,
     RunNotFound,
     StoreError,
@@ -323,6 +324,9 @@ class Run:
         They are taken in by the hundred, as far as the agents that read the channel have room: see `publish`.
         """
         require_channel(None, channel)  # an order that nobody could read would keep the run from going on
+        if isinstance(payloads, str | bytes | Mapping) or not isinstance(payloads, Iterable):
+            message = f"run {self.id!r}: publish_many takes a list of payloads, not {payloads!r:.80}"
+            raise MessageInvalid(message)
         ids: list[str | None] = []
         for texts in batched([payload_text(None, channel, payload) for payload in payloads]):
             ids += await post(self._host, self, channel, texts)

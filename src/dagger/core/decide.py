@@ -172,6 +172,9 @@ def settle(state: State, now: int) -> events.RunPaused | events.RunEnded:
     if state.stuck:
         stuck = [step for step, pending in state.pending.items() if pending.is_stuck] + stuck_letters(state)
         return events.RunPaused(at=now, reason=f"{_named(stuck)} failed; mend the cause and resume the run")
+    if state.pending:
+        error = f"a bug in Dagger, please report it: {_named(list(state.pending))} never ran"
+        return events.RunEnded(at=now, status="failed", error=error)
     status = "failed" if state.failures else "succeeded"
     return events.RunEnded(at=now, status=status, error=_error(state))
 

@@ -246,7 +246,7 @@ def remove_agent(state: State, event: events.AgentRemoved) -> list[str]:
             step = (f"{name}/" if name else "") + delivery_of(event.name, message)
             _bury(state, step, message, policy)
             if policy != "list":
-                _note(state, step, policy, f"{step}: its agent was removed")
+                _note(state, step, policy, f"{step}: agent {event.name!r} was removed")
             if policy != "pause":
                 ready += leave(state, step, node)
     return ready

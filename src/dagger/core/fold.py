@@ -74,7 +74,8 @@ def _agent_removed(state: State, event: events.AgentRemoved) -> list[str]:
 
 def _redelivered(state: State, event: events.Redelivered) -> list[str]:
     require_going_on(state, event)
-    if not all(step in state.dead for step in event.steps):
+    flows = {events.scope_of(step) for step in event.steps}
+    if not (all(step in state.dead for step in event.steps) and flows <= {"", *state.scopes}):
         raise illegal(state, event)
     return passed(state, event, deliveries.redeliver(state, event.steps, anew=True))
 

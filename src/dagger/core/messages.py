@@ -98,6 +98,11 @@ class Message(msgspec.Struct, frozen=True, gc=False):
         return message_of(self.source)
 
 
+def named(node: Node) -> str:
+    """`node 'fetch'`, or `agent 'reader'`: what messages to people call what a step is of."""
+    return f"agent {node.id!r}" if node.action.startswith(AGENT) else f"node {node.id!r}"
+
+
 def delivery_of(agent: str, message: Message) -> str:
     """The delivery's id in its scope: `reader#12-1`, redelivered `reader#12-1.2`."""
     name = f"{agent}{MARK}{message.seq}-{message.index}"

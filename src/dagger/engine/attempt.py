@@ -14,6 +14,7 @@ from dagger.core import codec, events
 from dagger.core.decide import config_of
 from dagger.core.errors import AttemptTimedOut, DaggerError, RequestTimedOut
 from dagger.core.graph import Node
+from dagger.core.messages import named
 from dagger.core.reviews import REVIEW
 from dagger.core.state import Wait
 from dagger.engine.binding import Source
@@ -69,6 +70,7 @@ class Waits(Protocol):
 
     def open(self, attempt: Attempt, kind: str, key: str, detail: bytes = b"", wake_at: int | None = None) -> Wait: ...
     async def answer_of(self, attempt: Attempt, key: str) -> Wait: ...
+    def leave(self, step: str) -> list[str]: ...
     def request(self, attempt: Attempt, key: str, channel: str, text: bytes, seconds: float | None) -> None: ...
     def answer(
         self,
@@ -266,7 +268,7 @@ class Attempt:
                 self.on_released()
 
     def _timed_out(self) -> AttemptTimedOut:
-        message = f"node {self.node.id!r}: attempt {self.number} timed out after {self.node.timeout:g} s"
+        message = f"{named(self.node)}: attempt {self.number} timed out after {self.node.timeout:g} s"
         if self.is_abandoned:
             message += "; its code could not be stopped and still runs"
         return AttemptTimedOut(message)
@@ -345,7 +347,7 @@ class Attempt:
         tenure.waits.request(self, key, channel, text, seconds)
         wait = await tenure.waits.answer_of(self, key)
         if not wait.value:
-            message = f"node {self.node.id!r}: request: nobody replied on channel {channel!r} within {seconds:g} s"
+            message = f"{named(self.node)}: request: nobody replied on channel {channel!r} within {seconds:g} s"
             raise RequestTimedOut(message)
         return codec.resolve(wait.value, tenure.load)
 

@@ -133,9 +133,9 @@ def end_child(run: Parent, step: str, node: Node, now: int) -> Instead:
 
 def drop_child(run: Parent, child: str, running: set[Attempt]) -> None:
     """Give up a child flow that nobody waits for any more, with all that runs in it, in flows of its own too."""
-    pending = run.state.pending
-    inside = {step: pending[step] for step in within(run.state, child) if step in pending}
-    for step in inside:
+    pending, members = run.state.pending, list(within(run.state, child))
+    inside = {step: pending[step] for step in members if step in pending}
+    for step in members:  # dead letters too: somebody may have been asked
         run.waits.leave(step)
     for attempt in [attempt for attempt in running if attempt.step in inside]:
         running.discard(attempt)

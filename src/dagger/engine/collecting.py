@@ -15,7 +15,7 @@ from dagger.core import codec, events, iterate
 from dagger.core.errors import AttemptOver, OutputInvalid, StepError
 from dagger.core.events import scope_of, step_name
 from dagger.core.graph import Node, made_id
-from dagger.core.messages import Published
+from dagger.core.messages import Published, named
 from dagger.core.steps import HANDLER, flow_of
 from dagger.engine.binding import Source, input_values
 from dagger.engine.overlay import AttemptCache, AttemptLog
@@ -192,7 +192,7 @@ class Collecting(Context):
         """See Context."""
         self.require_open()
         if self.message is None:
-            message = f"node {self.node.id!r}: reply is for agents: it handles no message that somebody sent"
+            message = f"{named(self.node)}: reply is for agents: it handles no message that somebody sent"
             raise StepError(message)
         text = bytes(self._json(payload, "reply"))
         self.replied = text if self.replied is None else self.replied
@@ -213,7 +213,7 @@ class Collecting(Context):
     def require_tokens(self, count: int) -> None:
         """Raise StepError for what is no number of tokens."""
         if isinstance(count, bool) or not isinstance(count, int) or count < 0:
-            message = f"node {self.node.id!r}: tokens are a whole number of at least 0, not {count!r}"
+            message = f"{named(self.node)}: tokens are a whole number of at least 0, not {count!r}"
             raise StepError(message)
 
     def add_node(
@@ -249,18 +249,16 @@ class Collecting(Context):
         """See Context."""
         self.require_open()
         if not self.node.handles:
-            message = (
-                f"node {self.node.id!r}: recover is for failure actions: it names no step whose failure it handles"
-            )
+            message = f"{named(self.node)}: recover is for failure actions: it names no step whose failure it handles"
             raise StepError(message)
         if not isinstance(outputs, Mapping) or not all(codec.is_text(name) for name in outputs):
-            message = f"node {self.node.id!r}: recover takes a dict of outputs by name, not {outputs!r:.80}"
+            message = f"{named(self.node)}: recover takes a dict of outputs by name, not {outputs!r:.80}"
             raise OutputInvalid(message)
         handled = self._run.state.pending.get(self._attempt.step.removesuffix(HANDLER))
         missing = [output.name for output in handled.node.outputs if output.name not in outputs] if handled else []
         if missing:
             has = ", ".join(outputs) or "nothing"
-            where = f"node {self.node.id!r}: recover"
+            where = f"{named(self.node)}: recover"
             message = f"{where}: node {self.node.handles!r} declares the output {missing[0]!r}; given: {has}"
             raise OutputInvalid(message)
         self.recovered = {name: self._json(value, f"recover: output {name!r}") for name, value in outputs.items()}
@@ -269,7 +267,7 @@ class Collecting(Context):
         """See Context."""
         self.require_open()
         if isinstance(fraction, bool) or not isinstance(fraction, (int, float)) or not 0 <= fraction <= 1:
-            message = f"node {self.node.id!r}: progress is a fraction from 0 to 1, not {fraction!r}"
+            message = f"{named(self.node)}: progress is a fraction from 0 to 1, not {fraction!r}"
             raise StepError(message)
         at = self._attempt.now_ms()
         self._attempt.tell(events.Progressed(at=at, step=self._attempt.step, fraction=fraction, note=str(note)))
@@ -284,7 +282,7 @@ class Collecting(Context):
         try:
             return msgspec.Raw(codec.encode(value))
         except codec.NotJson as error:
-            message = f"node {self.node.id!r}: {what}: {error}"
+            message = f"{named(self.node)}: {what}: {error}"
             raise OutputInvalid(message) from None
 
     def with_effects(self, event: events.StepSucceeded, blobs: list[codec.Blob]) -> events.StepSucceeded:
@@ -322,7 +320,7 @@ class Collecting(Context):
         """Raise AttemptOver once the attempt has ended."""
         if self._is_over:
             message = (
-                f"node {self.node.id!r}, attempt {self.attempt}: the attempt is over (it timed out, was cancelled "
+                f"{named(self.node)}, attempt {self.attempt}: the attempt is over (it timed out, was cancelled "
                 f"or has returned), so this call would have no effect"
             )
             raise AttemptOver(message)

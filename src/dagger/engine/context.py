@@ -11,7 +11,7 @@ import msgspec
 
 from dagger.core import codec, iterate, reviews
 from dagger.core.errors import StepError
-from dagger.core.messages import REQUEST
+from dagger.core.messages import REQUEST, named
 from dagger.engine.collecting import Collecting
 from dagger.engine.publishing import payload_text
 from dagger.spec.context import FlowReport
@@ -28,7 +28,7 @@ class AttemptContext(Collecting):
         """See Context."""
         is_number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
         if not (is_number and 0 <= seconds <= LONGEST_SLEEP_SECONDS):
-            message = f"node {self.node.id!r}: sleep takes seconds from 0 to {LONGEST_SLEEP_SECONDS:,}, not {seconds!r}"
+            message = f"{named(self.node)}: sleep takes seconds from 0 to {LONGEST_SLEEP_SECONDS:,}, not {seconds!r}"
             raise StepError(message)
         self._require_async("sleep")
         return self._sleep(seconds, key)
@@ -46,7 +46,7 @@ class AttemptContext(Collecting):
         key: str | None = None,
     ) -> Coroutine[Any, Any, Any]:
         """See Context."""
-        where = f"node {self.node.id!r}: review"
+        where = f"{named(self.node)}: review"
         problem = reviews.problem(question, options, wait_minutes)
         if problem:
             message = f"{where}: {problem}"
@@ -81,7 +81,7 @@ class AttemptContext(Collecting):
         self._require_async(REQUEST)
         is_number = isinstance(timeout, (int, float)) and not isinstance(timeout, bool)
         if not (timeout is None or (is_number and 0 < timeout <= LONGEST_SLEEP_SECONDS)):
-            message = f"node {self.node.id!r}: request: timeout is a number of seconds above 0, not {timeout!r}"
+            message = f"{named(self.node)}: request: timeout is a number of seconds above 0, not {timeout!r}"
             raise StepError(message)
         return self._request(channel, payload_text(self.node, channel, payload), timeout, key)
 
@@ -98,7 +98,7 @@ class AttemptContext(Collecting):
     def _require_async(self, call: str) -> None:
         if not self._is_async:  # told at once: such code cannot await what it is given
             why = "is for async functions: what runs in a thread or process can only use memo"
-            raise StepError(f"node {self.node.id!r}: {call} {why}")
+            raise StepError(f"{named(self.node)}: {call} {why}")
 
     def memo(self, key: str, function: Callable[..., Any], *args: Any) -> Any:
         """See Context."""
@@ -126,7 +126,7 @@ class AttemptContext(Collecting):
     def _waiting(self, kind: str, key: str | None) -> Iterator[str]:
         """The key of a wait, while it is awaited. Raises StepError for a key that came before."""
         self.require_open()
-        where = f"node {self.node.id!r}: {kind}"
+        where = f"{named(self.node)}: {kind}"
         if key is None and kind != "memo":
             if kind in self._open_kinds:
                 message = f"{where}: another {kind} of this step is open; where several are open each needs a key"

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 from dagger.core import codec
 from dagger.core.errors import ChannelNotDeclared, MessageInvalid, nearest
 from dagger.core.graph import Node
-from dagger.core.messages import AGENT, Agent, Published
+from dagger.core.messages import AGENT, Agent, Published, named
 from dagger.core.state import State
 from dagger.engine.binding import Source
 from dagger.spec.action import Action
@@ -142,9 +142,7 @@ def undeclared(agent: Agent, channel: str) -> str:
 
 
 def _named(node: Node | None) -> str:
-    if node is None:
-        return "publish"
-    return f"agent {node.id!r}" if node.action.startswith(AGENT) else f"node {node.id!r}"
+    return "publish" if node is None else named(node)
 
 
 def _refusal(node: Node | None, channel: str, sides: Sequence[tuple[str, Contract]], value: object) -> str:

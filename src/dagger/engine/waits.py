@@ -15,7 +15,7 @@ from dagger.core.children import CHILD, child_of
 from dagger.core.decide import config_of
 from dagger.core.errors import NoAgentsRegistered, WaitMismatch
 from dagger.core.graph import Node
-from dagger.core.messages import REQUEST, Message, Published
+from dagger.core.messages import REQUEST, Message, Published, named
 from dagger.core.reviews import REVIEW, Question, review_id
 from dagger.core.state import Wait
 from dagger.engine.attempt import Attempt
@@ -83,7 +83,7 @@ class Waits:
                 f"{a_kind} {text.decode()}".strip() for a_kind, text in ((wait.kind, wait.detail), (kind, detail))
             )
             message = (
-                f"node {attempt.node.id!r}: wait {key!r} is in the journal as {was}, and the code now asks for {now}: "
+                f"{named(attempt.node)}: wait {key!r} is in the journal as {was}, and the code now asks for {now}: "
                 f"it was changed while the run was under way; give the new wait a key of its own"
             )
             raise WaitMismatch(message)
@@ -123,7 +123,7 @@ class Waits:
         run, blobs = self._run, list[codec.Blob]()
         published = run.message(attempt.node, channel, text, blobs)
         if channel not in run.state.channels:
-            message = f"node {attempt.node.id!r}: request: nobody reads channel {channel!r}, so nobody would reply"
+            message = f"{named(attempt.node)}: request: nobody reads channel {channel!r}, so nobody would reply"
             raise NoAgentsRegistered(message)
         at = run.kernel.tick()
         wake_at = None if seconds is None else at + round(seconds * 1000)
