@@ -203,7 +203,7 @@ def test_a_payload_that_is_no_json_fails_the_agent_at_once(world, way):
 
         return does
 
-    where = "OutputInvalid: node 'first': reply" if way == "replied" else "MessageInvalid: agent 'first': message for"
+    where = "OutputInvalid: agent 'first': reply" if way == "replied" else "MessageInvalid: agent 'first': message for"
     where += "" if way == "replied" else " channel 'next'"
     for payload, told in NO_JSON:
         report, seen, tries = failing(world, doing(payload))
@@ -297,7 +297,7 @@ def test_a_handler_that_hangs_times_out_and_the_next_message_is_handled(world, k
         return await handle.wait(), world.clock.passed_seconds
 
     report, passed = run(world, main, {"function": function, "generator": generator}[kind], reads)
-    assert report.error == "hangs#1-1: AttemptTimedOut: node 'hangs': attempt 1 timed out after 30 s"
+    assert report.error == "hangs#1-1: AttemptTimedOut: agent 'hangs': attempt 1 timed out after 30 s"
     assert (report.status, seen) == ("failed", [1])
     assert passed == pytest.approx(30, abs=1)
 

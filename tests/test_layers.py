@@ -28,7 +28,10 @@ LAYERS = {
     "listening": ("core engine", ""),
     "letters": ("core spec views engine takeover inbox", "msgspec"),
     "run": ("core spec store views engine modes graph takeover inbox listening letters", "msgspec"),
-    "app": ("core spec store views engine modes graph registry address opening takeover listening run", "msgspec uvloop"),
+    "app": (
+        "core spec store views engine modes graph registry address opening takeover listening run",
+        "msgspec uvloop",
+    ),
     "cli": (
         "core spec views modes graph registry address opening takeover letters run app",
         "msgspec typer rich uvloop",

@@ -319,7 +319,7 @@ def test_what_waits_at_an_agent_that_is_removed_becomes_dead_letters(policy, fai
     assert apply(state, events.AgentRemoved(at=3, name="reader", policy=policy)) == []
     assert list(state.dead) == ["reader#2-2", "reader#2-4", "reader#2-5"]
     assert (state.failures, state.stuck, state.agents["reader"].failed) == (failures, stuck, 3)
-    assert state.errors[:1] == ([] if policy == "list" else ["reader#2-2: its agent was removed"])
+    assert state.errors[:1] == ([] if policy == "list" else ["reader#2-2: agent 'reader' was removed"])
     assert state.inboxes["reader"].undelivered() == 2
     assert handle(state, "reader#2-1", "reader#2-3") == []
     assert state.inboxes["reader"].undelivered() == 0

@@ -86,7 +86,7 @@ def test_once_an_attempt_is_over_its_context_is_closed(world, call):
 
     assert found.report.status == "succeeded"
     (error,) = told
-    assert error.startswith("node 'leaves', attempt 1: the attempt is over")
+    assert "'leaves', attempt 1: the attempt is over" in error
 
 
 def test_an_agent_sees_its_message(world):
@@ -201,5 +201,5 @@ def test_what_is_no_json_is_refused_where_it_is_given(world, call):
         getattr(ctx, call)({"a": {1}})
 
     error = execute(world, START, wrong).report.error
-    assert "OutputInvalid: node 'wrong': " in error
+    assert "OutputInvalid: agent 'wrong': " in error
     assert "at $.a: a set" in error

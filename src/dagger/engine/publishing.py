@@ -17,6 +17,8 @@ from dagger.spec.agent import AgentAction
 from dagger.spec.contracts import Contract
 
 _LOG = logging.getLogger("dagger")
+KNOWN = 10_000
+"""So many publishers and channels are remembered."""
 _TOLD = 20
 """Violations that an error names."""
 
@@ -87,6 +89,8 @@ class Publishing:
         publisher = node.action if node is not None else ""
         found = self._channels.get((publisher, channel))
         if found is None:
+            if len(self._channels) >= KNOWN:
+                self._channels.clear()  # channels are made on demand: there may be one for each message
             found = self._channels[publisher, channel] = self._look_up(node, publisher, channel)
         sealed = codec.sealed(text, blobs)
         if not (found.contracts or found.keys):
