@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -73,9 +74,11 @@ class DeadLetter(msgspec.Struct, frozen=True):
         return self.message.payload
 
 
-def batched(texts: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+def batched(payloads: Iterable[object]) -> Iterator[Sequence[object]]:
     """So many at a time as are taken in together."""
-    return (texts[start : start + AT_ONCE] for start in range(0, len(texts), AT_ONCE))
+    rest = iter(payloads)
+    while some := list(itertools.islice(rest, AT_ONCE)):
+        yield some
 
 
 async def post(host: Host, run: Addressee, channel: str, texts: Sequence[bytes]) -> list[str | None]:

@@ -327,8 +327,8 @@ class Run:
             message = f"run {self.id!r}: publish_many takes a list of payloads, not {payloads!r:.80}"
             raise MessageInvalid(message)
         ids: list[str | None] = []
-        for texts in batched([payload_text(None, channel, payload) for payload in payloads]):
-            ids += await post(self._host, self, channel, texts)
+        for some in batched(payloads):
+            ids += await post(self._host, self, channel, [payload_text(None, channel, payload) for payload in some])
         return ids
 
     async def dead_letters(self) -> list[DeadLetter]:
