@@ -349,6 +349,20 @@ def test_a_paused_run_takes_in_a_message_and_handles_it_when_it_is_resumed(offic
     office.run(main)
 
 
+def test_a_paused_run_takes_in_messages_beyond_its_limit(office):
+    """What is published is not refused: the limit is looked at when the run goes on."""
+
+    async def main(app):
+        run = await kept_alive(app)
+        await run.pause("lunch")
+        ids = [await run.publish("desk", letter) for letter in "abc"]
+        assert all(ids)
+        assert not [each for each in app.store.read(run.id) if each.type in {"OrderRefused", "LimitReached"}]
+        await run.cancel()
+
+    office.run(main, max_messages=1)
+
+
 def test_whoever_has_not_the_runs_code_leaves_the_message_to_whoever_has(office):
     """There is no id yet: nobody has taken it in."""
 

@@ -224,7 +224,7 @@ def test_of_few_messages_each_is_shown_with_what_was_done_with_it(shell, home):
         ["2-1", "published"],
         ["worker#2-1", "succeeded"],
     ]
-    assert steps[2].endswith("payload = 0")
+    assert steps[2].endswith("  tasks: 0")
 
 
 def test_of_many_messages_only_the_agents_tell_and_what_failed(shell, home):
@@ -240,6 +240,22 @@ def test_of_many_messages_only_the_agents_tell_and_what_failed(shell, home):
     assert "messages 199" in typed.out
     assert typed.err == "… and 397 more steps and messages: --all shows them\n"
     assert len(shell("show", "t", "--all").out.splitlines()) == len(typed.out.splitlines()) + 397
+
+
+def test_of_many_messages_with_which_all_is_well_there_is_no_empty_table(shell, home):
+    """Only how many there are."""
+    begin = "@app.agent(subscribe='begin', publish='nothing')\ndef begin(count: int) -> Iterator[int]:\n    yield from range(count)\n"
+    (home / "team.py").write_text(f"{TEAM}\n\nfrom collections.abc import Iterator\n{begin}")
+    shell("publish", "begin", "30", "--app", "team.py", "--run-id", "t")
+
+    typed = shell("show", "t")
+
+    assert [line.split() for line in typed.out.split("\n\n")[-1].splitlines()] == [
+        ["agent", "handled", "failed", "waiting"],
+        ["idle", "30"],
+        ["begin", "1"],
+    ]
+    assert typed.err == "… and 62 more steps and messages: --all shows them\n"
 
 
 def test_of_very_many_agents_those_with_trouble_are_shown(shell, home):

@@ -212,6 +212,11 @@ def test_in_a_run_that_is_over_nothing_is_redelivered(shell):
     assert typed.code == 1
     assert "dead:    message 1-1 at worker after 2 attempts: " in typed.err
     assert "redeliver" not in typed.err
+    listed = shell("dead-letters", "mine")
+    assert listed.err == "run mine is over: `dagger publish CHANNEL MESSAGE` begins a run with one of them\n"
+    (found,) = shell("dead-letters", "mine", "--json").json
+    assert found["command"] is None
+    assert shell("show", "mine", "--json").json["dead_letters"] == [found]
     again = shell("redeliver", "mine", "1-1")
     assert (again.code, again.err) == (2, "error: run 'mine' is over (failed): it cannot be given a message again\n")
 

@@ -73,6 +73,6 @@ def test_the_first_dead_letters_are_named_and_the_others_counted(home):
     name = "dead:    message 4-1 at worker after 2 attempts: ValueError: no such word"
     again = f"again:   dagger redeliver mine 4-1 --agent worker --store {home / 'dagger.db'}"
     more = f"and 2 more dead letters: dagger dead-letters mine --store {home / 'dagger.db'}"
-    assert list(found.undelivered("dagger.db", is_over=False)) == [name, again] * 5 + [more]
-    assert list(found.undelivered("dagger.db", is_over=True)) == [name] * 5 + [more]
-    assert list(found._replace(dead=[letter]).undelivered("memory:", is_over=False)) == [name]
+    assert list(found.undelivered("dagger.db")) == [name, again] * 5 + [more]
+    assert list(found._replace(is_over=True).undelivered("dagger.db")) == [name] * 5 + [more]
+    assert list(found._replace(dead=[letter]).undelivered("memory:")) == [name]

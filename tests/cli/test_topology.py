@@ -87,6 +87,7 @@ def test_an_application_without_agents_is_no_error(shell):
         ([], "error: --app is missing: whose agents? --app module:name or --app path/file.py\n"),
         (["--app", "agents.py", "-o", "x.png"], "error: -o x.png: .png is no format of pictures here; names end in "),
         (["--app", "agents.py", "-o", "x.svg", "--json"], "error: -o x.svg --format json: the name says svg; "),
+        (["--app", "agents.py", "--format", "svg", "--json"], "error: --json --format svg: the two contradict each "),
         (["--app", "agents.py", "--format", "png"], "error: Invalid value for '--format': 'png' is not one of 'dot'"),
     ],
 )

@@ -6,7 +6,7 @@ from tests.views.journals import agent, posted
 
 from dagger.cli.words import NOTE_CHARACTERS, line_of, messages_text
 from dagger.core import events
-from dagger.core.graph import Node
+from dagger.core.graph import Definition, Node
 
 ERROR = events.Error("ValueError", "no\n  good")
 DONE = events.StepSucceeded(at=0, step="a", duration_ms=1200)
@@ -70,6 +70,18 @@ SENT = (*posted("results", "secret", 2), *posted("log", 3))
         (events.Emitted(at=0, step="a", value=Raw(b'{"x": 1}')), 'emitted    a: {"x": 1}'),
         (events.NodeAdded(at=0, node=Node(id="n", action="x")), "added      n"),
         (events.ChildOpened(at=0, step="a", key="child:1", graph="inner"), "began      a: child flow inner"),
+        (
+            events.ChildOpened(at=0, step="a", key="k", graph="sup@1f", graphs={"sup@1f": Definition(name="sup", nodes=())}),
+            "began      a: child flow sup",
+        ),
+        (
+            events.ChildOpened(at=0, step="a", key="k", graph="tasks@1f", messages=posted("tasks", 1)),
+            "began      a: channel tasks",
+        ),
+        (
+            events.MessagesPublished(at=0, messages=posted("odd\nname\x1b\u2028", 1)),
+            "published  1 message to odd name␛ ",
+        ),
         (
             events.Instructed(at=0, key="k", value=Raw(b'{"action":"search"}')),
             'instructed {"action":"search"}',

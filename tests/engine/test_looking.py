@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from tests.mailed import AtWork, executed, run
-from tests.worlds import until
+from tests.worlds import World, until
 
 from dagger import AgentDriven, Context, EventDriven, Graph, Static, action, agent, ref
 from dagger.core import events
@@ -211,3 +211,32 @@ def test_an_agents_result_is_never_taken_from_an_earlier_run(world):
 def test_only_what_failed_under_pause_is_stuck(event, expected):
     """It waits for the run to be resumed."""
     assert is_stuck(event) is expected
+
+
+def test_a_flow_that_is_given_a_dead_letter_again_does_not_end_before_it(tmp_path):
+    """It was about to end, and only its last event was not durable yet (I9)."""
+    broken, handled = [True], []
+
+    @agent("desk")
+    async def clerk(payload: int):
+        if broken:
+            raise ValueError(payload)
+        await asyncio.sleep(1)
+        handled.append(payload)
+
+    @agent("start", publish="desk")
+    async def asks(payload: int, ctx: Context):
+        report = await ctx.execute(EventDriven("desk", payload))
+        ctx.finish([report.status, *handled])
+
+    async def main(app):
+        started = await app.start(EventDriven("start", 7))
+        dead = app.tenure(started.id).state.dead
+        while not dead:
+            await asyncio.sleep(0)
+        broken.clear()
+        await started.redeliver(next(iter(dead.values())).message.id)
+        report = await started.wait()
+        return report.status, report.result
+
+    assert run(World("sqlite", tmp_path), main, clerk, asks) == ("succeeded", ["succeeded", 7])

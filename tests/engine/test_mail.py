@@ -2,13 +2,15 @@
 
 import asyncio
 import gc
+import sqlite3
+import time
 import tracemalloc
 
 import pytest
 from tests.mailed import execute, run, sends
-from tests.worlds import World
+from tests.worlds import World, until
 
-from dagger import Context, EventDriven, Graph, Message, Static, action, agent
+from dagger import Context, Dagger, EventDriven, Graph, Message, Static, action, agent
 from dagger.core import events
 from dagger.core.codec import decode
 from dagger.core.errors import StoreCorrupt
@@ -59,6 +61,36 @@ def test_payloads_of_many_events_come_back_intact(world, durability):
     execute(world, START, sends(250), passes, reader, config=config)
 
     assert taken == [-number for number in range(1, 251)]
+
+
+def test_a_delivery_waits_for_its_payload_where_nothing_else_is_about_to_be_written(tmp_path):
+    """Its message is being written, and nothing was appended since: nobody holds it back for a batch that is empty."""
+    path, taken = tmp_path / "held.db", []
+    lock = sqlite3.connect(path, isolation_level=None)
+
+    @agent(subscribe="start", publish="in")
+    async def sends_all(ctx: Context):
+        for number in range(3):
+            ctx.publish("in", large(number))
+        lock.execute("BEGIN IMMEDIATE")  # from here on the disk takes nothing
+
+    @agent(subscribe="in")
+    async def reader(given: dict):
+        taken.append(given["number"])
+        time.sleep(0.01)  # so that the loop turns before the next one
+
+    async def main():
+        config = {"channel_capacity": 1, "durability": "async"}
+        async with Dagger(path, config=config) as app:
+            started = await app.start(START)
+            await until(lambda: taken)
+            for _ in range(100):
+                await asyncio.sleep(0)
+            lock.execute("ROLLBACK")
+            return await asyncio.wait_for(started.wait(), 10)
+
+    assert asyncio.run(main()).status == "succeeded"
+    assert taken == [0, 1, 2]
 
 
 def test_a_parameter_gets_the_payload_as_well_as_the_message(world):

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from dagger import Context, Dagger, Graph, Static
+from dagger import Context, Dagger, EventDriven, Graph, Static
 from dagger.testing import VirtualClock
 
 
@@ -85,3 +85,25 @@ def test_higher_priority_goes_first_also_among_those_that_return(clock):
 
     execute(clock, build, max_parallel=1)
     assert order == ["n4", "n3", "n2", "n1", "n0"]
+
+
+def test_an_agents_slots_are_those_of_one_flow():
+    """Whoever executes a flow keeps its slot meanwhile: the same agent handles messages in there all the same."""
+    clock = VirtualClock()
+
+    async def main():
+        async with Dagger("memory:", clock=clock, config={"timeout_seconds": 60}) as app:
+
+            @app.agent("depths", concurrency=2)
+            async def diver(depth: int, ctx: Context):
+                if depth:
+                    inner = await ctx.execute(EventDriven("depths", depth - 1))
+                    assert inner.status == "succeeded"
+
+            run = await app.start(EventDriven("depths", 3))
+            underway = app.tenure(run.id).underway
+            return await run.wait(), underway
+
+    report, underway = clock.run(main())
+    assert (report.status, report.error) == ("succeeded", None)
+    assert not underway._agent_pools  # none is kept of a flow that is over

@@ -22,7 +22,6 @@ from dagger.cli.progress import Progress
 from dagger.cli.standing import Standing, standing_of, start_of
 from dagger.core.errors import InvalidState, StoreError
 from dagger.core.graph import Definition
-from dagger.core.state import TERMINAL
 from dagger.run import Run
 from dagger.views.report import Report
 
@@ -109,7 +108,7 @@ def _tell(ended: Ended, manner: Manner) -> int:
         except OSError as error:
             output.say(f"error: --dot {manner.dot}: {error.strerror or error}")
     standing = ended.standing
-    for line in (*standing.skipped(), *standing.undelivered(ended.store, is_over=report.status in TERMINAL)):
+    for line in (*standing.skipped(), *standing.undelivered(ended.store)):
         display.say(f"  {line}", is_bad=True)
     for line in summary.trouble(
         report,

@@ -18,7 +18,6 @@ from dagger.cli.exits import SUCCESS
 from dagger.cli.loading import find_run, open_store
 from dagger.cli.standing import standing_of
 from dagger.cli.values import tags_of
-from dagger.core.state import TERMINAL
 from dagger.core.steps import HANDLER
 from dagger.run import Run
 from dagger.views.report import Report
@@ -102,7 +101,7 @@ def show(
             output.write(line)
         if standing.awaits_instruction:
             output.write(f"go on:   {summary.instruction(found.id, url)}")
-        for line in (*standing.skipped(), *standing.undelivered(url, is_over=found.status in TERMINAL)):
+        for line in (*standing.skipped(), *standing.undelivered(url)):
             output.write(line)
         _write_agents(report, all_agents=all_steps)
         _write_steps(tree, all_steps=all_steps)
@@ -259,13 +258,16 @@ def _write_steps(tree: ExecutionTree, *, all_steps: bool) -> None:
     for node, detail in shown:
         outcome = node.outcome
         took = duration_text(round(outcome.duration * 1000)) if outcome.ended_at and outcome.attempts else ""
-        values = ", ".join(f"{name} = {value}" for name, value in detail.outputs)
-        said = " ".join((detail.error or values).split())
+        values = [f"{name} = {value}" for name, value in detail.outputs]
+        if detail.kind == "message":
+            values = [*(f"{detail.action}: {payload}" for _, payload in detail.outputs), *detail.notes]
+        said = " ".join((detail.error or ", ".join(values)).split())
         rows.append([node.node_id, outcome.status, str(outcome.attempts or ""), took, cut(said, SAID_CHARACTERS)])
-    output.write("")
-    output.write_table(
-        ["step", "status", "tries", "took", "outputs or error"], rows, elastic=["outputs or error", "step"]
-    )
+    if rows:
+        output.write("")
+        output.write_table(
+            ["step", "status", "tries", "took", "outputs or error"], rows, elastic=["outputs or error", "step"]
+        )
     if len(shown) < len(steps):
         what = "steps and messages" if any(detail.kind in _MAIL for _, detail in steps) else "steps"
         output.say(f"… and {len(steps) - len(shown):,} more {what}: --all shows them")

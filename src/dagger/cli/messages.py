@@ -15,17 +15,19 @@ from dagger.cli.executing import Told, execute
 from dagger.cli.exits import SUCCESS, UsageError
 from dagger.cli.loading import find_run, load_app, open_store
 from dagger.cli.running import starting
-from dagger.cli.standing import lettered, start_of
+from dagger.cli.standing import LINE_CHARACTERS, lettered, start_of
 from dagger.cli.summary import command
 from dagger.cli.telling import Give, tell
 from dagger.cli.values import payloads_of
 from dagger.core.errors import DaggerError, NoAgentsRegistered, nearest
 from dagger.core.events import AgentBound, Redelivered
 from dagger.core.messages import Agent
+from dagger.core.state import TERMINAL
 from dagger.letters import AT_ONCE, DeadLetter
 from dagger.modes.events import EventDriven
 from dagger.run import Run
 from dagger.spec.workflow import WorkflowSpec
+from dagger.views.texts import cut
 
 
 def publish(
@@ -80,19 +82,22 @@ def dead_letters(run: options.RunId, *, store: options.Store = None, json: optio
     """List the messages that a run's agents finally failed to handle, the oldest first."""
     app = open_store(store)
 
-    async def look() -> tuple[str, list[DeadLetter]]:
+    async def look() -> tuple[str, list[DeadLetter], bool]:
         async with app:
             found = await find_run(app, run)
-            return found.id, await found.dead_letters()
+            return found.id, await found.dead_letters(), found.status in TERMINAL
 
-    run_id, letters = asyncio.run(look())
+    run_id, letters, is_over = asyncio.run(look())
     url = app.store.url
     if json:
-        output.write_json([lettered(letter, run_id, url) for letter in letters])
+        output.write_json([lettered(letter, run_id, url, is_over=is_over) for letter in letters])
     elif letters:
         rows = [[cell(letter) for cell in _COLUMNS.values()] for letter in letters]
         output.write_table(list(_COLUMNS), rows, elastic=["last error", "channel"])
-        output.say(f"to redeliver: {command('redeliver', run_id, url, 'MESSAGE')}")
+        if is_over:
+            output.say(f"run {run_id} is over: `dagger publish CHANNEL MESSAGE` begins a run with one of them")
+        else:
+            output.say(f"to redeliver: {command('redeliver', run_id, url, 'MESSAGE')}")
     else:
         output.say(f"no dead letters: no agent of run {run_id} finally failed to handle a message")
     return SUCCESS
@@ -192,6 +197,6 @@ _COLUMNS: dict[str, Callable[[DeadLetter], str]] = {
     "channel": lambda letter: letter.channel,
     "agent": lambda letter: letter.agent,
     "attempts": lambda letter: str(len(letter.errors)),
-    "last error": lambda letter: letter.errors[-1],
+    "last error": lambda letter: cut(letter.errors[-1], LINE_CHARACTERS),
     "when": lambda letter: output.local_time(letter.failed_at),
 }

@@ -14,6 +14,7 @@ from dagger.core.events import RunStarted
 from dagger.core.iterate import INSTRUCTION
 from dagger.core.journal import Store
 from dagger.core.reviews import Review
+from dagger.core.state import TERMINAL
 from dagger.letters import DeadLetter
 from dagger.run import Run
 from dagger.views.report import Report
@@ -35,6 +36,7 @@ class Standing(NamedTuple):
     """The instructions that could not be worked: `instruction` and `error` of each."""
     awaits_instruction: bool
     dead: Sequence[DeadLetter] = ()
+    is_over: bool = False
 
     def to_dict(self, store: str) -> dict[str, Any]:
         """As JSON values, to stand with those of the report."""
@@ -42,7 +44,7 @@ class Standing(NamedTuple):
             "reason": self.reason,
             "reviews": [described(review, store) for review in self.reviews],
             "invalid_instructions": list(self.invalid),
-            "dead_letters": [lettered(letter, self.run_id, store) for letter in self.dead],
+            "dead_letters": [lettered(letter, self.run_id, store, is_over=self.is_over) for letter in self.dead],
         }
 
     def skipped(self) -> Iterator[str]:
@@ -50,14 +52,14 @@ class Standing(NamedTuple):
         for each in self.invalid:
             yield f"skipped:  the instruction {short(each['instruction'])}: {each['error']}"
 
-    def undelivered(self, store: str, *, is_over: bool) -> Iterator[str]:
+    def undelivered(self, store: str) -> Iterator[str]:
         """A line for each of the first dead letters, and the command that redelivers it, if it still can be."""
         for letter in self.dead[:LETTERS_SHOWN]:
             attempts = count(len(letter.errors), "attempt")
             said = " ".join(letter.errors[-1].split())
             line = f"dead:    message {letter.message_id} at {letter.agent} after {attempts}: {said}"
             yield cut(line, LINE_CHARACTERS)
-            if not is_over and store != "memory:":
+            if not self.is_over and store != "memory:":
                 yield f"again:   {redelivery(letter, self.run_id, store)}"
         if (more := len(self.dead) - LETTERS_SHOWN) > 0:
             yield f"and {count(more, 'more dead letter')}: {command('dead-letters', self.run_id, store)}"
@@ -72,7 +74,7 @@ async def standing_of(run: Run, store: Store, report: Report) -> Standing:
     awaits = run.status == "waiting" and INSTRUCTION in Progress.of(store.read(run.id)).waits_for
     invalid = _invalid(run) if began.spec.mode == "agent" else []
     dead = await run.dead_letters() if any(counts["failed"] for counts in report.agents.values()) else []
-    return Standing(run.id, run.reason, await run.reviews(), invalid, awaits, dead)
+    return Standing(run.id, run.reason, await run.reviews(), invalid, awaits, dead, run.status in TERMINAL)
 
 
 def start_of(run: Run, store: Store) -> RunStarted:
@@ -91,9 +93,10 @@ def described(review: Review, store: str) -> dict[str, Any]:
     }
 
 
-def lettered(letter: DeadLetter, run_id: str, store: str) -> dict[str, Any]:
-    """A dead letter as JSON values, with the command that redelivers it."""
-    return {"run_id": run_id, **msgspec.structs.asdict(letter), "command": redelivery(letter, run_id, store)}
+def lettered(letter: DeadLetter, run_id: str, store: str, *, is_over: bool) -> dict[str, Any]:
+    """A dead letter as JSON values, with the command that redelivers it; None where the run is over."""
+    again = None if is_over else redelivery(letter, run_id, store)
+    return {"run_id": run_id, **msgspec.structs.asdict(letter), "command": again}
 
 
 def redelivery(letter: DeadLetter, run_id: str, store: str) -> str:

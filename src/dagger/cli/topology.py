@@ -31,6 +31,8 @@ def topology(
     """
     if app is None:
         raise UsageError("--app is missing: whose agents? --app module:name or --app path/file.py")
+    if json and format not in {None, "json"}:
+        raise UsageError(f"--json --format {format}: the two contradict each other; leave one of them out")
     asked: Format | None = "json" if json else format
     chosen = None if out is None and asked is None else format_of(out, asked)
     found = Topology.of([action.agent for action in load_app(app).agents.values()], disagreement, app)

@@ -13,7 +13,7 @@ from dagger.core.messages import Published
 from dagger.core.reviews import REVIEW, Question
 from dagger.core.steps import HANDLER
 from dagger.views.outcome import moment
-from dagger.views.texts import cut, duration_text
+from dagger.views.texts import cut, duration_text, visible
 
 ERROR_CHARACTERS = 300
 NOTE_CHARACTERS = 120
@@ -26,7 +26,8 @@ AnyEvent: TypeAlias = events.AnyEvent | events.Progressed | events.Emitted
 def line_of(event: AnyEvent) -> str | None:
     """The line that tells an event; None for those that are not told."""
     told = _LINES.get(type(event))
-    return None if told is None else told(event)
+    line = None if told is None else told(event)
+    return None if line is None else visible(line).replace("\n", " ")  # names may have newlines
 
 
 def _one_line(error: events.Error | str) -> str:
@@ -63,6 +64,13 @@ def _redelivered(event: events.Redelivered) -> str:
     named = ", ".join(event.steps[:NAMES_SHOWN])
     more = len(event.steps) - NAMES_SHOWN
     return f"again      {named}{f' and {more:,} more' if more > 0 else ''}: delivered anew"
+
+
+def _child(event: events.ChildOpened) -> str:
+    if event.messages:
+        return f"channel {event.messages[0].channel}"
+    # a run may know a supervisor's graph by another name than its own
+    return f"child flow {event.graphs[event.graph].name if event.graph in event.graphs else event.graph}"
 
 
 def _limit(event: events.LimitReached) -> str:
@@ -105,7 +113,7 @@ _LINES: dict[type[events.Event], Callable[[Any], str | None]] = {
     events.Redelivered: _redelivered,
     events.Emitted: lambda event: f"emitted    {event.step}: {short(event.value)}",
     events.NodeAdded: lambda event: f"added      {event.node.id}",
-    events.ChildOpened: lambda event: f"began      {event.step}: child flow {event.graph}",
+    events.ChildOpened: lambda event: f"began      {event.step}: {_child(event)}",
     events.Instructed: lambda event: f"instructed {short(event.value, NOTE_CHARACTERS)}",
     events.WaitOpened: _asks,
     events.WaitAnswered: _answered,

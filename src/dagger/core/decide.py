@@ -133,7 +133,7 @@ def skip(state: State, now: int) -> events.StepSkipped | None:
 
 def limit(state: State, now: int, *, held: int = 0) -> events.LimitReached | None:
     """The limit that the run has used up, or None. `held`: tokens that are about to be spent."""
-    if state.halt:
+    if state.halt or state.status == "paused":  # it was told something: whoever resumes it finds what is used up
         return None
     config, found = state.config, ""
     remaining = state.remaining_ms(now)

@@ -45,7 +45,8 @@ class Looked(OwnedRun, Protocol):
 def look(run: Looked, step: str) -> None:
     """Do what a step does instead of an attempt; if it does nothing, it waits for its slots."""
     pending = run.state.pending.get(step)
-    if pending is not None and not run.is_halting:
+    # a flow that was about to end may have been given a dead letter again: it is ready when that has ended
+    if pending is not None and not pending.unmet and not run.is_halting:
         try:
             found = _found(run, step, pending, run.kernel.now_ms)
         except Exception as error:  # noqa: BLE001 - a condition or a list that is none fails the step

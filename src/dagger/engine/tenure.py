@@ -145,11 +145,21 @@ class Tenure(Sources):
             self._leave(step, self.underway.dropped.pop(step) if waiting is None else waiting.node)
             return None
         if waiting.message is not None and not (waiting.message.payload or self.mail.is_here(waiting.message)):
-            self.underway.open += 1  # its payload can be read when it is durable
-            self.underway.leave(step, waiting.node)
-            self.kernel.gate(self, [step])
+            self._await_payload(step, waiting.node)
             return None
         return begin(self, step, waiting.node, waiting.failures + 1, task)
+
+    def _await_payload(self, step: str, node: Node) -> None:
+        """Begin a delivery as soon as its payload can be read: when it is durable."""
+        self.underway.open += 1
+        self.underway.leave(step, node)
+
+        def durable(future: asyncio.Future[None]) -> None:
+            if future.exception() is None and not self._is_settled:
+                self.release([step])
+
+        # not at the gate: it is for what was just appended, and the open batch may be empty
+        self.kernel.durable().add_done_callback(durable)
 
     def look(self, step: str, task: asyncio.Task[None]) -> None:
         """Do what a step does instead of an attempt; if it does nothing, it waits for its slots."""

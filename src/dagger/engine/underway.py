@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from dagger.core.deliveries import let_in, room_of
+from dagger.core.events import scope_of
 from dagger.core.graph import Node
 from dagger.core.messages import AGENT, Agent
 from dagger.core.state import Pending, State
@@ -57,8 +58,11 @@ class Underway:
         self._plain: set[str] = set()
         """Actions that are known to ask for nothing."""
         self._run_pools: tuple[Pool, ...] = ()
-        self._agent_pools: dict[int, tuple[Node, Pool]] = {}
-        """By the id of its node: what an agent's deliveries take a slot of; the node is kept, so that its id is."""
+        self._agent_slots: dict[int, tuple[Node, int]] = {}
+        """By the id of its node: how many of an agent's deliveries are at work at once in each flow; the node is kept,
+        so that its id is."""
+        self._agent_pools: dict[tuple[str, int], Pool] = {}
+        """By flow and agent: the slots, while any is taken. A flow's own: whoever executes it may hold one, too."""
         self._delays = Delays(run.kernel.timers)
         """Steps that wait for their next attempt."""
         self._returning: dict[Attempt, list[asyncio.Future[None]]] = {}
@@ -111,7 +115,7 @@ class Underway:
         state = self._run.state
         room = max(room_of(state, agent), let_in(state, agent.name))  # it may have had more room before it was changed
         if agent.concurrency is not None and agent.concurrency < room:
-            self._agent_pools[id(agent.node)] = agent.node, Pool(agent.concurrency, is_kept=True)
+            self._agent_slots[id(agent.node)] = agent.node, agent.concurrency
             self.is_pooled, self._is_plain = True, False
 
     def begin_scope(self, name: str) -> None:
@@ -286,6 +290,15 @@ class Underway:
         elif attempt is not None and self._returning.pop(attempt, None) is not None:
             pools = kept_at_rest(pools)
         self._release(pools)
+        if self._agent_pools:
+            self._forget_pool(step, node)
+
+    def _forget_pool(self, step: str, node: Node) -> None:
+        """Where none of an agent's slots is taken nobody waits for one: flows come and go."""
+        key = scope_of(step), id(node)
+        pool = self._agent_pools.get(key)
+        if pool is not None and pool.free == self._agent_slots[id(node)][1]:
+            del self._agent_pools[key]
 
     def _release(self, pools: tuple[Pool, ...]) -> None:
         if pools:
@@ -325,7 +338,14 @@ class Underway:
         if not self.is_pooled or node.graph or node.map:
             return ()
         pools = (*self._run_pools, *self._run.kernel.pools[node.action], *self._run.maps.pools_of(step))
-        return (*pools, self._agent_pools[id(node)][1]) if id(node) in self._agent_pools else pools
+        slots = self._agent_slots.get(id(node))
+        if slots is None:
+            return pools
+        key = scope_of(step), id(node)
+        pool = self._agent_pools.get(key)
+        if pool is None:
+            pool = self._agent_pools[key] = Pool(slots[1], is_kept=True)
+        return (*pools, pool)
 
 
 def _is_plain(node: Node) -> bool:

@@ -133,6 +133,10 @@ class Courses:
         self._begun(child_of(event.step, event.key), event.at, "running").has_scope = True
 
     def _step_succeeded(self, event: events.StepSucceeded) -> None:
+        if MARK in event.step and event.reply is not msgspec.UNSET:
+            self._replied(event.step, event.at)
+        if self._leaves_nothing(event):
+            return
         course = self._end(event.step, "succeeded", event.at, event.duration_ms)
         if event.reused:
             course.reused = event.reused
@@ -140,11 +144,13 @@ class Courses:
             course.attempts += 1
         if event.recovers is not msgspec.UNSET:
             self._end(event.step.removesuffix(HANDLER), "recovered", event.at)
-        if MARK in event.step:
-            if event.reply is not msgspec.UNSET:
-                self._replied(event.step, event.at)
-            if not (self._keeps_deliveries or course.is_telling):
-                self._forget(event.step)
+        if MARK in event.step and not (self._keeps_deliveries or course.is_telling):
+            self._forget(event.step)
+
+    def _leaves_nothing(self, event: events.StepSucceeded) -> bool:
+        """Whether it is a delivery of which nothing was told before: most are, and they need no course at all."""
+        is_new = not self._keeps_deliveries and MARK in event.step and event.step not in self.by_step
+        return is_new and event.recovers is msgspec.UNSET
 
     def _replied(self, step: str, at: int) -> None:
         """A delivery answered the wait of whoever requested its message, if that is open."""

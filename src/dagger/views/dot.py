@@ -17,6 +17,8 @@ _TITLE, _TEXT, _SMALL = 12, 10, 9  # points
 _DARK, _MUTED = "#0f172a", "#64748b"
 _ARROW = "#94a3b8"
 _FRAME = "#fcfdfe"
+_TOOLTIP = 1000
+"""Characters of each text in a tooltip, which shows what is cut in the box."""
 _ROWS = 8
 """More inputs or outputs than this are counted, not listed."""
 _STRAIGHT_ABOVE = 400
@@ -196,7 +198,8 @@ def _html(label: str) -> str:
 
 
 def _tooltip(box: Box) -> str:
-    return "\n".join(filter(None, (box.title, box.action, *box.notes, heading(box), box.error)))
+    told = (box.title, box.action, *box.notes, heading(box), box.error)
+    return "\n".join(cut(text, _TOOLTIP) for text in told if text)
 
 
 def _quoted(text: str) -> str:

@@ -226,7 +226,7 @@ def _agent_box(agent: Agent) -> Box:
 
 def at_once(agent: Agent) -> str:
     """How many messages an agent handles at once, and which of them in order: `4, in order per customer.id`."""
-    count = "" if agent.concurrency is None else f"{agent.concurrency} at once"
+    count = "" if agent.concurrency is None else f"{agent.concurrency:,} at once"
     if agent.is_ordered:
         count = "one at a time"
     return ", ".join(filter(None, (count, agent.key and f"in order per {agent.key}")))
