@@ -168,7 +168,7 @@ def test_a_delivery_times_out_as_a_step_does(world):
 
     found = execute(world, START, hangs, config={"max_attempts": 2})
 
-    assert found.report.error == "hangs#1-1: AttemptTimedOut: node 'hangs': attempt 2 timed out after 30 s"
+    assert found.report.error == "hangs#1-1: AttemptTimedOut: agent 'hangs': attempt 2 timed out after 30 s"
     assert world.clock.passed_seconds == pytest.approx(60, abs=0.5)
 
 

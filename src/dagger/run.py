@@ -319,9 +319,10 @@ class Run:
         return message_id
 
     async def publish_many(self, channel: str, payloads: Iterable[object]) -> list[str | None]:
-        """Publish messages, in this order; their ids. What is raised for one of them leaves those before it published.
+        """Publish messages, in this order; their ids.
 
-        They are taken in by the hundred, as far as the agents that read the channel have room: see `publish`.
+        They are taken in 200 at a time, as far as the agents that read the channel have room: see `publish`. What is
+        raised for one of them leaves the 200s before its own published, and none of its own.
         """
         if isinstance(payloads, str | bytes | Mapping) or not isinstance(payloads, Iterable):
             message = f"run {self.id!r}: publish_many takes a list of payloads, not {payloads!r:.80}"

@@ -210,7 +210,7 @@ def plain(text):
 
 
 def test_a_terminal_shows_counts_and_names(screen):
-    """Done of total, what runs, waits, is retried, failed; tokens, time, and the first names."""
+    """Done of total, what runs, waits, is retried, failed; tokens, time, and the first names; one is no plural."""
     retried = events.AttemptFailed(at=0, step="n0", attempt=1, error=ERROR, retry_at=5)
     failed = events.StepFailed(at=0, step="n1", attempt=1, error=ERROR, policy="continue")
     running = [events.StepStarted(at=0, step=f"n{number}", attempt=1) for number in range(2, 12)]

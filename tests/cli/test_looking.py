@@ -244,8 +244,8 @@ def test_of_many_messages_only_the_agents_tell_and_what_failed(shell, home):
 
 def test_of_many_messages_with_which_all_is_well_there_is_no_empty_table(shell, home):
     """Only how many there are."""
-    begin = "@app.agent(subscribe='begin', publish='nothing')\ndef begin(count: int) -> Iterator[int]:\n    yield from range(count)\n"
-    (home / "team.py").write_text(f"{TEAM}\n\nfrom collections.abc import Iterator\n{begin}")
+    begin = "async def begin(count: int, ctx: Context) -> None:\n    for n in range(count): ctx.publish('nothing', n)"
+    (home / "team.py").write_text(f"{TEAM}\n@app.agent(subscribe='begin', publish='nothing')\n{begin}\n")
     shell("publish", "begin", "30", "--app", "team.py", "--run-id", "t")
 
     typed = shell("show", "t")

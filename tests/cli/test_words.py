@@ -71,7 +71,9 @@ SENT = (*posted("results", "secret", 2), *posted("log", 3))
         (events.NodeAdded(at=0, node=Node(id="n", action="x")), "added      n"),
         (events.ChildOpened(at=0, step="a", key="child:1", graph="inner"), "began      a: child flow inner"),
         (
-            events.ChildOpened(at=0, step="a", key="k", graph="sup@1f", graphs={"sup@1f": Definition(name="sup", nodes=())}),
+            events.ChildOpened(
+                at=0, step="a", key="k", graph="sup@1f", graphs={"sup@1f": Definition(name="sup", nodes=())}
+            ),
             "began      a: child flow sup",
         ),
         (

@@ -167,12 +167,26 @@ def failed(step, policy):
 )
 def test_what_becomes_of_a_run_when_nothing_is_on_its_way(after, status, told):
     """Cancelled, stopped, paused, stuck, failed, succeeded: in this order of precedence."""
-    state = state_of(*(node(step) for step in "abcdefg"), after=after)
+    begun = (each.step for each in after if isinstance(each, events.StepFailed))
+    state = state_of(*map(node, begun), after=after)
     event = decide.settle(state, 9_000)
     if status == "paused":
         assert event == events.RunPaused(at=9_000, reason=told)
     else:
         assert event == events.RunEnded(at=9_000, status=status, error=told)
+
+
+def test_a_step_that_never_ran_is_a_bug_of_ours_and_not_a_success():
+    """A run does not end well while something of it is left."""
+    ended = decide.settle(state_of(node("left")), 9_000)
+    assert (ended.status, "'left' never ran" in ended.error) == ("failed", True)
+
+
+def test_a_paused_run_reaches_no_limit():
+    """It may be told more than its limit: that is seen when it goes on."""
+    state = state_of(node(), config={"timeout_seconds": 2}, after=[events.RunPaused(at=2_000, reason="")])
+    state.messages = state.config.max_messages + 1
+    assert decide.limit(state, 9_000) is None
 
 
 def test_twenty_errors_are_told_and_the_rest_counted():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dagger import Context, Dagger, Graph, NodeAction, Static, action
+from dagger import Context, Dagger, EventDriven, Graph, NodeAction, Static, action
 from dagger.testing import VirtualClock
 
 
@@ -246,3 +246,19 @@ def test_what_a_step_takes_of_a_map_is_the_same_wherever_it_runs(runs_in):
 
     report = execute(lambda graph: graph.add(take, id="each", map=graph.input("xs"), first=1), take, inputs={"xs": [2]})
     assert report.outputs["each"] == {"output": [[1, 2, {"first": 1, "second": 2}]]}
+
+
+def test_what_an_agent_cannot_take_is_the_agents_error():
+    """It is called an agent, as everywhere."""
+    clock = VirtualClock()
+
+    async def main():
+        async with Dagger("memory:", clock=clock, config={"on_failure": "stop"}) as app:
+
+            @app.agent("desk", input_schema={"type": "string"})
+            async def clerk(number: int):
+                return None
+
+            return await app.execute(EventDriven("desk", "seven"))
+
+    assert "InputInvalid: agent 'clerk': input 'number': expected int" in clock.run(main()).error

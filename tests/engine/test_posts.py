@@ -1,6 +1,7 @@
 """Messages from outside that wait until the agents that read their channel have room; on both stores."""
 
 import asyncio
+import sys
 
 import pytest
 from tests.mailed import AtWork, beside, events_of, filled, run, slow
@@ -82,6 +83,44 @@ def test_one_full_reader_holds_up_publishers_of_its_channel(world):
 
     assert run(world, main, slow(work), reads, config=SMALL)
     assert quick == [1, 2, 3, 5, 4]
+
+
+def test_a_delivery_looks_at_no_channel_that_its_agent_does_not_read(world):
+    """However many publishers wait elsewhere, it costs the same (I5)."""
+    work, looked, others = AtWork(), [0], 30
+
+    def one(number):
+        @agent(subscribe=f"in-{number}", name=f"slow-{number}")
+        async def busy(message: int):
+            async with work:
+                await asyncio.Event().wait()
+
+        return busy
+
+    @agent(subscribe="round", publish="round")
+    async def again(number: int):
+        return number - 1 if number else None
+
+    def count(frame, event, _):
+        looked[0] += event == "call" and frame.f_code.co_name == "is_full"
+
+    async def main(app):
+        handle = await app.start(EventDriven("round", keep_alive=True), run_id="r", config={"channel_capacity": 1})
+        for number in range(others):
+            await handle.publish(f"in-{number}", 1)
+        waiting = [asyncio.create_task(handle.publish(f"in-{number}", 2)) for number in range(others)]
+        await until(lambda: len(app.tenure("r").posts.waiting) == others)
+        sys.setprofile(count)
+        try:
+            await handle.publish("round", 20)
+            await until(lambda: app.tenure("r").state.agents["again"].handled == 21)
+        finally:
+            sys.setprofile(None)
+        await handle.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+
+    run(world, main, again, *map(one, range(others)))
+    assert looked[0] < others
 
 
 def test_messages_that_were_taken_in_together_may_be_more_than_there_is_room_for(world):

@@ -237,7 +237,8 @@ class Terminal(Silent):
             (progress.tokens, "tokens", ""),
         ):
             if number:
-                counts.append(", ").append(count(number, word) if word in _THINGS else f"{number:,} {word}", style=style)
+                told = f"{number:,} {word}" if number > 1 else f"1 {word.removesuffix('s')}"
+                counts.append(", ").append(told, style=style)
         counts.append(f", {seconds // 60}:{seconds % 60:02d}")
         head = Table.grid(padding=(0, 1))
         cells: list[Any] = [Text(visible(progress.graph), style="bold", no_wrap=True, overflow="ellipsis")]

@@ -12,7 +12,7 @@ from dagger.core.cache import Sections, Stored
 from dagger.core.errors import InputInvalid, nearest
 from dagger.core.events import scope_of, step_name
 from dagger.core.graph import ITEM, Definition, Input, Node, Reference
-from dagger.core.messages import PAYLOAD, Message, Published
+from dagger.core.messages import PAYLOAD, Message, Published, named
 from dagger.core.state import State
 from dagger.core.steps import is_item
 from dagger.spec.action import Action, argument, refuse_missing
@@ -81,7 +81,7 @@ def bind(run: Source, step: str, node: Node, action: Action) -> dict[str, Any]:
     if not action.required <= made.keys():
         refuse_missing(action, node, made)
     if action.refuse is not None and (wrong := action.refuse(input_values(run, step, node))):
-        message = f"node {node.id!r}: {wrong}"
+        message = f"{named(node)}: {wrong}"
         raise InputInvalid(message)
     return made
 
@@ -244,12 +244,12 @@ def _dead_end(part: str | int, value: Any) -> str:
 
 def _where(node: Node, entry: Input) -> str:
     field = f"input {entry.name!r}" if entry in node.inputs else entry.name
-    return f"node {node.id!r}: {field}: {entry.reference!r}: "
+    return f"{named(node)}: {field}: {entry.reference!r}: "
 
 
 def _absent(state: State, scope: str, node: Node, entry: Input) -> str:
     if scope and state.scopes[scope].item is not None:
-        return f"node {node.id!r}: input {entry.name!r}: the node that it refers to did not succeed"
+        return f"{named(node)}: input {entry.name!r}: the node that it refers to did not succeed"
     source = Reference.parse(entry.reference).node
     ended = state.unsuccessful.get(step_name(scope, source))
     became = ended.status if ended else "has not run"

@@ -11,6 +11,7 @@ from dagger.core import codec, events
 from dagger.core.children import CHILD, child_of, owner_of, within
 from dagger.core.errors import ScopeFailed, StepError
 from dagger.core.graph import Definition, Node
+from dagger.core.messages import named
 from dagger.core.state import State, Wait
 from dagger.core.steps import nodes_of
 from dagger.engine.attempt import Attempt
@@ -74,13 +75,13 @@ def open_child(run: Parent, attempt: Attempt, key: str, spec: object, inputs: Ma
     """
     if attempt.step.count("/") >= DEEPEST:
         message = (
-            f"node {attempt.node.id!r}: execute: flows are {DEEPEST} deep in each other here; does one execute itself?"
+            f"{named(attempt.node)}: execute: flows are {DEEPEST} deep in each other here; does one execute itself?"
         )
         raise StepError(message)
     flow: Flow = run.kernel.open_flow(spec, inputs)
     nodes = flow.definition.nodes
     if flow.keep_alive or any(node.iteration is not None and node.iteration.keep_alive for node in nodes):
-        message = f"node {attempt.node.id!r}: execute: a child flow with keep_alive would never end"
+        message = f"{named(attempt.node)}: execute: a child flow with keep_alive would never end"
         raise StepError(message)
     if run.waits.find(attempt, CHILD, key, bytes(flow.detail)) is not None:
         return

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Protocol
 
 from dagger.core import decide, events
 from dagger.core.errors import DaggerError, InvalidState, NoAgentsRegistered
-from dagger.core.messages import Agent
+from dagger.core.graph import Node
+from dagger.core.messages import AGENT, Agent
 from dagger.core.orders import Publish
 from dagger.core.state import State
 from dagger.engine.kernel import Kernel
@@ -51,13 +52,21 @@ class Posts:
         Without it the order is another process's, and stays in the inbox until then.
         """
         self.waiting.setdefault(order.channel, deque()).append((order, done))
-        self.serve()
+        self.serve((order.channel,))
         if self._run.is_halting:
             self.close()  # there will be no room any more
 
-    def serve(self) -> None:
-        """Publish what there is room for, in each channel in the order in which it came."""
-        for channel, orders in list(self.waiting.items()):
+    def left(self, node: Node) -> None:
+        """A step of this node has ended: where it was a delivery, its agent has room (I5)."""
+        if node.action.startswith(AGENT):
+            self.serve(list(self.waiting))
+
+    def serve(self, channels: Iterable[str]) -> None:
+        """Publish what there is room for, in each of the channels in the order in which it came."""
+        for channel in channels:
+            orders = self.waiting.get(channel)
+            if orders is None:
+                continue
             while orders and not is_full(self._run.state, channel):
                 self._publish(*orders.popleft())
             if not orders:

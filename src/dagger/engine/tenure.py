@@ -145,21 +145,9 @@ class Tenure(Sources):
             self._leave(step, self.underway.dropped.pop(step) if waiting is None else waiting.node)
             return None
         if waiting.message is not None and not (waiting.message.payload or self.mail.is_here(waiting.message)):
-            self._await_payload(step, waiting.node)
+            self.underway.wait_for_disk(step, waiting.node)  # its payload can be read when it is durable
             return None
         return begin(self, step, waiting.node, waiting.failures + 1, task)
-
-    def _await_payload(self, step: str, node: Node) -> None:
-        """Begin a delivery as soon as its payload can be read: when it is durable."""
-        self.underway.open += 1
-        self.underway.leave(step, node)
-
-        def durable(future: asyncio.Future[None]) -> None:
-            if future.exception() is None and not self._is_settled:
-                self.release([step])
-
-        # not at the gate: it is for what was just appended, and the open batch may be empty
-        self.kernel.durable().add_done_callback(durable)
 
     def look(self, step: str, task: asyncio.Task[None]) -> None:
         """Do what a step does instead of an attempt; if it does nothing, it waits for its slots."""
@@ -203,7 +191,7 @@ class Tenure(Sources):
             if event.messages:
                 self.mailed()
             if self.posts.waiting:
-                self.posts.serve()
+                self.posts.left(node)
             if event.result is not msgspec.UNSET and not self._is_settled:
                 iterations.finish(self, step)
         underway = self.underway
@@ -253,7 +241,7 @@ class Tenure(Sources):
         self.record(event)
         self.drop(flows_left)
         if self.posts.waiting:
-            self.posts.serve()
+            self.posts.left(attempt.node)
         if self.state.halt:
             self.halt()
         elif isinstance(event, events.AttemptFailed) and not event.failure:
@@ -307,7 +295,7 @@ class Tenure(Sources):
     def remove(self, name: str) -> None:
         """An agent was removed: see engine/posts."""
         remove(self, name, {attempt.step for attempt in self._running})
-        self.posts.serve()  # it was full, and is not waited for any more
+        self.posts.serve(list(self.posts.waiting))  # it was full, and is not waited for any more
         self.step_over()
 
     @property

@@ -177,6 +177,18 @@ class Underway:
     def _wait_for_slots(self, step: str, node: Node) -> None:
         self._run.kernel.ready.add((self._start, step), node.priority, self._pools_of(step, node))
 
+    def wait_for_disk(self, step: str, node: Node) -> None:
+        """A step that has its slots gives them back until all is durable that was appended."""
+        self.open += 1
+        self.leave(step, node)
+
+        def durable(future: asyncio.Future[None]) -> None:
+            if future.exception() is None:
+                self.queue([step])
+
+        # not at the kernel's gate: that is for what has just been appended, and the open batch may stay empty
+        self._run.kernel.durable().add_done_callback(durable)
+
     def hold_no_slots(self, attempt: Attempt) -> None:
         """The attempt fails before it has taken any."""
         self._returning[attempt] = []
