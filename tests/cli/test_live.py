@@ -210,7 +210,7 @@ def plain(text):
 
 
 def test_a_terminal_shows_counts_and_names(screen):
-    """Done of total, what runs, waits, is retried, failed; tokens, time, and the first names; one is no plural."""
+    """Done of total, what runs, waits, is retried, failed; tokens, time, and the first names."""
     retried = events.AttemptFailed(at=0, step="n0", attempt=1, error=ERROR, retry_at=5)
     failed = events.StepFailed(at=0, step="n1", attempt=1, error=ERROR, policy="continue")
     running = [events.StepStarted(at=0, step=f"n{number}", attempt=1) for number in range(2, 12)]
@@ -225,6 +225,15 @@ def test_a_terminal_shows_counts_and_names(screen):
     assert "failed     n1: attempt 1: ValueError: no good" in shown
     assert "1/12 steps, 9 running, 1 waiting, 1 retrying, 1 failed, 1,234 tokens, 0:00" in shown
     assert "n2, n3, n4, n5, n6, n7, n8, n9 and 2 more" in shown
+
+
+def test_one_message_is_no_plural(screen):
+    """As everywhere else."""
+    shown = screen()
+    with live.Terminal() as terminal:
+        terminal.tick(progress_of(events.MessagesPublished(at=0, messages=posted("tasks", 1))))
+
+    assert ", 1 message, 0:00" in plain(shown.getvalue())
 
 
 def test_a_terminal_shows_how_far_steps_are(screen):

@@ -178,3 +178,10 @@ def test_long_texts_of_a_frame_are_cut():
     texts = texts_of(Box("f", "f", error="ü" * 500, notes=("é" * 500,)), inner)
     assert "é" * 59 + "…" in texts
     assert max(map(len, texts)) == 60
+
+
+def test_a_very_long_error_is_cut_in_the_tooltip_too():
+    """It would stand there whole, in each of many boxes."""
+    dot = to_dot(Scene((Box(key="a", title="a", error="y" * 100_000),)))
+    assert "y" * 999 + "…" in dot
+    assert len(dot) < 5000

@@ -59,7 +59,7 @@ class Posts:
     def left(self, node: Node) -> None:
         """A step of this node has ended: where it was a delivery, its agent has room (I5)."""
         if node.action.startswith(AGENT):
-            self.serve(list(self.waiting))
+            self.serve(self._run.state.agents[node.id].agent.subscriptions)
 
     def serve(self, channels: Iterable[str]) -> None:
         """Publish what there is room for, in each of the channels in the order in which it came."""

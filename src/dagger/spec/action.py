@@ -12,6 +12,7 @@ import msgspec
 from dagger.core import codec
 from dagger.core.errors import InputInvalid, RegistryError, nearest
 from dagger.core.graph import Node, Reuse
+from dagger.core.messages import named
 from dagger.spec import schema
 from dagger.spec.context import Context
 from dagger.spec.importable import address_of, found_at
@@ -249,7 +250,7 @@ def argument(action: Action, node: Node, name: str, text: bytes | msgspec.Raw) -
     try:
         return decode(text)
     except (msgspec.DecodeError, ValueError) as error:
-        message = f"node {node.id!r}: input {name!r}: {schema.complaint(error, bytes(text), decode)}"
+        message = f"{named(node)}: input {name!r}: {schema.complaint(error, bytes(text), decode)}"
         raise InputInvalid(message) from None
 
 
