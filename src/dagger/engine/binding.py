@@ -36,6 +36,10 @@ class Source(Protocol):
     def items(self, scope: str) -> Sequence[msgspec.Raw]:
         """The JSON texts of the items of a map that was begun."""
 
+    @property
+    def agents_as_of(self) -> int:
+        """How often agents were bound and removed so far, in this process."""
+
     def payload(self, message: Message) -> bytes:
         """The JSON text of a message's payload, or a reference to its blob."""
 

@@ -127,6 +127,9 @@ class Run:
         """Of a map's items the attempt has its own, as an input."""
         raise KeyError(scope)
 
+    agents_as_of = 0
+    """They are the parent's to know."""
+
     def payload(self, message: Message) -> bytes:
         """No agent's code runs in a process."""
         raise KeyError(message.id)

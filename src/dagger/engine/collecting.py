@@ -107,7 +107,11 @@ class Collecting(Context):
         """Those that it adds, by id."""
         self.checked_at = -1
         """As of which event the first of them was checked."""
-        self.published: list[Published] = []
+        self.published: list[tuple[str, bytes]] = []
+        """Channels and payloads, as JSON texts."""
+        self._messages: list[Published] = []
+        """The same as they were checked when the run had these agents:"""
+        self._agents_as_of = run.agents_as_of
         self.replied: bytes | None = None
         self._blobs: list[codec.Blob] = []
         """What was published refers to them."""
@@ -186,7 +190,8 @@ class Collecting(Context):
         """See Context."""
         self.require_open()
         text = payload_text(self.node, channel, payload)
-        self.published.append(self._run.message(self.node, channel, text, self._blobs))
+        self._messages.append(self._run.message(self.node, channel, text, self._blobs))
+        self.published.append((channel, text))
 
     def reply(self, payload: object) -> None:
         """See Context."""
@@ -305,12 +310,18 @@ class Collecting(Context):
             ),
             result=msgspec.UNSET if self.result is None else codec.sealed(self.result, blobs),
             nodes=tuple(self.nodes.values()),
-            messages=(*self.published, *event.messages),
+            messages=(*self._checked(blobs), *event.messages),
             reply=msgspec.UNSET if self.replied is None else codec.sealed(self.replied, blobs),
             recovers=msgspec.UNSET
             if self.recovered is None
             else {name: codec.sealed(bytes(text), blobs) for name, text in self.recovered.items()},
         )
+
+    def _checked(self, blobs: list[codec.Blob]) -> list[Published]:
+        """What was published, checked anew where agents were bound or removed since. Raises MessageInvalid."""
+        if self._agents_as_of == self._run.agents_as_of:
+            return self._messages
+        return [self._run.message(self.node, channel, text, blobs) for channel, text in self.published]
 
     def close(self) -> None:
         """Refuse all further calls."""

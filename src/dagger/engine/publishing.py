@@ -74,10 +74,13 @@ class Publishing:
 
     def __init__(self, run: Publisher) -> None:
         self._run = run
+        self.as_of = 0
+        """How often agents were bound or removed."""
         self._channels: dict[tuple[str, str], _Channel] = {}
 
     def forget(self) -> None:
         """Agents were bound or removed."""
+        self.as_of += 1
         self._channels.clear()
 
     def message(self, node: Node | None, channel: str, text: bytes, blobs: list[codec.Blob]) -> Published:

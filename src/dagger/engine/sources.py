@@ -42,6 +42,11 @@ class Sources:
         return self.maps.items(scope)
 
     @property
+    def agents_as_of(self) -> int:
+        """How often agents were bound and removed so far, in this process."""
+        return self.publishing.as_of
+
+    @property
     def store(self) -> Store:
         """Where the run's journal is."""
         return self.kernel.store
