@@ -89,10 +89,27 @@ def test_higher_priority_goes_first_also_among_those_that_return(clock):
 
 def test_an_agents_slots_are_those_of_one_flow():
     """Whoever executes a flow keeps its slot meanwhile: the same agent handles messages in there all the same."""
+    report, _ = dive(3)
+    assert (report.status, report.error) == ("succeeded", None)
+
+
+def test_of_flows_that_are_over_few_slots_are_kept():
+    """They come and go in a run of months."""
+    _, underway = dive(*[1] * 100)
+    assert len(underway._agent_pools) < 10
+
+
+def dive(*depths):
+    """The report, and what was underway, of a run in which an agent executes so many flows in each other."""
     clock = VirtualClock()
 
     async def main():
         async with Dagger("memory:", clock=clock, config={"timeout_seconds": 60}) as app:
+
+            @app.agent("start", publish="depths")
+            async def leave(depths: list):
+                for depth in depths:
+                    yield depth
 
             @app.agent("depths", concurrency=2)
             async def diver(depth: int, ctx: Context):
@@ -100,10 +117,8 @@ def test_an_agents_slots_are_those_of_one_flow():
                     inner = await ctx.execute(EventDriven("depths", depth - 1))
                     assert inner.status == "succeeded"
 
-            run = await app.start(EventDriven("depths", 3))
+            run = await app.start(EventDriven("start", list(depths)))
             underway = app.tenure(run.id).underway
             return await run.wait(), underway
 
-    report, underway = clock.run(main())
-    assert (report.status, report.error) == ("succeeded", None)
-    assert not underway._agent_pools  # none is kept of a flow that is over
+    return clock.run(main())

@@ -62,7 +62,7 @@ class Underway:
         """By the id of its node: how many of an agent's deliveries are at work at once in each flow; the node is kept,
         so that its id is."""
         self._agent_pools: dict[tuple[str, int], Pool] = {}
-        """By flow and agent: the slots, while any is taken. A flow's own: whoever executes it may hold one, too."""
+        """By flow and agent: the slots. A flow has its own: whoever executes it may hold one, too."""
         self._delays = Delays(run.kernel.timers)
         """Steps that wait for their next attempt."""
         self._returning: dict[Attempt, list[asyncio.Future[None]]] = {}
@@ -302,15 +302,6 @@ class Underway:
         elif attempt is not None and self._returning.pop(attempt, None) is not None:
             pools = kept_at_rest(pools)
         self._release(pools)
-        if self._agent_pools:
-            self._forget_pool(step, node)
-
-    def _forget_pool(self, step: str, node: Node) -> None:
-        """Where none of an agent's slots is taken nobody waits for one: flows come and go."""
-        key = scope_of(step), id(node)
-        pool = self._agent_pools.get(key)
-        if pool is not None and pool.free == self._agent_slots[id(node)][1]:
-            del self._agent_pools[key]
 
     def _release(self, pools: tuple[Pool, ...]) -> None:
         if pools:
@@ -356,8 +347,15 @@ class Underway:
         key = scope_of(step), id(node)
         pool = self._agent_pools.get(key)
         if pool is None:
+            if len(self._agent_pools) > 2 * len(self._agent_slots) * (len(self._run.state.scopes) + 1):
+                self._forget_pools()
             pool = self._agent_pools[key] = Pool(slots[1], is_kept=True)
         return (*pools, pool)
+
+    def _forget_pools(self) -> None:
+        """Flows come and go: of one that has ended nobody holds a slot, or waits for one."""
+        scopes = self._run.state.scopes
+        self._agent_pools = {key: pool for key, pool in self._agent_pools.items() if not key[0] or key[0] in scopes}
 
 
 def _is_plain(node: Node) -> bool:
