@@ -8,6 +8,7 @@ from tests.worlds import World, until
 
 from dagger import (
     Context,
+    Dagger,
     EventDriven,
     Graph,
     InvalidState,
@@ -327,3 +328,42 @@ def test_what_waits_at_an_agent_that_was_changed_keeps_to_what_it_is_now(tmp_pat
     assert (status, sorted(work.order), work.most) == ("succeeded", list(range(1, 9)), now)
     if now == 1:
         assert work.order == list(range(1, 9))
+
+
+def test_what_was_published_before_an_agent_came_is_checked_when_it_takes_effect():
+    """Its schema is kept, and its order per key, though it came after `ctx.publish` was called."""
+    at_work, most = 0, 0
+
+    async def main(reader):
+        done, go = asyncio.Event(), asyncio.Event()
+        async with Dagger("memory:", config={"on_failure": "stop"}) as app:
+
+            @app.agent("in", publish="out")
+            async def sender(number: int, ctx: Context):
+                for ordinal in range(4):
+                    ctx.publish("out", {"key": "same", "ordinal": ordinal})
+                done.set()
+                await go.wait()
+
+            handle = await app.start(EventDriven("in", 1))
+            await done.wait()
+            app.register_agent(reader)
+            go.set()
+            return await handle.wait()
+
+    @agent(subscribe="out", key="key", concurrency=4)
+    async def keyed(payload: dict):
+        nonlocal at_work, most
+        at_work += 1
+        most = max(most, at_work)
+        await asyncio.sleep(0)
+        at_work -= 1
+
+    assert asyncio.run(main(keyed)).status == "succeeded"
+    assert most == 1
+
+    @agent(subscribe="out")
+    async def strict(payload: int): ...
+
+    report = asyncio.run(main(strict))
+    assert "sender#1-1: MessageInvalid: agent 'sender': message for channel 'out'" in report.error

@@ -117,8 +117,9 @@ class Context(abc.ABC):
     ) -> Coroutine[Any, Any, Any]:
         """Publish a message, and wait for a reply; the first one. The message leaves when the wait is opened.
 
-        `timeout`: seconds, None for ever; then RequestTimedOut is raised, and a later attempt asks anew. `key` and
-        errors as for `sleep`, those of `publish`, and NoAgentsRegistered where nobody reads the channel.
+        `timeout`: seconds, None for ever, also where whoever should reply has failed; then RequestTimedOut is raised,
+        and a later attempt asks anew. `key` and errors as for `sleep`, those of `publish`, and NoAgentsRegistered where
+        nobody reads the channel.
         """
 
     @abc.abstractmethod
