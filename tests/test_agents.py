@@ -266,7 +266,7 @@ def test_higher_priority_goes_first_among_the_ready(world):
 
 
 def test_a_cycle_of_three_agents_with_room_for_one_message_each_finishes(world):
-    """1,000 messages go round: nobody waits for room that only the others could make."""
+    """1,000 messages can go round: nobody waits for room that only the others could make."""
     seen = collections.Counter()
 
     def link(name, reads, writes):
@@ -331,7 +331,7 @@ def test_a_loop_of_messages_is_stopped_and_named(world):
     links = link("first", "start", "ping"), link("there", "ping", "pong"), link("back", "pong", "ping")
     found = execute(world, START, *links, aside, config={"max_messages": 20})
 
-    told = "MessageLimitReached: max_messages of 20 used up: messages go round: "
+    told = "MessageLimitReached: max_messages of 20 used up: messages can go round: "
     assert found.report.status == "failed"
     assert found.report.error in {f"{told}'ping' -> 'pong' -> 'ping'", f"{told}'pong' -> 'ping' -> 'pong'"}
 

@@ -353,7 +353,7 @@ class Dagger(Registry):
                     raise
                 kernel.committed(self._store.batch - (not self._store.is_immediate))
                 self._kernel = kernel
-                self._takeover = Takeover(kernel, self)
+                self._takeover = Takeover(kernel, self, recovers=self._recovers)
                 kernel.on_due = self._takeover.wake
                 kernel.open_flow = lambda spec, inputs: Opening(spec, self, self.config, Given(inputs))
                 if self._recovers:

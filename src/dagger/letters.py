@@ -17,6 +17,7 @@ from dagger.core.orders import Publish
 from dagger.core.state import TERMINAL, State
 from dagger.engine import orders
 from dagger.engine.ids import fresh_id
+from dagger.engine.kernel import Tenant
 from dagger.engine.mail import messages_of
 from dagger.inbox import Teller, tell
 from dagger.spec.message import Message
@@ -74,10 +75,11 @@ class DeadLetter(msgspec.Struct, frozen=True):
         return self.message.payload
 
 
-def batched(payloads: Iterable[object]) -> Iterator[Sequence[object]]:
-    """So many at a time as are taken in together."""
+def batched(payloads: Iterable[object], tenure: Tenant | None) -> Iterator[Sequence[object]]:
+    """So many at a time as are taken in together; `tenure`: of a run that is executed here."""
     rest = iter(payloads)
-    while some := list(itertools.islice(rest, AT_ONCE)):
+    room = AT_ONCE if tenure is None else tenure.state.config.channel_capacity
+    while some := list(itertools.islice(rest, min(room, AT_ONCE))):
         yield some
 
 

@@ -68,7 +68,7 @@ class Opening:
         self._tags = _tags(given.tags)
         self._agents = [each.agent for each in registry.agents.values()]
         self._blobs: list[codec.Blob] = []
-        self._published = _published(self.messages, self._agents, self._blobs)
+        self._published = _published(self.messages, begins.reads, self._agents, self._blobs)
         self.keep_alive = begins.keep_alive
         """Whether it never ends by itself."""
         self._needs = tuple(registry.own_actions) if begins.calls_any else ()
@@ -141,18 +141,17 @@ class _Draft(NamedTuple):
 
 
 def _published(
-    messages: Sequence[tuple[str, bytes]], agents: Sequence[Agent], blobs: list[codec.Blob]
+    messages: Sequence[tuple[str, bytes]], reads: str, agents: Sequence[Agent], blobs: list[codec.Blob]
 ) -> tuple[Published, ...]:
     """What a run begins with, as its first event has it. Raises NoAgentsRegistered and MessageInvalid."""
-    if not messages:
+    if not reads:
         return ()
     state = State()
     bind(state, agents)
-    for channel, _ in messages:
-        if channel not in state.channels:
-            known = f"; there are subscribers of: {', '.join(state.channels)}"
-            message = f"no agent subscribes to channel {channel!r}{nearest(channel, state.channels) or known}"
-            raise NoAgentsRegistered(message)
+    if reads not in state.channels:
+        known = f"; there are subscribers of: {', '.join(state.channels)}"
+        message = f"no agent subscribes to channel {reads!r}{nearest(reads, state.channels) or known}"
+        raise NoAgentsRegistered(message)
     publishing = Publishing(_Draft(state))
     return tuple(publishing.message(None, channel, text, blobs) for channel, text in messages)
 

@@ -154,8 +154,8 @@ class Run:
     async def wait(self) -> Report:
         """Wait until the run is paused or over.
 
-        The report's status is `interrupted` if the run's process died. Raises StoreError if the store failed,
-        InvalidState if the application is closed meanwhile.
+        The report's status is `interrupted` if the run's process died and this application leaves it so. Raises
+        StoreError if the store failed, InvalidState if the application is closed meanwhile.
         """
         while True:
             tenure = self._host.tenure(self.id)
@@ -166,7 +166,9 @@ class Run:
                         return self._host.report(tenure.state)
                 self._host.require_open()
             status = self.status
-            if status not in OWNED:
+            if status not in OWNED and not (
+                status == "interrupted" and (await self._host.takeover()).is_coming(self.id)
+            ):
                 return self._host.report_of(self.id, status)
             await asyncio.sleep(POLL_SECONDS)
             self._host.require_open()
@@ -315,20 +317,19 @@ class Run:
         Waits while an agent that reads the channel has `channel_capacity` messages waiting. Raises MessageInvalid for a
         payload that an agent's schema does not take, and InvalidState if the run is over.
         """
-        (message_id,) = await self.publish_many(channel, [payload])
-        return message_id
+        return (await self.publish_many(channel, [payload]))[0]
 
     async def publish_many(self, channel: str, payloads: Iterable[object]) -> list[str | None]:
         """Publish messages, in this order; their ids.
 
-        They are taken in 200 at a time, as far as the agents that read the channel have room: see `publish`. What is
-        raised for one of them leaves the 200s before its own published, and none of its own.
+        They are taken in by the 200, or the `channel_capacity`, as the agents that read the channel have room: see
+        `publish`. What is raised for one of them leaves those published that were taken in before.
         """
         if isinstance(payloads, str | bytes | Mapping) or not isinstance(payloads, Iterable):
             message = f"run {self.id!r}: publish_many takes a list of payloads, not {payloads!r:.80}"
             raise MessageInvalid(message)
         ids: list[str | None] = []
-        for some in batched(payloads):
+        for some in batched(payloads, self._tenure()):
             ids += await post(self._host, self, channel, [payload_text(None, channel, payload) for payload in some])
         return ids
 

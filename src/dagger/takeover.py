@@ -55,8 +55,10 @@ class Known(Protocol):
 class Takeover:
     """Takes over runs of one store for one kernel."""
 
-    def __init__(self, kernel: Kernel, known: Known) -> None:
+    def __init__(self, kernel: Kernel, known: Known, *, recovers: bool) -> None:
+        """`recovers`: the application looks for runs that a dead process left."""
         self._kernel = kernel
+        self._recovers = recovers
         self._known = known
         self._taking: set[str] = set()
         """Runs that are being claimed."""
@@ -154,6 +156,10 @@ class Takeover:
                     _LOG.warning("run %s is not continued here: %s", run_id, error, extra={"run": run_id})
                 self._left.add(run_id)
         return taken
+
+    def is_coming(self, run_id: str) -> bool:
+        """Whether an interrupted run is about to be continued here: nothing is known that keeps it from that."""
+        return self._recovers and run_id not in self._left
 
     def wake(self, run_id: str) -> None:
         """Continue a run that was parked here and is due; where another process was faster, nothing is to be done."""

@@ -9,6 +9,7 @@ from tests.worlds import World, until
 from dagger import (
     ChannelNotDeclared,
     Context,
+    Dagger,
     EventDriven,
     GraphError,
     InvalidState,
@@ -240,7 +241,7 @@ def test_a_run_without_a_limit_of_its_own_has_the_librarys(world):
     loop = execute(world, EventDriven("in", 0), round_and_round)
     assert loop.report.status == "failed"
     assert loop.report.error.startswith(
-        "MessageLimitReached: max_messages of 1000 used up: messages go round: 'in' -> 'in'"
+        "MessageLimitReached: max_messages of 1000 used up: messages can go round: 'in' -> 'in'"
     )
     assert loop.report.messages == 1001
 
@@ -371,3 +372,18 @@ def test_two_runs_know_nothing_of_each_other(world):
         return one.cache.get("global", "kept"), two.cache.get("global", "kept")
 
     assert run(world, main, keeps) == ([1, 0], [2, 0])
+
+
+def test_a_run_that_waits_for_messages_has_somebody_who_reads_them():
+    """Even if it begins with none: nobody would ever hear of the slip."""
+
+    async def main():
+        async with Dagger("memory:") as app:
+            app.agent("orders", name="clerk")(_take)
+            with pytest.raises(NoAgentsRegistered, match="'ordres'; did you mean 'orders'"):
+                await app.start(EventDriven("ordres", keep_alive=True))
+
+    asyncio.run(main())
+
+
+async def _take(order: dict): ...

@@ -519,10 +519,12 @@ def test_what_cannot_be_an_agent_is_refused(make, told):
         ({"name": "a#1-1"}, "agent: the name 'a#1-1' must be letters"),
         ({"name": "inputs"}, "agent: the name 'inputs' is reserved: choose another"),
         ({"name": 5}, "agent: the name is a text, not 5"),
-        ({"concurrency": 0}, "agent 'plain': concurrency is a whole number of at least 1, and key a path into the pay"),
-        ({"concurrency": True}, "not True and ''"),
-        ({"concurrency": 1.5}, "not 1.5 and ''"),
-        ({"key": 5}, "not None and 5"),
+        ({"concurrency": 0}, "agent 'plain': concurrency is a whole number of at least 1, not 0"),
+        ({"concurrency": True}, "at least 1, not True"),
+        ({"concurrency": 1.5}, "at least 1, not 1.5"),
+        ({"key": 5}, "agent 'plain': key is a path into the payload, such as customer.id, not 5"),
+        ({"key": 0}, "key is a path into the payload, such as customer.id, not 0"),
+        ({"key": "a..b"}, "key is a path into the payload, such as customer.id, not 'a..b'"),
         ({"timeout": -1}, "agent 'plain': timeout -1 must be a number of seconds above 0"),
         ({"try_count": 0}, "agent 'plain': try_count 0 must be a whole number of at least 1"),
         ({"on_failure": "explode"}, "agent 'plain': on_failure 'explode' must be one of continue, pause, stop"),
@@ -535,7 +537,7 @@ def test_what_cannot_be_an_agent_is_refused(make, told):
         ({"subscibe": "a"}, "@agent has no option 'subscibe'; did you mean 'subscribe'?"),
         ({"colour": 1}, "@agent has no option 'colour'; it takes: name, subscribe, publish, input_schema"),
     ],
-    ids=range(25),
+    ids=range(27),
 )
 def test_a_bad_option_is_refused_with_what_it_may_be(options, told):
     """By name, with the value."""

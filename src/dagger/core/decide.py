@@ -155,7 +155,7 @@ def _loops(state: State) -> str:
     """In which channels messages can go round."""
     found = loops(bound.agent for bound in state.agents.values() if not bound.is_removed)
     circles = [" -> ".join(map(repr, [*circle, circle[0]])) for circle in found[:NAMED]]
-    return f"messages go round: {'; '.join(circles)}" if circles else ""
+    return f"messages can go round: {'; '.join(circles)}" if circles else ""
 
 
 def limit_policy(config: RunConfig) -> str:

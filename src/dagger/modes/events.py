@@ -41,5 +41,6 @@ class EventDriven(msgspec.Struct, frozen=True):
             Definition(name=self.channel),
             messages=() if self.message is msgspec.UNSET else ((self.channel, self.message),),
             config={"timeout_seconds": None, "max_messages": None} if self.keep_alive else {},
+            reads=self.channel,
             keep_alive=self.keep_alive,
         )

@@ -158,15 +158,15 @@ class AgentAction(Action):
         if not subscriptions:
             message = f"agent {name!r} subscribes to no channel, so it would never be called: say subscribe=…"
             raise RegistryError(message)
-        key = options.get("key") or ""
+        key = "" if (given_key := options.get("key")) is None else given_key
         concurrency = options.get("concurrency")
         if concurrency is None and not key:
             concurrency = 1
-        if not isinstance(key, str) or not (concurrency is None or (type(concurrency) is int and concurrency >= 1)):
-            message = (
-                f"agent {name!r}: concurrency is a whole number of at least 1, and key a path into the payload, "
-                f"not {options.get('concurrency')!r:.80} and {key!r:.80}"
-            )
+        if not (concurrency is None or (type(concurrency) is int and concurrency >= 1)):
+            message = f"agent {name!r}: concurrency is a whole number of at least 1, not {concurrency!r:.80}"
+            raise RegistryError(message)
+        if key != "" and not (isinstance(key, str) and all(key.split("."))):
+            message = f"agent {name!r}: key is a path into the payload, such as customer.id, not {key!r:.80}"
             raise RegistryError(message)
         given: dict[str, Any] = {field: value for field in _NODE_FIELDS if (value := options.get(field)) is not None}
         try:

@@ -25,6 +25,8 @@ class Beginning(NamedTuple):
     """Settings in place of the library's defaults."""
     messages: Sequence[tuple[str, Any]] = ()
     """What is published first: channels and payloads."""
+    reads: str = ""
+    """A channel that somebody has to read; empty: none."""
     keep_alive: bool = False
     """Whether it waits for messages from outside where nothing is left to do."""
     calls_any: bool = False
