@@ -161,20 +161,58 @@ def test_a_run_whose_process_was_killed_goes_on_where_it_is_resumed(begin, shell
     assert finish(again).code == 130
 
 
-def test_a_run_whose_process_was_killed_goes_on_where_it_is_published_to(begin, shell, owner):
-    """As `dagger answer` does: the command is its owner from then on, and tells what is new."""
-    shell(*RUN, "mine", "results", "before")
-    wait_for(lambda: kept(shell) == ["before"], owner)
+@pytest.mark.parametrize("place", [[], ["--app", "team.py", "--json"]])
+def test_what_is_kept_alive_is_only_told_where_nobody_executes_it(begin, shell, home, owner, place):
+    """Whoever took it up would have to serve it; what waits in the inbox is handled by whoever does."""
+    shell(*RUN, "mine", "tasks", BAD)
+    wait_for(lambda: shell("dead-letters", "mine", "--json").json, owner)
+    owner.kill()
+    finish(owner)
+    (letter,) = shell("dead-letters", "mine", "--json").json
+
+    before = shell("events", "mine").out
+    told = shell(*RUN, "mine", "tasks", TASK, *place)
+    again = shell("redeliver", "mine", letter["message"]["id"], *place)
+    assert (told.code, again.code) == (0, 0)
+    go_on = f"dagger resume mine --store {home / 'dagger.db'}"
+    if place:
+        assert told.json["go_on"] == go_on
+    else:
+        first, waits, last = told.out.splitlines()
+        assert first == "1 message is recorded; nobody executes run mine now"
+        assert "waits in the inbox" in waits
+        assert "recover=True" in waits
+        assert last == f"  go on: {go_on}"
+        assert again.out.startswith("the redelivery is recorded; nobody executes run mine now\n")
+    assert shell("events", "mine").out == before
+
+    (home / "mended").touch()
+    taken = begin("resume", "mine")
+    wait_for(lambda: sorted(kept(shell)) == ["ABAB", "BAD"], taken)
+
+
+@pytest.mark.parametrize("words", [[*RUN, "mine", "taks", TASK], ["redeliver", "mine", "9-9"]])
+def test_what_cannot_be_is_not_left_in_the_inbox(shell, owner, words):
+    """Nobody would be there to say so later."""
     owner.kill()
     finish(owner)
 
-    again = begin(*RUN, "mine", "results", "after")
-    wait_for(lambda: kept(shell) == ["before", "after"], again)
-    again.send_signal(signal.SIGINT)
-    done = finish(again)
-    assert done.code == 130
-    assert done.err.count("done       keeper#") == 1
-    assert shell("runs", "--json").json[0]["status"] == "cancelled"
+    typed = shell(*words)
+    assert (typed.code, typed.out) == (2, "")
+    assert typed.err.startswith("error: ")
+
+
+def test_what_whoever_takes_a_run_up_refuses_is_told(begin, shell, home, owner):
+    """By the command, and by `dagger show`: the sender is gone."""
+    owner.kill()
+    finish(owner)
+    assert shell(*RUN, "mine", "results", "5").code == 0  # a text is wanted
+
+    taken = begin("resume", "mine")
+    wait_for(lambda: "OrderRefused" in shell("events", "mine").out, taken)
+    taken.send_signal(signal.SIGINT)
+    assert "refused    an order: MessageInvalid: " in finish(taken).err
+    assert "refused  1 order, the last one: MessageInvalid: " in shell("show", "mine").out
 
 
 def test_without_its_application_the_message_waits_for_who_resumes(begin, shell, home, owner):

@@ -28,7 +28,7 @@ SLICE_SECONDS = 0.01
 PAGE = 250
 """Events read at once."""
 _OF_PEOPLE = frozenset((REVIEW, INSTRUCTION))
-"""The kinds of waits that people end: a run that has only such, and none with a due time, needs no process."""
+"""The kinds of waits that people end: where one is open, and nothing has a due time, no process is needed."""
 
 
 class Following:
@@ -190,4 +190,5 @@ class Following:
             return False
         if self._progress.keeps_alive:  # whoever began it serves it until Ctrl-C
             return False
-        return self._progress.waits_for <= _OF_PEOPLE
+        waits = self._progress.waits_for  # what else is waited for, say a reply, may come of what a person does
+        return not waits or not waits.isdisjoint(_OF_PEOPLE)

@@ -42,6 +42,7 @@ _STAYING = (
     events.AgentBound,
     events.AgentRemoved,
     events.Redelivered,
+    events.OrderRefused,
 )
 """What leaves a line on a terminal. What a review asks stands in the picture, or right there where it is answered."""
 

@@ -18,6 +18,7 @@ from dagger.cli.exits import SUCCESS
 from dagger.cli.loading import find_run, open_store
 from dagger.cli.standing import standing_of
 from dagger.cli.values import tags_of
+from dagger.core.events import OrderRefused
 from dagger.core.steps import HANDLER
 from dagger.run import Run
 from dagger.views.report import Report
@@ -103,6 +104,9 @@ def show(
             output.write(f"go on:   {summary.instruction(found.id, url)}")
         for line in (*standing.skipped(), *standing.undelivered(url)):
             output.write(line)
+        if refused := [each.event for each in app.store.read(found.id) if isinstance(each.event, OrderRefused)]:
+            last = cut(" ".join(str(refused[-1].error).split()), output.VALUE_CHARACTERS)
+            output.write(f"refused  {output.count(len(refused), 'order')}, the last one: {last}")
         _write_agents(report, all_agents=all_steps)
         _write_steps(tree, all_steps=all_steps)
 

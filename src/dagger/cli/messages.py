@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any
 
@@ -21,7 +22,9 @@ from dagger.cli.telling import Give, tell
 from dagger.cli.values import payloads_of
 from dagger.core.errors import DaggerError, NoAgentsRegistered, nearest
 from dagger.core.events import AgentBound, Redelivered
+from dagger.core.graph import literal
 from dagger.core.messages import Agent
+from dagger.core.orders import Publish, Redeliver
 from dagger.core.state import TERMINAL
 from dagger.letters import AT_ONCE, DeadLetter
 from dagger.modes.events import EventDriven
@@ -53,7 +56,8 @@ def publish(
 ) -> int:
     """Publish a message: begin a run with it, that goes on until all is quiet, or with --run publish to one.
 
-    The process that executes a run is told. Where there is none, the run goes on here, as by `dagger resume`.
+    The process that executes a run is told. Where there is none, the run goes on here, as by `dagger resume`; for one
+    that is kept alive, the message waits in its inbox.
 
     For what is asked, and for Ctrl-C, see `dagger run`.
     """
@@ -75,7 +79,15 @@ def publish(
 
         return found, give
 
-    return tell(find, output.count(len(payloads), "message"), start.app, start.store, manner)
+    async def leave(found: Run, reader: Dagger, known: Dagger | None) -> Told | None:
+        _require_reader(found, reader, channel, known)
+        texts = [literal(payload, "message") for payload in payloads]
+        for first in range(0, len(texts), AT_ONCE):
+            some = tuple(texts[first : first + AT_ONCE])
+            await reader.store.send(found.id, Publish(id=uuid.uuid4().hex, channel=channel, payloads=some))
+        return None
+
+    return tell(find, output.count(len(payloads), "message"), start.app, start.store, manner, leave=leave)
 
 
 def dead_letters(run: options.RunId, *, store: options.Store = None, json: options.Json = False) -> int:
@@ -116,8 +128,8 @@ def redeliver(
 ) -> int:
     """Have a dead letter delivered anew, at the end of the queue, with fresh tries.
 
-    The process that executes the run is told. Where there is none, the run goes on here, as by `dagger resume`; a
-    paused one takes the message up when it is resumed.
+    The process that executes the run is told. Where there is none, the run goes on here, as by `dagger resume`; one
+    that is paused or kept alive takes the message up when it is resumed.
     """
 
     async def find(application: Dagger) -> tuple[Run, Give]:
@@ -131,7 +143,17 @@ def redeliver(
 
         return found, give
 
-    return tell(find, "the redelivery", app, store, manner)
+    async def leave(found: Run, reader: Dagger, _: Dagger | None) -> Told | None:
+        order = Redeliver(id=uuid.uuid4().hex, message=message, agent=agent or "")
+        letters = await found.dead_letters()
+        if not any(each.message_id == message and agent in {None, each.agent} for each in letters):
+            where = f" at agent {agent!r}" if agent else ""
+            near = nearest(message, [each.message_id for each in letters])
+            raise UsageError(f"message {message!r} is no dead letter{where}: nothing is redelivered{near}")
+        await reader.store.send(found.id, order)
+        return None
+
+    return tell(find, "the redelivery", app, store, manner, leave=leave)
 
 
 def _begin(
@@ -177,9 +199,12 @@ def _named(ids: Sequence[str]) -> str:
     return f"{len(ids):,} messages are published, {ids[0]} to {ids[-1]}"
 
 
-def _require_reader(run: Run, app: Dagger, channel: str) -> None:
+def _require_reader(run: Run, app: Dagger, channel: str, known: Dagger | None = None) -> None:
     """Raise NoAgentsRegistered where no agent would read the channel: what is typed wrongly would only be kept."""
-    agents: Iterable[Agent] = (*start_of(run, app.store).agents, *(action.agent for action in app.agents.values()))
+    agents: Iterable[Agent] = (
+        *start_of(run, app.store).agents,
+        *(action.agent for action in (known or app).agents.values()),
+    )
     read = dict.fromkeys(each for agent in agents for each in agent.subscriptions)
     if channel in read:
         return
@@ -187,8 +212,8 @@ def _require_reader(run: Run, app: Dagger, channel: str) -> None:
         if isinstance(recorded.event, AgentBound):
             read |= dict.fromkeys(recorded.event.agent.subscriptions)
     if channel not in read:
-        known = f"; there are subscribers of: {', '.join(read)}"
-        message = f"no agent of run {run.id} subscribes to channel {channel!r}{nearest(channel, read) or known}"
+        there_are = f"; there are subscribers of: {', '.join(read)}"
+        message = f"no agent of run {run.id} subscribes to channel {channel!r}{nearest(channel, read) or there_are}"
         raise NoAgentsRegistered(message)
 
 

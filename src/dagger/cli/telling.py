@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from dagger.app import Dagger
 from dagger.cli.executing import Told, execute
@@ -12,9 +12,11 @@ from dagger.cli.exits import Left
 from dagger.cli.loading import load_app, open_store, require_store
 from dagger.cli.options import Manner
 from dagger.cli.progress import Progress
+from dagger.cli.standing import start_of
 from dagger.cli.summary import resumption
 from dagger.core.errors import DaggerError
 from dagger.core.journal import Store
+from dagger.core.state import TERMINAL
 from dagger.run import Run
 
 Give: TypeAlias = Callable[[], Awaitable[Told | None]]
@@ -22,6 +24,9 @@ Give: TypeAlias = Callable[[], Awaitable[Told | None]]
 Check: TypeAlias = Callable[[Run, Dagger, Dagger | None], str]
 """Raises UsageError for what the run's application would refuse later, or says that nobody could check it. The
 second has the run's store, the third is the application, if it could be loaded."""
+Leave: TypeAlias = Callable[[Run, Dagger, Dagger | None], Awaitable[Told | None]]
+"""Leaves in the inbox what a run is to be told that is kept alive and that nobody executes: a command that took it up
+would have to serve it for ever. Given the same as Check."""
 
 
 Find: TypeAlias = Callable[[Dagger], Awaitable[tuple[Run, Give]]]
@@ -36,6 +41,7 @@ def tell(
     manner: Manner,
     *,
     check: Check | None = None,
+    leave: Leave | None = None,
 ) -> int:
     """Tell a run something, if it can be of use, and follow it if it goes on here."""
     known: Dagger | None = None
@@ -46,22 +52,24 @@ def tell(
         if app is not None:
             known = load_app(app, store)
             require_store(known.store.url)
-            return known
-        reader = open_store(store)
-        is_elsewhere, place = asyncio.run(_look(find, reader))
-        if is_elsewhere and check is None:
-            return reader
+        reader = open_store(store if known is None else known.store.url)
+        is_elsewhere, is_left, place = asyncio.run(_look(find, reader))
+        is_left = is_left and leave is not None  # with `recover=True` the application would take the run up at once
+        if known is not None or (is_elsewhere and check is None):
+            return known if known is not None and not is_left else reader
         try:
             known = load_app(place, reader.store.url) if place else None
         except DaggerError as error:
             why = f"\n  its application cannot be loaded: {error}"
-        return reader if known is None or is_elsewhere else known
+        return reader if known is None or is_elsewhere or is_left else known
 
     async def begin(application: Dagger, stop: asyncio.Event) -> tuple[Run, Progress] | Told:
         found, give = await find(application)
         unchecked = f"{why}{check(found, application, known)}" if check is not None else why
         before = application.store.last_seq(found.id)
-        given = await _unless(stop, give(), found, application.store)
+        is_left = leave is not None and _is_left(found, application.store)
+        giving = leave(found, application, known) if leave is not None and is_left else give()
+        given = await _unless(stop, giving, found, application.store)
         values = {"run_id": found.id, "status": found.status, **(given.values if given is not None else {})}
         if given is not None and found.status != "paused":
             if application.store.ownership(found.id) != "elsewhere":
@@ -69,21 +77,37 @@ def tell(
                 return found, Progress.of(application.store.read(found.id, limit=before))
             text = f"{given.text}; run {found.id} goes on in another process{unchecked}"
             return Told(text, values | {"is_executed": True, "go_on": None})
-        place = "MODULE:NAME" if known is None else "" if known.address == found.app else known.address
-        go_on = resumption(found.id, application.store.url, place)
         happened = f"{what} is recorded; nobody executes run {found.id} now"
         if given is not None:
             happened = f"{given.text}; run {found.id} is paused"
-        return Told(f"{happened}{unchecked}\n  go on: {go_on}", values | {"is_executed": False, "go_on": go_on})
+        return _resting(f"{happened}{unchecked}{_WAITS if is_left else ''}", found, application, known, values)
 
     return execute(load, begin, manner)
 
 
-async def _look(find: Find, reader: Dagger) -> tuple[bool, str]:
-    """Whether another process executes the run, and where its application is."""
+_WAITS = "\n  it waits in the inbox for whoever takes the run up: `dagger resume`, or an application with recover=True"
+
+
+def _resting(happened: str, run: Run, reader: Dagger, known: Dagger | None, values: dict[str, Any]) -> Told:
+    """What is told of a run that goes on nowhere, with the command that goes on."""
+    place = "MODULE:NAME" if known is None else "" if known.address == run.app else known.address
+    go_on = resumption(run.id, reader.store.url, place)
+    return Told(f"{happened}\n  go on: {go_on}", values | {"is_executed": False, "go_on": go_on})
+
+
+async def _look(find: Find, reader: Dagger) -> tuple[bool, bool, str]:
+    """Whether another process executes the run, whether it is left, and where its application is."""
     async with reader:
         found, _ = await find(reader)
-        return reader.store.ownership(found.id) == "elsewhere", found.app
+        is_left = _is_left(found, reader.store)
+        return reader.store.ownership(found.id) == "elsewhere", is_left, found.app
+
+
+def _is_left(run: Run, store: Store) -> bool:
+    """Whether it is kept alive, and nobody executes it; one that is paused obeys, and stays paused."""
+    if run.status in {"paused", *TERMINAL} or store.ownership(run.id) == "elsewhere":
+        return False
+    return start_of(run, store).keep_alive
 
 
 async def _unless(stop: asyncio.Event, giving: Awaitable[Told | None], run: Run, store: Store) -> Told | None:

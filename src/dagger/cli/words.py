@@ -111,6 +111,7 @@ _LINES: dict[type[events.Event], Callable[[Any], str | None]] = {
     events.AgentBound: lambda event: f"agent      {event.agent.name} reads {', '.join(event.agent.subscriptions)}",
     events.AgentRemoved: lambda event: f"agent      {event.name} was removed; what waited at it became dead letters",
     events.Redelivered: _redelivered,
+    events.OrderRefused: lambda event: f"refused    an order: {_one_line(event.error)}",
     events.Emitted: lambda event: f"emitted    {event.step}: {short(event.value)}",
     events.NodeAdded: lambda event: f"added      {event.node.id}",
     events.ChildOpened: lambda event: f"began      {event.step}: {_child(event)}",

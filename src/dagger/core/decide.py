@@ -14,6 +14,13 @@ from dagger.core.state import State
 _LIMIT_POLICY = {"pause": "pause", "continue": "stop", "stop": "stop"}
 """A limit is a failure of the run, not of a step: there is nothing to continue with."""
 
+FOLLOWS = {
+    "pause": "the run will pause",
+    "continue": "the run will continue",
+    "stop": "the run will stop",
+    "list": "it is a dead letter",
+}
+"""What follows from a step's final failure, in words."""
 RECOVERIES = 3
 """So often a run may be recovered without a new success: once more, and it pauses."""
 NAMED = 5

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import msgspec
 
 from dagger.core import events
+from dagger.core.decide import FOLLOWS
 from dagger.core.errors import DaggerError, OrdersUnread
 from dagger.core.journal import Lease, Store
 from dagger.core.messages import Agent
@@ -40,13 +41,6 @@ BUSY_SECONDS = 0.005
 """So long code may keep the interpreter from other threads: as long as it keeps it from one that asks."""
 REST_SECONDS = 0.000_05
 """As long as a thread takes to wake up."""
-_FOLLOWS = {
-    "pause": "the run will pause",
-    "continue": "the run will continue",
-    "stop": "the run will stop",
-    "list": "it is a dead letter",
-}
-"""What a log says that follows from a step's failure."""
 IDLE_WORKERS = 64
 """Workers kept for the next steps that suspend; more retire."""
 
@@ -376,7 +370,7 @@ class Kernel:
         else:
             LOGGER.error(
                 "step %s: failed after attempt %d: %s; %s",
-                event.step, event.attempt, event.error, _FOLLOWS.get(event.policy, event.policy), extra=where,
+                event.step, event.attempt, event.error, FOLLOWS[event.policy], extra=where,
             )  # fmt: skip
         if LOGGER.isEnabledFor(logging.DEBUG):
             LOGGER.debug("%s", event.error.traceback, extra=where)
