@@ -143,7 +143,7 @@ def test_where_nobody_replies_in_time_it_is_an_error(world):
     """60 seconds, if nothing else is said; the attempt fails as by any other."""
     found = execute(world, START, asks(), silent)
 
-    told = "asker#1-1: RequestTimedOut: node 'asker': request: nobody replied on channel 'ask' within 60 s"
+    told = "asker#1-1: RequestTimedOut: agent 'asker': request: nobody replied on channel 'ask' within 60 s"
     assert (found.report.status, found.report.error) == ("failed", told)
     assert world.clock.passed_seconds == pytest.approx(60, abs=0.5)
 
@@ -217,7 +217,7 @@ def test_a_request_that_nobody_reads_fails_at_once(world):
     """Nobody could ever reply, and no retry would go better."""
     found = execute(world, START, asks(), config={"max_attempts": 3})
 
-    told = "asker#1-1: NoAgentsRegistered: node 'asker': request: nobody reads channel 'ask', so nobody would reply"
+    told = "asker#1-1: NoAgentsRegistered: agent 'asker': request: nobody reads channel 'ask', so nobody would reply"
     assert found.report.error == told
     assert world.clock.passed_seconds < 1
 
@@ -247,7 +247,7 @@ def test_a_request_that_does_not_fit_is_refused(world):
 def test_a_timeout_is_a_number_of_seconds(world, timeout):
     """Above 0; None: for ever."""
     error = execute(world, START, asks(timeout=timeout), replies()).report.error
-    assert f"StepError: node 'asker': request: timeout is a number of seconds above 0, not {timeout!r}" in error
+    assert f"StepError: agent 'asker': request: timeout is a number of seconds above 0, not {timeout!r}" in error
 
 
 def test_threads_cannot_request(world):
@@ -257,7 +257,7 @@ def test_threads_cannot_request(world):
     def asker(given: object, ctx: Context):
         ctx.request("ask", 1)
 
-    assert "node 'asker': request is for async functions" in execute(world, START, asker, replies()).report.error
+    assert "agent 'asker': request is for async functions" in execute(world, START, asker, replies()).report.error
 
 
 def test_a_replier_that_becomes_a_dead_letter_leaves_the_request_open(world):

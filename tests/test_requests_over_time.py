@@ -102,7 +102,7 @@ def test_a_request_of_a_channel_that_was_changed_is_a_mismatch(tmp_path):
     run(world, begin, asks(publish=["ask", "query"], timeout=None), oracle)
     report = run(world, go_on, asks(publish=["ask", "query"], channel="query", timeout=None), oracle)
     told = (
-        "WaitMismatch: node 'asker': wait 'request:1' is in the journal as request \"ask\", and the code now asks for"
+        "WaitMismatch: agent 'asker': wait 'request:1' is in the journal as request \"ask\", and the code now asks for"
     )
     assert told in report.error
     assert 'request "query"' in report.error
