@@ -8,13 +8,13 @@ from tests.cli import shell as kit
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
-    """The current folder: `flows.py`, `asks.py` and `team.py` with applications, `sums.yaml` with a graph.
+    """The current folder: `flows.py`, `asks.py` and `crew.py` with applications, `sums.yaml` with a graph.
 
     What is imported is forgotten.
     """
     (tmp_path / "flows.py").write_text(kit.FLOWS, "utf-8")
     (tmp_path / "asks.py").write_text(kit.ASKS, "utf-8")
-    (tmp_path / "team.py").write_text(kit.TEAM, "utf-8")
+    (tmp_path / "crew.py").write_text(kit.TEAM, "utf-8")
     (tmp_path / "sums.yaml").write_text(kit.SUMS, "utf-8")
     monkeypatch.chdir(tmp_path)
     for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS"):

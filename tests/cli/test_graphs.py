@@ -131,11 +131,11 @@ def test_problems_come_as_json(shell, home):
 
 def test_the_agents_of_an_application_are_checked_with_its_files_or_alone(shell, home):
     """Those that cannot be, it has refused when it was loaded; what may go wrong between the others is a warning."""
-    fine = f"{home / 'team.py'}:app: 4 agents, and no loop or request that cannot end\n"
-    assert shell("validate", "--app", "team.py") == (0, fine, "")
+    fine = f"{home / 'crew.py'}:app: 4 agents, and no loop or request that cannot end\n"
+    assert shell("validate", "--app", "crew.py") == (0, fine, "")
     (home / "one.yaml").write_text("name: one\nnodes: [{id: a, action: add}]\n")
-    assert shell("validate", "one.yaml", "--app", "team.py").out == fine
-    assert shell("validate", "--app", "team.py", "--json").json == []
+    assert shell("validate", "one.yaml", "--app", "crew.py").out == fine
+    assert shell("validate", "--app", "crew.py", "--json").json == []
 
     again = '@app.agent(subscribe="a", publish="a")\ndef again(a: str) -> str: return a\n'
     (home / "loop.py").write_text(f"from dagger import Dagger\napp = Dagger()\n{again}")
@@ -188,14 +188,14 @@ def test_a_listed_graph_is_described_in_json(shell):
 
 def test_the_agents_of_an_application_are_listed(shell, home):
     """After its graphs, with what they read and write; they have no tags."""
-    assert shell("ls", "--app", "team.py").out.splitlines()[:3] == [
+    assert shell("ls", "--app", "crew.py").out.splitlines()[:3] == [
         "agent    reads    writes   description",
         "worker   tasks    results",
         "keeper   results           Keep what was made.",
     ]
     graph = "graph = Graph('one')\ngraph.add(add, a=1)\napp.add_graph(graph)\n"
     action = "@app.action\ndef add(a: int) -> int: return a\n"
-    (home / "both.py").write_text(f"from dagger import Graph\nfrom team import app\n{action}{graph}")
+    (home / "both.py").write_text(f"from dagger import Graph\nfrom crew import app\n{action}{graph}")
     words = [line.split()[0] if line else "" for line in shell("ls", "--app", "both.py").out.splitlines()]
     assert words == ["graph", "one", "", "agent", "worker", "keeper", "asker", "carrier"]
     assert shell("ls", "--app", "both.py", "--tag", "x").err == "no graphs with this tag\n"

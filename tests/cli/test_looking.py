@@ -206,8 +206,8 @@ def test_of_many_steps_the_telling_ones_are_shown(shell, home):
 
 def test_of_few_messages_each_is_shown_with_what_was_done_with_it(shell, home):
     """After the agents that had anything to do."""
-    (home / "team.py").write_text(TEAM)
-    shell("run", "team", "--app", "team.py", "-i", "count=2", "--run-id", "t")
+    (home / "crew.py").write_text(TEAM)
+    shell("run", "team", "--app", "crew.py", "-i", "count=2", "--run-id", "t")
 
     lines = shell("show", "t").out.splitlines()
 
@@ -229,8 +229,8 @@ def test_of_few_messages_each_is_shown_with_what_was_done_with_it(shell, home):
 
 def test_of_many_messages_only_the_agents_tell_and_what_failed(shell, home):
     """However many there are; --all shows the rest."""
-    (home / "team.py").write_text(TEAM)
-    shell("run", "team", "--app", "team.py", "-i", "count=100", "--run-id", "t")
+    (home / "crew.py").write_text(TEAM)
+    shell("run", "team", "--app", "crew.py", "-i", "count=100", "--run-id", "t")
 
     typed = shell("show", "t")
 
@@ -245,8 +245,8 @@ def test_of_many_messages_only_the_agents_tell_and_what_failed(shell, home):
 def test_of_many_messages_with_which_all_is_well_there_is_no_empty_table(shell, home):
     """Only how many there are."""
     begin = "async def begin(count: int, ctx: Context) -> None:\n    for n in range(count): ctx.publish('nothing', n)"
-    (home / "team.py").write_text(f"{TEAM}\n@app.agent(subscribe='begin', publish='nothing')\n{begin}\n")
-    shell("publish", "begin", "30", "--app", "team.py", "--run-id", "t")
+    (home / "crew.py").write_text(f"{TEAM}\n@app.agent(subscribe='begin', publish='nothing')\n{begin}\n")
+    shell("publish", "begin", "30", "--app", "crew.py", "--run-id", "t")
 
     typed = shell("show", "t")
 
@@ -261,8 +261,8 @@ def test_of_many_messages_with_which_all_is_well_there_is_no_empty_table(shell, 
 def test_of_very_many_agents_those_with_trouble_are_shown(shell, home):
     """The first twenty; --all shows the rest."""
     more = "\nfor number in range(30):\n    @app.agent(name=f'a{number}', subscribe='tasks')\n"
-    (home / "team.py").write_text(f"{TEAM}{more}    async def other(number: int) -> None: ...\n")
-    shell("run", "team", "--app", "team.py", "-i", "count=8", "--run-id", "t")
+    (home / "crew.py").write_text(f"{TEAM}{more}    async def other(number: int) -> None: ...\n")
+    shell("run", "team", "--app", "crew.py", "-i", "count=8", "--run-id", "t")
 
     typed = shell("show", "t")
 

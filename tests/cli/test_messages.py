@@ -10,7 +10,7 @@ from tests.cli.shell import events_of, finish, wait_for
 TASK = '{"word": "ab", "times": 2}'
 BAD = '{"word": "bad", "times": 1}'
 RUN = ("publish", "--run")
-PUBLISH = ("publish", "tasks", "--app", "team.py", "--run-id", "mine")
+PUBLISH = ("publish", "tasks", "--app", "crew.py", "--run-id", "mine")
 
 
 def kept(shell, run="mine"):
@@ -64,7 +64,7 @@ def test_a_message_comes_from_a_file_or_from_stdin(shell, home, stdin, word):
 
 def test_what_is_no_json_is_a_string(shell):
     """As everywhere on the command line."""
-    assert shell("publish", "results", "plain words", "--app", "team.py", "--run-id", "mine").code == 0
+    assert shell("publish", "results", "plain words", "--app", "crew.py", "--run-id", "mine").code == 0
     assert kept(shell) == ["plain words"]
 
 
@@ -78,7 +78,7 @@ def test_the_report_and_the_picture_are_those_of_any_run(shell, home):
 
 def test_what_an_agent_asks_is_asked_on_the_terminal(terminal, shell):
     """And the run goes on with the answer."""
-    running = terminal("publish", "doubts", "Really?", "--app", "team.py", "--run-id", "mine")
+    running = terminal("publish", "doubts", "Really?", "--app", "crew.py", "--run-id", "mine")
     running.read("asker#1-1 asks: Really?")
     running.read("> ")
     running.type("yes\n")
@@ -161,7 +161,7 @@ def test_a_run_whose_process_was_killed_goes_on_where_it_is_resumed(begin, shell
     assert finish(again).code == 130
 
 
-@pytest.mark.parametrize("place", [[], ["--app", "team.py", "--json"]])
+@pytest.mark.parametrize("place", [[], ["--app", "crew.py", "--json"]])
 def test_what_is_kept_alive_is_only_told_where_nobody_executes_it(begin, shell, home, owner, place):
     """Whoever took it up would have to serve it; what waits in the inbox is handled by whoever does."""
     shell(*RUN, "mine", "tasks", BAD)
@@ -219,7 +219,7 @@ def test_without_its_application_the_message_waits_for_who_resumes(begin, shell,
     """It is in the inbox, and the command that goes on is named."""
     owner.kill()
     finish(owner)
-    (home / "team.py").rename(home / "gone.py")
+    (home / "crew.py").rename(home / "gone.py")
 
     typed = shell(*RUN, "mine", "results", "later")
     assert typed.code == 0
@@ -322,12 +322,12 @@ def test_a_dead_letter_of_a_run_of_another_process_is_delivered_anew_at_once(she
     ("words", "said"),
     [
         (["publish", "tasks", TASK], "--app is missing: whose agents? --app module:name or --app path/file.py\n  or "),
-        (["publish", "tasks", "--app", "team.py"], "no message for channel 'tasks': a run begins with one; with "),
+        (["publish", "tasks", "--app", "crew.py"], "no message for channel 'tasks': a run begins with one; with "),
         ([*PUBLISH, "{bad"], "{bad: begins like JSON and is none: "),
         ([*PUBLISH, "@nowhere.json"], "@nowhere.json: No such file or directory\n"),
         ([*PUBLISH, '{"word": 1}'], """at $: "times" is a required property (schema of agent 'worker')"""),
         ([*PUBLISH, '{"word": 1}'], """at $.word: 1 is not of type "string" (schema of agent 'worker')"""),
-        (["publish", "taks", "1", "--app", "team.py"], "no agent subscribes to channel 'taks'; did you mean 'tasks'?"),
+        (["publish", "taks", "1", "--app", "crew.py"], "no agent subscribes to channel 'taks'; did you mean 'tasks'?"),
         (["publish", "tasks", "1", "--app", "flows.py"], "no agent subscribes to channel 'tasks'; there are "),
         ([*RUN, "three", "tasks", TASK], "there is no run 'three' in dagger.db; "),
         ([*RUN, "mine", "taks", TASK], "no agent of run mine subscribes to channel 'taks'; did you mean 'tasks'?\n"),

@@ -54,7 +54,7 @@ def test_each_instruction_that_could_not_be_worked_is_a_line():
 
 def test_dead_letters_stand_beside_the_report(shell):
     """Those that were not redelivered; given to programs, too."""
-    shell("publish", "tasks", '{"word": "bad", "times": 1}', "--app", "team.py", "--run-id", "mine")
+    shell("publish", "tasks", '{"word": "bad", "times": 1}', "--app", "crew.py", "--run-id", "mine")
 
     found = standing("mine")
     (letter,) = found.dead

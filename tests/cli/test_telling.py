@@ -14,7 +14,7 @@ BAD = '{"word": "bad", "times": 1}'
 @pytest.fixture
 def paused(shell):
     """The run `mine` is paused."""
-    assert shell("publish", "tasks", BAD, "--app", "team.py", "--run-id", "mine").code == 3
+    assert shell("publish", "tasks", BAD, "--app", "crew.py", "--run-id", "mine").code == 3
 
 
 def test_a_paused_run_is_told_and_stays_paused(shell, home, paused):
@@ -32,7 +32,7 @@ def test_a_paused_run_is_told_and_stays_paused(shell, home, paused):
 
 def test_what_a_paused_run_was_told_is_given_to_programs(shell, home, paused):
     """Also where its application is now."""
-    (home / "team.py").rename(home / "moved.py")
+    (home / "crew.py").rename(home / "moved.py")
     told = shell("publish", "--run", "mine", "tasks", TASK, "--app", "moved.py", "--json").json
 
     assert len(told.pop("messages")) == 1
@@ -46,7 +46,7 @@ def test_what_a_paused_run_was_told_is_given_to_programs(shell, home, paused):
 
 def test_ctrl_c_ends_a_command_whose_message_has_no_room_yet(begin, shell, home):
     """The message is in the inbox by then: the run takes it in when it can."""
-    owner = begin("publish", "heavy", "--keep-alive", "--app", "team.py", "--run-id", "mine")
+    owner = begin("publish", "heavy", "--keep-alive", "--app", "crew.py", "--run-id", "mine")
     wait_for(lambda: "waits for messages" in shell("runs").out, owner)
     shell("publish", "--run", "mine", "heavy", "one")  # until it is carried there is no room for more
     left = begin("publish", "--run", "mine", "heavy", "two")

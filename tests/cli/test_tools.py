@@ -13,7 +13,7 @@ def test_the_actions_of_an_application_are_printed(shell):
 
 def test_agents_are_no_tools(shell):
     """Nobody calls them: they handle messages."""
-    assert shell("tools", "--app", "team.py").json == []
+    assert shell("tools", "--app", "crew.py").json == []
 
 
 @pytest.mark.parametrize(

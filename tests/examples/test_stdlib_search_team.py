@@ -157,7 +157,7 @@ def test_what_is_read_does_not_hang_on_which_search_is_done_first(tmp_path, libr
 
         async with dagger.Dagger("memory:") as app:
             app.include(team.reader, listener)
-            run = await app.start(dagger.EventDriven("start", keep_alive=True), cache={"notes": solved.notes})
+            run = await app.start(dagger.EventDriven("search_results", keep_alive=True), cache={"notes": solved.notes})
             await run.publish_many("search_results", results)
             async for recorded in run.events():
                 if recorded.type == "StepSucceeded" and len(heard) == 4:
