@@ -7,7 +7,6 @@ import contextlib
 import itertools
 import logging
 import sys
-import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -81,7 +80,6 @@ class Dagger(Registry):
         self._kernel: Kernel | None = None
         self._opening: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
         self._takeover: Takeover | None = None
-        self._reports: weakref.WeakSet[Report] = weakref.WeakSet()
         self.address = ""
         """Where another process finds it, see dagger.address; empty: the module's global that it is, if it is one."""
         self._module = sys._getframe(1).f_globals.get("__name__", "")  # noqa: SLF001 - where the application's code is
@@ -286,12 +284,8 @@ class Dagger(Registry):
         kernel, self._kernel = self._kernel, None
         if kernel is None:
             return
-        try:
-            for report in list(self._reports):
-                report.keep()
-        finally:
-            await kernel.close(InvalidState(CLOSED))
-            await kernel.store.close()
+        await kernel.close(InvalidState(CLOSED))
+        await kernel.store.close()
 
     def use_store(self, store: str | Path | Store) -> None:
         """Keep the runs in another store. Raises InvalidState once this application has opened its own."""
@@ -314,24 +308,20 @@ class Dagger(Registry):
             raise InvalidState(CLOSED)
 
     def report(self, state: State, status: str | None = None) -> Report:
-        """The report of a state; it stays readable after the store is closed. `status`: where the state cannot tell."""
+        """The report of a state, which is read from the closed store, too. `status`: where the state cannot tell."""
         store, run_id, seq = self._store, state.run_id, state.seq
-        made = Report(state, lambda: store.read(run_id, limit=seq), store.blob, status=status)
-        self._reports.add(made)
-        return made
+        return Report(state, lambda: store.read(run_id, limit=seq), store.blob, status=status)
 
     def report_of(self, run_id: str, status: str) -> Report:
         """The report of a run as its journal stands now; the journal is read when more is asked than the status."""
         store, seq = self._store, self._store.last_seq(run_id)
-        made = Report.later(
+        return Report.later(
             run_id,
             status,
             lambda: replay(store, run_id, limit=seq),
             lambda: store.read(run_id, limit=seq),
             store.blob,
         )
-        self._reports.add(made)
-        return made
 
     async def _open(self) -> Kernel:
         loop = asyncio.get_running_loop()

@@ -256,13 +256,16 @@ class Store(Protocol):
         """Who owns the run."""
 
     def read(self, run_id: str, after: int = 0, limit: int | None = None) -> Iterator[events.Recorded]:
-        """The durable events of a run with a seq above `after`, in order, at most `limit`."""
+        """The durable events of a run with a seq above `after`, in order, at most `limit`.
+
+        Also after `close`, for reports.
+        """
 
     def last_seq(self, run_id: str) -> int:
         """The seq of the run's last durable event. Raises RunNotFound."""
 
     def blob(self, hash_: str) -> bytes:
-        """A blob's content, durable or not. Raises StoreCorrupt where there is none."""
+        """A blob's content, durable or not; also after `close`. Raises StoreCorrupt where there is none."""
 
     def row(self, run_id: str) -> RunRow | None:
         """What is known of the run; None: no such run."""

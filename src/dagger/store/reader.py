@@ -6,13 +6,14 @@ import contextlib
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import apsw
 import msgspec
 
 from dagger.core import codec, events
-from dagger.core.errors import RunNotFound, StoreCorrupt
+from dagger.core.errors import RunNotFound, StoreCorrupt, StoreError
 from dagger.core.journal import Reusable, RunRow
 from dagger.core.orders import AnyOrder, decode_order
 from dagger.core.reviews import Review
@@ -166,10 +167,26 @@ class Reader:
         return RunNotFound(f"there is no run {run_id!r} in {self._path}")
 
 
-def read_blob(path: str, hash_: str) -> bytes:
-    """A blob's content, from a store that is closed. Raises StoreCorrupt where there is none."""
-    with contextlib.closing(Reader(connect(path, monotonic=time.monotonic), path)) as reader:
-        return reader.blob(hash_)
+class ClosedReader:
+    """Answers from the file of a store that is closed: opened for each answer. Raises StoreError if it is gone."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def read(self, run_id: str, after: int, limit: int | None) -> Iterator[events.Recorded]:
+        """See Store."""
+        with self._opened() as reader:
+            yield from reader.read(run_id, after, limit)
+
+    def blob(self, hash_: str) -> bytes:
+        """See Store."""
+        with self._opened() as reader:
+            return reader.blob(hash_)
+
+    def _opened(self) -> contextlib.closing[Reader]:
+        if not Path(self._path).exists():  # else it would be made anew, and have nothing
+            raise StoreError(f"{self._path} is gone: what was not read from it before cannot be read any more")
+        return contextlib.closing(Reader(connect(self._path, monotonic=time.monotonic), self._path))
 
 
 def row_of(found: tuple[Any, ...]) -> RunRow:

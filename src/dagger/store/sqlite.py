@@ -20,7 +20,7 @@ from dagger.core.orders import AnyOrder, encode_order
 from dagger.core.reviews import Review
 from dagger.store.backlog import Backlog
 from dagger.store.lease import NOTED, FileLease, Part
-from dagger.store.reader import Reader, order_of, read_blob
+from dagger.store.reader import ClosedReader, Reader, order_of
 from dagger.store.writer import Writer
 
 BUSY_SECONDS = 0.001
@@ -199,7 +199,7 @@ class SqliteStore:
 
     def read(self, run_id: str, after: int = 0, limit: int | None = None) -> Iterator[events.Recorded]:
         """See Store."""
-        return self._usable_reader().read(run_id, after, limit)
+        return self._journal_reader().read(run_id, after, limit)
 
     def last_seq(self, run_id: str) -> int:
         """See Store."""
@@ -208,9 +208,7 @@ class SqliteStore:
     def blob(self, hash_: str) -> bytes:
         """See Store."""
         fresh = self._backlog.blob(hash_)
-        if fresh is None and self._reader is None:
-            return read_blob(self._path, hash_)  # of a report that was kept
-        return self._usable_reader().blob(hash_) if fresh is None else fresh
+        return self._journal_reader().blob(hash_) if fresh is None else fresh
 
     def row(self, run_id: str) -> RunRow | None:
         """See Store."""
@@ -371,6 +369,9 @@ class SqliteStore:
         if self._reader is None:
             raise StoreError(f"{self.url} is not open")
         return self._reader
+
+    def _journal_reader(self) -> Reader | ClosedReader:
+        return ClosedReader(self._path) if self._reader is None and self._loop else self._usable_reader()
 
 
 def _write(

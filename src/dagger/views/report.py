@@ -129,12 +129,6 @@ class Report:
         }
         self._load, self._written = None, {}
 
-    def keep(self) -> None:
-        """Read all but large outputs: the store is about to close, and gives only those after it."""
-        self._fold()
-        if not any(codec.is_blob(text) for outputs in self._written.values() for text in outputs.values()):
-            self.load()
-
     def to_dict(self) -> dict[str, Any]:
         """The whole report as JSON values."""
         return {
