@@ -376,3 +376,25 @@ def test_no_store_is_made(shell, home, words):
     assert typed.code == 2
     assert "there is no store dagger.db" in typed.err
     assert not (home / "dagger.db").exists()
+
+
+def test_an_answer_to_what_is_kept_alive_waits_where_nobody_executes_it(begin, shell, home, owner):
+    """As a message does; who resumes the run goes on with it, and it is asked no more."""
+    shell(*RUN, "mine", "doubts", "Really?")
+    wait_for(lambda: shell("reviews", "--json").json, owner)
+    (review,) = shell("reviews", "--json").json
+    owner.kill()
+    finish(owner)
+
+    refused = shell("answer", review["id"], "perhaps")
+    assert (refused.code, refused.out) == (2, "")
+    assert "'yes', 'no'" in refused.err or '"yes"' in refused.err
+    told = shell("answer", review["id"], "yes", "--who", "ada")
+    assert told.code == 0
+    assert told.out.startswith("the answer is recorded; nobody executes run mine now\n  it waits in the inbox for ")
+    assert shell("reviews", "--json").json == []
+
+    taken = begin("resume", "mine")
+    wait_for(lambda: "WaitAnswered" in shell("events", "mine").out, taken)
+    (answered,) = [each for each in events_of(shell, "mine") if each["type"] == "WaitAnswered"]
+    assert (answered["value"], answered["who"]) == ("yes", "ada")

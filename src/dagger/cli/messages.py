@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any
 
@@ -26,6 +25,7 @@ from dagger.core.graph import literal
 from dagger.core.messages import Agent
 from dagger.core.orders import Publish, Redeliver
 from dagger.core.state import TERMINAL
+from dagger.engine.ids import fresh_id
 from dagger.letters import AT_ONCE, DeadLetter
 from dagger.modes.events import EventDriven
 from dagger.run import Run
@@ -84,7 +84,7 @@ def publish(
         texts = [literal(payload, "message") for payload in payloads]
         for first in range(0, len(texts), AT_ONCE):
             some = tuple(texts[first : first + AT_ONCE])
-            await reader.store.send(found.id, Publish(id=uuid.uuid4().hex, channel=channel, payloads=some))
+            await reader.store.send(found.id, Publish(id=fresh_id(), channel=channel, payloads=some))
         return None
 
     return tell(find, output.count(len(payloads), "message"), start.app, start.store, manner, leave=leave)
@@ -144,7 +144,7 @@ def redeliver(
         return found, give
 
     async def leave(found: Run, reader: Dagger, _: Dagger | None) -> Told | None:
-        order = Redeliver(id=uuid.uuid4().hex, message=message, agent=agent or "")
+        order = Redeliver(id=fresh_id(), message=message, agent=agent or "")
         letters = await found.dead_letters()
         if not any(each.message_id == message and agent in {None, each.agent} for each in letters):
             where = f" at agent {agent!r}" if agent else ""

@@ -19,7 +19,9 @@ from dagger.cli.telling import Give, tell
 from dagger.cli.values import answer_of, inputs_of
 from dagger.core.errors import ReviewNotFound, nearest
 from dagger.core.events import Instructed, WaitAnswered, WaitOpened
-from dagger.core.reviews import Review
+from dagger.core.orders import Answer
+from dagger.core.reviews import Review, answer_text
+from dagger.engine.ids import fresh_id, user_name
 from dagger.modes.supervisor import HUMAN_REVIEW, SUPERVISOR
 from dagger.run import Run
 
@@ -67,7 +69,8 @@ def answer(
 ) -> int:
     """Answer what a run asks.
 
-    The process that executes the run is told. Where there is none, the run goes on here, as by `dagger resume`.
+    The process that executes the run is told. Where there is none, the run goes on here, as by `dagger resume`; for one
+    that is kept alive, the answer waits in its inbox.
     """
 
     async def find(application: Dagger) -> tuple[Run, Give]:
@@ -83,7 +86,15 @@ def answer(
 
         return run, give
 
-    return tell(find, "the answer", app, store, manner)
+    async def leave(found: Run, reader: Dagger, _: Dagger | None) -> Told | None:
+        asked = await _find_review(reader, review)
+        text = answer_text(answer_of(value, asked.options), asked.options, asked.id)
+        given_by = user_name() if who is None else who
+        order = Answer(id=fresh_id(), step=asked.step, key=asked.key, value=text, who=given_by)
+        await reader.store.send(found.id, order)
+        return None
+
+    return tell(find, "the answer", app, store, manner, leave=leave)
 
 
 def instruct(
