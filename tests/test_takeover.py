@@ -116,6 +116,19 @@ def test_of_two_processes_that_recover_only_one_continues_a_run(world):
     assert began == ["r", "r"]
 
 
+def test_of_those_that_attach_to_an_interrupted_run_at_once_one_continues_it(world):
+    """Two processes of a service may begin in the same moment, and a call beside another: all have the run."""
+    leave(world, work, seconds=1)
+
+    async def main(app):
+        async with world.application(work) as there:
+            runs = await asyncio.gather(*(one.start(Static("g"), run_id="r") for one in (app, there, app, there)))
+            reports = [await run.wait() for run in runs]
+            return [report.status for report in reports], (await types_of(app)).count("RunRecovered")
+
+    assert world.run(main, work) == (["succeeded"] * 4, 1)
+
+
 # -- paused runs -----------------------------------------------------------------------------------------------
 
 

@@ -16,7 +16,7 @@ import msgspec
 from dagger import address
 from dagger.core import codec
 from dagger.core.config import RunConfig
-from dagger.core.errors import DaggerError, InvalidState, RunError, RunExists, RunNotFound, StoreError
+from dagger.core.errors import DaggerError, InvalidState, RunError, RunExists, RunLeased, RunNotFound, StoreError
 from dagger.core.fold import apply
 from dagger.core.journal import Store
 from dagger.core.reviews import Review, only_review
@@ -379,7 +379,10 @@ class Dagger(Registry):
         if starting is not None:
             await (await self._open()).durable()  # or it was refused: then another process's run has this id
             return await self._attach(run_id, fingerprint)
-        return await self.resume(run_id) if run.status == "interrupted" else run
+        if run.status == "interrupted":
+            with contextlib.suppress(RunLeased, InvalidState):  # another process was faster, or another call
+                await self.resume(run_id)
+        return run
 
 
 async def _give_up(tenure: Tenure) -> None:
