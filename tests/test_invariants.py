@@ -21,6 +21,7 @@ from dagger.core.state import TERMINAL, State
 from dagger.store.memory import Memory
 from dagger.store.sqlite import SqliteStore
 from dagger.testing import VirtualClock
+from dagger.views.tree import ExecutionTree
 
 STORES = ["memory", "sqlite sync", "sqlite async"]
 GOOD = [name for name, shape in SHAPES.items() if shape.status == "succeeded"]
@@ -272,6 +273,35 @@ def test_an_illegal_event_raises_and_changes_nothing(name, tmp_path):
                 refused += 1
                 assert state == before
     assert refused > len(events)
+
+
+@pytest.mark.parametrize("name", list(AGENTS))
+def test_a_tree_without_mail_is_the_tree_without_what_was_handled(name, tmp_path):
+    """At every moment: what waits, what failed and what was redelivered is there, just as it is in the whole tree."""
+    _, _, journal = run_shape(name, "memory", tmp_path)
+    for length in range(1, len(journal) + 1):
+        whole = ExecutionTree.of(journal[:length])
+        some = ExecutionTree.of(journal[:length], keeps_mail=False)
+
+        left = {node.node_id for node in some.nodes}
+        assert [node for node in whole.nodes if node.node_id in left] == some.nodes
+        assert whole.left_out == 0
+        assert some.left_out == len(whole.nodes) - len(left)
+        names = [node.node_id for node in whole.nodes]
+        told = [(names[before], names[after], edge) for before, after, edge in whole.edges]
+        kept_names = [node.node_id for node in some.nodes]
+        assert sorted((kept_names[before], kept_names[after], edge) for before, after, edge in some.edges) == sorted(
+            edge for edge in told if {edge[0], edge[1]} <= left
+        )
+        for node, detail in zip(whole.nodes, whole.details, strict=True):
+            if node.node_id not in left:
+                is_mail = detail.kind in {"message", "delivery"}
+                assert is_mail or MARK in node.node_id, "only messages, and what was done for them, are left out"
+                assert node.outcome.success or not is_mail
+            elif detail.kind == "delivery":
+                is_calm = node.outcome.status == "succeeded" and not node.outcome.retry_messages
+                redelivered = "." in node.node_id.rpartition(MARK)[2]
+                assert not is_calm or redelivered or scope_of(node.node_id), "handled, and not left out"
 
 
 @pytest.mark.parametrize("name", [name for name, shape in SHAPES.items() if shape.status in TERMINAL])

@@ -16,24 +16,25 @@ LAYERS = {
     "spec": ("core", "msgspec yaml jsonschema_rs"),
     "store": ("core", "msgspec apsw backports compression"),
     "views": ("core", "msgspec"),
-    "engine": ("core spec", "msgspec uuid_utils"),  # a store only as the protocol in core.journal
+    "engine": ("core spec", "msgspec"),  # a store only as the protocol in core.journal
     "modes": ("core spec engine", "msgspec"),
     "llm": ("core spec modes", "msgspec pydantic_ai"),  # an extra: imported by those who ask for it, and by nobody here
     "graph": ("core spec views", "msgspec"),
     "registry": ("core spec graph", "msgspec"),
     "address": ("core", ""),
-    "opening": ("core spec engine modes graph registry", "msgspec"),
-    "takeover": ("core spec views engine", "msgspec"),
+    "ids": ("", "uuid_utils"),
+    "opening": ("core spec engine modes graph registry ids", "msgspec"),
+    "takeover": ("core spec views engine ids", "msgspec"),
     "inbox": ("core engine takeover", ""),
     "listening": ("core engine", ""),
-    "letters": ("core spec views engine takeover inbox", "msgspec"),
-    "run": ("core spec store views engine modes graph takeover inbox listening letters", "msgspec"),
+    "letters": ("core spec views engine ids takeover inbox", "msgspec"),
+    "run": ("core spec store views engine modes graph ids takeover inbox listening letters", "msgspec"),
     "app": (
         "core spec store views engine modes graph registry address opening takeover listening run",
         "msgspec uvloop",
     ),
     "cli": (
-        "core spec views modes graph registry address opening takeover letters run app",
+        "core spec views modes graph registry address ids opening takeover letters run app",
         "msgspec typer rich uvloop",
     ),
     "web": ("core spec views modes graph registry opening takeover run app", "msgspec"),

@@ -16,9 +16,9 @@ from dagger.core.messages import Published, agent_of
 from dagger.core.orders import Publish
 from dagger.core.state import TERMINAL, State
 from dagger.engine import orders
-from dagger.engine.ids import fresh_id
 from dagger.engine.kernel import Tenant
 from dagger.engine.mail import messages_of
+from dagger.ids import fresh_id
 from dagger.inbox import Teller, tell
 from dagger.spec.message import Message
 from dagger.views.outcome import moment

@@ -17,8 +17,8 @@ from dagger.core.graph import INSTRUCTIONS, Definition, literal
 from dagger.core.iterate import given_key
 from dagger.core.messages import AGENT, Agent, Published
 from dagger.core.state import State
-from dagger.engine.ids import fresh_id
 from dagger.engine.publishing import Publishing, payload_text
+from dagger.ids import fresh_id
 from dagger.registry import Registry
 from dagger.spec.inputs import run_inputs
 from dagger.spec.workflow import WorkflowSpec

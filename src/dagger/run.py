@@ -29,10 +29,10 @@ from dagger.core.reviews import Review, answer_text
 from dagger.core.state import TERMINAL, State
 from dagger.engine import orders
 from dagger.engine.growth import check_node
-from dagger.engine.ids import fresh_id, user_name
 from dagger.engine.kernel import Tenant
 from dagger.engine.publishing import payload_text
 from dagger.engine.replay import replay
+from dagger.ids import fresh_id, user_name
 from dagger.inbox import no_review, tell
 from dagger.letters import DeadLetter, batched, dead_letters, post
 from dagger.listening import OWNED, POLL_SECONDS, listen

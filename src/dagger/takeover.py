@@ -27,12 +27,12 @@ from dagger.core.orders import Answer, Pause
 from dagger.core.reviews import only_review
 from dagger.core.state import STANDS_STILL, TERMINAL, State
 from dagger.engine.children import dropped
-from dagger.engine.ids import user_name
 from dagger.engine.kernel import Kernel
 from dagger.engine.orders import obey, unfit
 from dagger.engine.posts import differs
 from dagger.engine.replay import replay
 from dagger.engine.tenure import Tenure
+from dagger.ids import user_name
 from dagger.spec.action import Action
 from dagger.spec.agent import AgentAction
 from dagger.views.course import Courses

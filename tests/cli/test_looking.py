@@ -236,10 +236,14 @@ def test_of_many_messages_only_the_agents_tell_and_what_failed(shell, home):
 
     agents, steps = (part.splitlines() for part in typed.out.split("\n\n")[1:])
     assert [line.split() for line in agents[1:]] == [["worker", "99", "1"], ["reader", "99"]]
-    assert [line.split()[:2] for line in steps[1:]] == [["ask", "succeeded"], ["worker#2-8", "failed"]]
+    assert [line.split()[:2] for line in steps[1:]] == [
+        ["ask", "succeeded"],
+        ["2-8", "published"],
+        ["worker#2-8", "failed"],
+    ]
     assert "messages 199" in typed.out
-    assert typed.err == "… and 397 more steps and messages: --all shows them\n"
-    assert len(shell("show", "t", "--all").out.splitlines()) == len(typed.out.splitlines()) + 397
+    assert typed.err == "… and 396 more steps and messages: --all shows them\n"
+    assert len(shell("show", "t", "--all").out.splitlines()) == len(typed.out.splitlines()) + 396
 
 
 def test_of_many_messages_with_which_all_is_well_there_is_no_empty_table(shell, home):

@@ -97,7 +97,9 @@ def show(
             # a journal cannot tell that its process died: that is seen from outside
             output.write_json({**report.to_dict(), "status": found.status, **standing.to_dict(url)})
             return
-        tree = await found.tree()
+        keeps_mail = all_steps or report.messages <= STEPS_SHOWN
+        is_live = found.status in {"running", "waiting"}
+        tree = ExecutionTree.of(app.store.read(found.id), is_live=is_live, keeps_mail=keeps_mail)
         for line in (*_head(_described(found), report, tree), *summary.questions(standing.reviews, url)):
             output.write(line)
         if standing.awaits_instruction:
@@ -272,9 +274,9 @@ def _write_steps(tree: ExecutionTree, *, all_steps: bool) -> None:
         output.write_table(
             ["step", "status", "tries", "took", "outputs or error"], rows, elastic=["outputs or error", "step"]
         )
-    if len(shown) < len(steps):
-        what = "steps and messages" if any(detail.kind in _MAIL for _, detail in steps) else "steps"
-        output.say(f"… and {len(steps) - len(shown):,} more {what}: --all shows them")
+    if more := len(steps) - len(shown) + tree.left_out:
+        has_mail = tree.left_out or any(detail.kind in _MAIL for _, detail in steps)
+        output.say(f"… and {more:,} more {'steps and messages' if has_mail else 'steps'}: --all shows them")
 
 
 def _is_telling(node: NodeSnapshot) -> bool:

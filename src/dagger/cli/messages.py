@@ -25,7 +25,7 @@ from dagger.core.graph import literal
 from dagger.core.messages import Agent
 from dagger.core.orders import Publish, Redeliver
 from dagger.core.state import TERMINAL
-from dagger.engine.ids import fresh_id
+from dagger.ids import fresh_id
 from dagger.letters import AT_ONCE, DeadLetter
 from dagger.modes.events import EventDriven
 from dagger.run import Run

@@ -21,7 +21,7 @@ from dagger.core.errors import ReviewNotFound, nearest
 from dagger.core.events import Instructed, WaitAnswered, WaitOpened
 from dagger.core.orders import Answer
 from dagger.core.reviews import Review, answer_text
-from dagger.engine.ids import fresh_id, user_name
+from dagger.ids import fresh_id, user_name
 from dagger.modes.supervisor import HUMAN_REVIEW, SUPERVISOR
 from dagger.run import Run
 

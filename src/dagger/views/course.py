@@ -72,8 +72,10 @@ class Courses:
     run the memory for it stays the same; unless `keeps_deliveries`.
     """
 
-    def __init__(self, *, keeps_deliveries: bool = False) -> None:
+    def __init__(self, *, keeps_deliveries: bool = False, on_forgotten: Callable[[str], None] | None = None) -> None:
+        """`on_forgotten` is called with each step that is forgotten."""
         self._keeps_deliveries = keeps_deliveries
+        self._on_forgotten = on_forgotten
         self._seq = 0
         self.by_step: dict[str, Course] = {}
         self.abandoned = 0
@@ -166,6 +168,8 @@ class Courses:
         self._ended.pop(step, None)
         if not self._inside[scope]:
             del self._inside[scope]
+        if self._on_forgotten is not None:
+            self._on_forgotten(step)
 
     def _attempt_failed(self, event: events.AttemptFailed) -> None:
         course = self._begun(event.step, event.at - event.duration_ms, "pending")

@@ -11,7 +11,7 @@ from dagger.core import codec, deliveries, events
 from dagger.core.children import child_of
 from dagger.core.fold import CONDITION
 from dagger.core.graph import ITEM, Definition, Node
-from dagger.core.messages import AGENT, MARK, Published
+from dagger.core.messages import AGENT, MARK, Published, message_of
 from dagger.core.state import State
 from dagger.core.steps import HANDLER, is_item
 from dagger.views.course import Course, Courses, next_round
@@ -56,8 +56,17 @@ class _Planted(msgspec.Struct, frozen=True, gc=False):
 class Growth:
     """The fold: a tree in the making."""
 
-    def __init__(self) -> None:
-        self.courses = Courses(keeps_deliveries=True)
+    def __init__(self, *, keeps_mail: bool = True) -> None:
+        """Without `keeps_mail` a message is left out that all who read it have handled, with what was done for it.
+
+        However many pass a run, the tree has room.
+        """
+        self.courses = Courses(keeps_deliveries=keeps_mail, on_forgotten=self._leave_out)
+        self.left_out = 0
+        """Steps and messages."""
+        self._keeps_mail = keeps_mail
+        self._unhandled: dict[str, int] = {}
+        """By message: at how many agents it is; where messages are left out."""
         self.last_at = 0
         self._name = self._run_id = ""
         self._status = "running"
@@ -191,6 +200,11 @@ class Growth:
             channel, at = published.channel, event.at
             message = f"{seq}-{index}"
             readers = self._bound.channels.get(channel, ())
+            if not self._keeps_mail:
+                if not readers:
+                    self.left_out += 1
+                    continue
+                self._unhandled[message] = len(readers)
             told = () if readers else ("nobody reads it",)
             node = self._channels.setdefault(channel, Node(id=channel, action=channel))
             self._steps[message] = _Planted(node, at, told, (), source, PUBLISHED, "message", flow)
@@ -199,6 +213,20 @@ class Growth:
                 step = events.step_name(flow, f"{agent}{MARK}{message}")
                 reader = self._bound.agents[agent].agent.node
                 self._add(step, _Planted(reader, at, (), (), message, PROCESSED_BY, "delivery"))
+
+    def _leave_out(self, step: str) -> None:
+        """Forget a step, and the message whose last delivery it was."""
+        del self._steps[step]
+        self._outputs.pop(step, None)
+        self._maps.discard(step)
+        self._children.discard(step)
+        self.left_out += 1
+        message = message_of(step)
+        if step.endswith(f"{MARK}{message}"):  # a redelivery was not counted
+            self._unhandled[message] -= 1
+            if not self._unhandled[message]:
+                del self._unhandled[message]
+                self._leave_out(message)
 
     def _flow_around(self, step: str) -> str:
         """The flow whose agents get what a step publishes: the innermost that code executes, or the run."""
@@ -235,7 +263,8 @@ class Growth:
                 before = events.step_name(events.scope_of(step), dependency)
                 if before in index:
                     yield index[before], index[step], ExecutionEdge(before, EXECUTED_AFTER)
-            if parent := planted.parent:
+            parent = planted.parent
+            if parent and parent in index:
                 yield index[parent], index[step], ExecutionEdge(parent, planted.label)
 
     def details(self) -> Iterator[NodeDetail]:

@@ -37,6 +37,7 @@ class ExecutionTree:
         edges: list[tuple[int, int, ExecutionEdge]],
         details: list[NodeDetail],
         title: str = "",
+        left_out: int = 0,
     ) -> None:
         self.nodes = nodes
         """All nodes of the plan in its order, then those that came while it ran: added ones, child flows' steps, and
@@ -46,16 +47,23 @@ class ExecutionTree:
         self.details = details
         """Of the node at the same place."""
         self.title = title
+        self.left_out = left_out
+        """Messages that were handled, and what was done for them: see `of`."""
 
     @classmethod
-    def of(cls, journal: Iterable[events.Recorded], *, is_live: bool = True) -> ExecutionTree:
-        """The tree of a run's journal. `is_live`: whether a process executes it now; else what ran is interrupted."""
-        growth = Growth()
+    def of(cls, journal: Iterable[events.Recorded], *, is_live: bool = True, keeps_mail: bool = True) -> ExecutionTree:
+        """The tree of a run's journal. `is_live`: whether a process executes it now; else what ran is interrupted.
+
+        Without `keeps_mail` it leaves out each message that all who read it have handled, with what was done for it: of
+        a service of a month what is left fits into memory.
+        """
+        growth = Growth(keeps_mail=keeps_mail)
         for recorded in journal:
             growth.apply(recorded)
         if not is_live:
             growth.courses.interrupt(growth.last_at)
-        return cls(list(growth.snapshots()), list(growth.edges()), list(growth.details()), growth.title)
+        nodes, edges, details = list(growth.snapshots()), list(growth.edges()), list(growth.details())
+        return cls(nodes, edges, details, growth.title, growth.left_out)
 
     def to_json(self, indent: int | None = None) -> str:
         """`{"nodes": [[index, snapshot]…], "edges": [[from, to, edge]…]}`."""

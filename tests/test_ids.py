@@ -1,6 +1,6 @@
 """Fresh ids: of runs and orders."""
 
-from dagger.engine.ids import fresh_id
+from dagger.ids import fresh_id
 
 
 def test_ids_are_told_apart_and_sort_by_age():
