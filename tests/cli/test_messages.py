@@ -240,6 +240,8 @@ def test_a_message_that_nobody_could_handle_is_told_with_the_command_that_redeli
     assert typed.code == 3
     assert [f"  {line}" for line in lines] == [line for line in typed.err.splitlines() if line[2:] in lines]
     assert typed.err.splitlines()[-1] == f"  go on:   dagger resume mine --store {home / 'dagger.db'}"
+    said = [line.split()[0] for line in typed.err.splitlines() if "no such" in line]
+    assert said == ["retry", "failed", "dead:"], "once where it happened, once at the end"
     assert [line for line in shell("show", "mine").out.splitlines() if line in lines] == lines
 
 

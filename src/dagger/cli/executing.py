@@ -19,7 +19,7 @@ from dagger.cli.live import display_of
 from dagger.cli.log import logged
 from dagger.cli.options import Manner
 from dagger.cli.progress import Progress
-from dagger.cli.standing import Standing, standing_of, start_of
+from dagger.cli.standing import LETTERS_SHOWN, Standing, standing_of, start_of
 from dagger.core.errors import InvalidState, StoreError
 from dagger.core.graph import Definition
 from dagger.run import Run
@@ -117,6 +117,7 @@ def _tell(ended: Ended, manner: Manner) -> int:
         standing.reviews,
         app=ended.app,
         awaits_instruction=standing.awaits_instruction,
+        told={letter.step for letter in standing.dead[:LETTERS_SHOWN]},
     ):
         display.say(line, is_bad=True)
     if report.status == "cancelled" and ended.is_interrupted:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from dagger.cli.loading import absolute
 from dagger.cli.output import count, question, short
@@ -81,11 +81,15 @@ def trouble(
     *,
     app: str = "",
     awaits_instruction: bool = False,
+    told: Collection[str] = (),
 ) -> Iterator[str]:
-    """Why the run did not succeed, what it asks, and what to type next; `app`: where its application is now."""
+    """Why the run did not succeed, what it asks, and what to type next.
+
+    `app`: where its application is now; `told`: steps whose errors are told already.
+    """
     if report.status == "succeeded":
         return
-    errors = (report.error or "").splitlines()
+    errors = [line for line in (report.error or "").splitlines() if line.partition(": ")[0] not in told]
     is_resting = report.status in RESTING
     if is_resting and reason and not (report.status == "waiting" and reviews):  # which say as much
         yield f"  {reason}"
