@@ -15,7 +15,7 @@ from dagger.core.deliveries import bind
 from dagger.core.errors import GraphError, InputInvalid, NoAgentsRegistered, RunError, nearest
 from dagger.core.graph import INSTRUCTIONS, Definition, literal
 from dagger.core.iterate import given_key
-from dagger.core.messages import AGENT, Agent, Published
+from dagger.core.messages import AGENT, Published
 from dagger.core.state import State
 from dagger.engine.publishing import Publishing, payload_text
 from dagger.ids import fresh_id
@@ -68,7 +68,7 @@ class Opening:
         self._tags = _tags(given.tags)
         self._agents = [each.agent for each in registry.agents.values()]
         self._blobs: list[codec.Blob] = []
-        self._published = _published(self.messages, begins.reads, self._agents, self._blobs)
+        self._published = _published(self.messages, begins.reads, registry, self._blobs)
         self.keep_alive = begins.keep_alive
         """Whether it never ends by itself."""
         self._needs = tuple(registry.own_actions) if begins.calls_any else ()
@@ -141,18 +141,18 @@ class _Draft(NamedTuple):
 
 
 def _published(
-    messages: Sequence[tuple[str, bytes]], reads: str, agents: Sequence[Agent], blobs: list[codec.Blob]
+    messages: Sequence[tuple[str, bytes]], reads: str, registry: Registry, blobs: list[codec.Blob]
 ) -> tuple[Published, ...]:
     """What a run begins with, as its first event has it. Raises NoAgentsRegistered and MessageInvalid."""
     if not reads:
         return ()
     state = State()
-    bind(state, agents)
+    bind(state, [each.agent for each in registry.agents.values()])
     if reads not in state.channels:
         known = f"; there are subscribers of: {', '.join(state.channels)}"
         message = f"no agent subscribes to channel {reads!r}{nearest(reads, state.channels) or known}"
         raise NoAgentsRegistered(message)
-    publishing = Publishing(_Draft(state))
+    publishing = Publishing(_Draft(state), registry.code)
     return tuple(publishing.message(None, channel, text, blobs) for channel, text in messages)
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from dagger import Context, Dagger, EventDriven, Graph, NodeAction, Static, action
+from dagger import Context, Dagger, EventDriven, Graph, MemoryStore, NodeAction, NonRetryable, Static, action
+from dagger.store.memory import Memory
 from dagger.testing import VirtualClock
 
 
@@ -249,16 +250,22 @@ def test_what_a_step_takes_of_a_map_is_the_same_wherever_it_runs(runs_in):
 
 
 def test_what_an_agent_cannot_take_is_the_agents_error():
-    """It is called an agent, as everywhere."""
-    clock = VirtualClock()
+    """It is called an agent, as everywhere. Its code was changed after the message had been published."""
+    clock, memory = VirtualClock(), Memory()
+
+    def application(takes):
+        app = Dagger(MemoryStore(memory), clock=clock, config={"max_attempts": 1})
+
+        @app.agent("desk")
+        async def clerk(number: takes):
+            raise NonRetryable("not today")
+
+        return app
 
     async def main():
-        async with Dagger("memory:", clock=clock, config={"on_failure": "stop"}) as app:
+        async with application(str) as app:
+            await app.execute(EventDriven("desk", "seven"), run_id="r")
+        async with application(int) as app:
+            return await (await app.resume("r")).wait()
 
-            @app.agent("desk", input_schema={"type": "string"})
-            async def clerk(number: int):
-                return None
-
-            return await app.execute(EventDriven("desk", "seven"))
-
-    assert "InputInvalid: agent 'clerk': input 'number': expected int" in clock.run(main()).error
+    assert "InputInvalid: agent 'clerk': input 'number': expected int, got str" in clock.run(main()).error

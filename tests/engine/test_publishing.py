@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import datetime
 import enum
 
 import pytest
@@ -154,6 +155,44 @@ def test_every_violation_is_told_with_its_path_and_whose_schema_it_is(world):
     ):
         assert told in error
     assert error.count("at $.n: ") == 1  # the same schema is told once
+
+
+@dataclasses.dataclass
+class Visit:
+    """A payload of which a schema cannot tell all."""
+
+    at: datetime.datetime
+    guests: int
+
+
+@pytest.mark.parametrize(
+    ("payload", "told"),
+    [
+        ({"at": "2026-01-02T03:04:05", "guests": 2.0}, "expected int, got float (at $.guests)"),
+        ({"at": "tomorrow", "guests": 2}, "invalid RFC3339 encoded datetime (at $.at)"),
+    ],
+)
+def test_what_only_the_type_refuses_is_refused_where_it_is_published(world, payload, told):
+    """By an agent, and by somebody outside: the schema takes it, and whoever reads it would not."""
+
+    @agent(subscribe=["out", "visits"])
+    async def first(visit: Visit): ...
+
+    @agent(subscribe=["out", "visits"])
+    async def second(visit: Visit): ...
+
+    ran = execute(world, START, publishes(payload), first, second)
+    said = f"message for channel 'out': {told} (type of agent 'first')"
+    assert ran.report.error == f"writer#1-1: MessageInvalid: agent 'writer': {said}"
+
+    async def from_outside(app):
+        with pytest.raises(MessageInvalid) as refused:
+            await app.execute(EventDriven("visits", payload))
+        return str(refused.value)
+
+    assert run(world, from_outside, first, second) == f"publish: {said}".replace("'out'", "'visits'")
+    fine = publishes({"at": "2026-01-02T03:04:05", "guests": 2})
+    assert execute(world, START, fine, first, second).report.overall_success
 
 
 def test_the_first_twenty_violations_are_told_and_the_rest_counted(world):

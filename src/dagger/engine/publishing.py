@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
+
+import msgspec
 
 from dagger.core import codec
 from dagger.core.errors import ChannelNotDeclared, MessageInvalid, nearest
@@ -15,6 +17,7 @@ from dagger.engine.binding import Source
 from dagger.spec.action import Action
 from dagger.spec.agent import AgentAction
 from dagger.spec.contracts import Contract
+from dagger.spec.schema import Decode, complaint
 
 _LOG = logging.getLogger("dagger")
 KNOWN = 10_000
@@ -35,6 +38,9 @@ class _Channel(NamedTuple):
 
     contracts: list[tuple[str, Contract]]
     """Of the publisher and the readers, each schema once, with the name of whose it is."""
+    types: list[tuple[str, Decode]]
+    """Of the readers, each once, with the name of the first agent that takes it: a schema cannot tell all that a type
+    does not take, such as 2.0 for an `int`."""
     keys: list[tuple[str, list[str]]]
     """Readers that handle messages in order per key, with the path of the key."""
 
@@ -72,8 +78,9 @@ def payload_text(node: Node | None, channel: str, payload: object) -> bytes:
 class Publishing:
     """Where one run's messages may go; compiled at the first message of each publisher and channel."""
 
-    def __init__(self, run: Publisher) -> None:
+    def __init__(self, run: Publisher, code: Mapping[str, Action]) -> None:
         self._run = run
+        self._code = code
         self.as_of = 0
         """How often agents were bound or removed."""
         self._channels: dict[tuple[str, str], _Channel] = {}
@@ -87,7 +94,7 @@ class Publishing:
         """A payload's JSON text as it is published; `node` None: by somebody outside. What is large goes to `blobs`.
 
         Raises ChannelNotDeclared for a channel that the node's agent does not declare, and MessageInvalid with every
-        violation of a schema.
+        violation of a schema, or what the first type says that does not take it.
         """
         publisher = node.action if node is not None else ""
         found = self._channels.get((publisher, channel))
@@ -102,6 +109,12 @@ class Publishing:
         for _, contract in found.contracts:
             if not contract.is_valid(value):
                 raise MessageInvalid(_refusal(node, channel, found.contracts, value))
+        for name, decode in found.types:
+            try:
+                decode(text)
+            except (msgspec.DecodeError, ValueError) as error:
+                message = f"{_named(node)}: message for channel {channel!r}: {complaint(error, text, decode)}"
+                raise MessageInvalid(f"{message} (type of agent {name!r})") from None
         if not found.keys:
             return Published(channel, sealed)
         return Published(channel, sealed, {name: _key(value, path) for name, path in found.keys})
@@ -116,7 +129,20 @@ class Publishing:
             _LOG.warning("run %s: nobody reads channel %r: messages there are kept in the journal, and no more",
                            state.run_id, channel, extra={"run": state.run_id})  # fmt: skip
         sides = [("" if own is None else own.agent.name, own.agent.output_schema if own is not None else None)]
-        return _Channel(contracts([*sides, *((each.name, each.input_schema) for each in readers)]), keys_of(readers))
+        return _Channel(
+            contracts([*sides, *((each.name, each.input_schema) for each in readers)]),
+            self._types(readers),
+            keys_of(readers),
+        )
+
+    def _types(self, readers: Iterable[Agent]) -> list[tuple[str, Decode]]:
+        """What the payloads are decoded with of those readers whose code is here."""
+        found: dict[int, tuple[str, Decode]] = {}
+        for each in readers:
+            action = self._code.get(each.node.action)
+            if isinstance(action, AgentAction) and action.takes is not None:
+                found.setdefault(id(action.takes[0]), (each.name, action.takes[1]))
+        return list(found.values())
 
 
 def require_channel(node: Node | None, channel: object) -> None:

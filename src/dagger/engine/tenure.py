@@ -60,7 +60,7 @@ class Tenure(Sources):
         self.maps = Maps(self)
         self.mail = Mail(self)
         self.payload = self.mail.payload
-        self.publishing = Publishing(self)
+        self.publishing = Publishing(self, actions)
         self.message = self.publishing.message
         self.keys: dict[str, str] = {}
         """Of steps at work that may be reused: what their work is known by."""

@@ -88,7 +88,7 @@ class PubSubAgent:
 class AgentAction(Action):
     """An agent's code, made ready to be called with a message."""
 
-    __slots__ = ("agent",)
+    __slots__ = ("agent", "takes")
 
     def __init__(
         self, function: Callable[..., Any], *, of_object: bool = False, **options: Unpack[AgentOptions]
@@ -121,7 +121,12 @@ class AgentAction(Action):
             message = str(error).replace(f"action {AGENT + name!r}", f"agent {name!r}", 1)
             raise RegistryError(message) from None
         self.publishes = True
-        made = self._agent(name, options, (takes.payload, hints.get(takes.payload or "", Any)), returned)
+        payload_type = hints.get(takes.payload or "", Any)
+        self.takes: tuple[Any, schema.Decode] | None = None
+        """The type of its payload, and what decodes it; None: it takes any JSON value."""
+        if takes.payload and payload_type not in schema.ANYTHING:
+            self.takes = payload_type, self.decoders[takes.payload]
+        made = self._agent(name, options, (takes.payload, payload_type), returned)
         self.agent = msgspec.structs.replace(
             made, requests=_mentions(function, "request"), finishes=_mentions(function, "finish")
         )

@@ -13,7 +13,8 @@ from dagger.core.errors import RegistryError
 
 Decode = Callable[[bytes], Any]
 """JSON text -> a value of the type. Raises msgspec.ValidationError."""
-_ANYTHING: tuple[Any, ...] = (Any, object)
+ANYTHING: tuple[Any, ...] = (Any, object)
+"""Types that every JSON value is of."""
 _REF = "#/$defs/"
 _STEP = re.compile(r"\[\.\.\.\]|\[\d+\]|\.[^.\[]+")
 """Of a path in msgspec's complaints."""
@@ -25,7 +26,7 @@ def decoder(annotation: Any) -> Decode:
 
     Raises TypeError for a type that JSON cannot be turned into.
     """
-    if annotation in _ANYTHING:
+    if annotation in ANYTHING:
         return msgspec.json.Decoder().decode
     decode = msgspec.json.Decoder(annotation, dec_hook=_from_model).decode
     msgspec.json.schema(annotation, schema_hook=_model_schema)  # refuses what msgspec only refuses when it decodes
@@ -34,12 +35,12 @@ def decoder(annotation: Any) -> Decode:
 
 def json_schemas(annotations: Sequence[Any]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """The types' JSON Schemas (2020-12), and what they share: the `$defs` of the schema that they will stand in."""
-    told = [annotation for annotation in annotations if annotation not in _ANYTHING]
+    told = [annotation for annotation in annotations if annotation not in ANYTHING]
     found, shared = msgspec.json.schema_components(told, schema_hook=_model_schema, ref_template=_REF + "{name}")
     for each in (*found, *list(shared.values())):
         _hoist(each, shared)
     made = iter(found)
-    return [{} if annotation in _ANYTHING else next(made) for annotation in annotations], shared
+    return [{} if annotation in ANYTHING else next(made) for annotation in annotations], shared
 
 
 def _hoist(part: Any, shared: dict[str, Any]) -> None:
