@@ -181,6 +181,49 @@ def test_with_places_for_many_what_is_delayed_or_waits_for_a_place_goes_and_what
     assert (status, sorted(letters), work.order) == ("failed", [1, 5, 6], [1, 2, 3, 4])
 
 
+def test_a_message_at_work_is_not_tried_again_when_its_agent_is_gone(world):
+    """What was being handled is completed; where it fails, its own error is told."""
+
+    @agent(name="reader", subscribe="in")
+    async def reader(number: int):
+        await asyncio.sleep(10)
+        raise ValueError("not this time")
+
+    async def main(app):
+        handle = await app.start(ALIVE, run_id="r", config={"max_attempts": 3})
+        await handle.publish("in", 1)
+        await asyncio.sleep(5)
+        app.remove_agent("reader")
+        (letter,) = await until_listed(handle)
+        await handle.cancel()
+        return letter.errors
+
+    assert run(world, main, reader) == ["ValueError: not this time"]
+
+
+def test_what_publishers_wait_to_publish_goes_to_the_agent_that_takes_anothers_place(world):
+    """Code is exchanged in one go: for a moment nobody reads the channel."""
+    handled = []
+
+    @agent(name="reader", subscribe="in")
+    async def other(number: int):
+        handled.append(number)
+
+    async def main(app):
+        handle = await app.start(ALIVE, run_id="r")
+        await filled(handle)
+        waiting = [asyncio.create_task(handle.publish("in", number)) for number in (4, 5, 6, 7, 8)]
+        await asyncio.sleep(1)
+        app.remove_agent("reader")
+        app.register_agent(other)
+        await asyncio.gather(*waiting)
+        await until(lambda: len(handled) == 5)
+        await handle.cancel()
+        return handled
+
+    assert run(world, main, slow(AtWork()), config=SMALL) == [4, 5, 6, 7, 8]
+
+
 def test_a_publisher_that_waited_for_an_agent_that_goes_waits_no_longer(world):
     """There is nobody left who is full."""
     work = AtWork()
@@ -280,6 +323,21 @@ def test_messages_of_an_agent_that_is_not_here_wait_and_the_run_says_for_whom(tm
     reason, status, seen, bound = elsewhere(tmp_path, begins, go_on, [splits, late], [splits])
     assert reason == "waits for 'late#5-1': agent 'late' is not registered here"
     assert (status, seen, bound) == ("succeeded", [1, 2], [])
+
+
+def test_an_agent_that_nobody_registers_any_more_can_be_removed(tmp_path):
+    """A new version has not got it: what waits there is a dead letter then, and nobody waits for it to have room."""
+
+    async def go_on(app):
+        handle = await app.resume("r")
+        await until(lambda: handle.status == "waiting")
+        app.remove_agent("late")
+        report = await handle.wait()
+        with pytest.raises(RegistryError, match="there is no agent 'late' to remove"):
+            app.remove_agent("late")
+        return report.status, [letter.agent for letter in await handle.dead_letters()]
+
+    assert elsewhere(tmp_path, begins, go_on, [splits, late], [splits]) == ("failed", ["late", "late"])
 
 
 def test_whoever_takes_a_run_over_brings_its_own_agents(tmp_path):

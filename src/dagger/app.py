@@ -258,9 +258,15 @@ class Dagger(Registry):
         return found
 
     def remove_agent(self, name: str) -> None:
-        """See Registry. In runs that go on here, what waits at it becomes dead letters."""
-        super().remove_agent(name)
-        for tenure in self._tenures():
+        """See Registry. In runs that go on here, what waits at it becomes dead letters.
+
+        One of them may have an agent that is not registered here: it can be removed, too.
+        """
+        bound = [(tenure, tenure.state.agents.get(name)) for tenure in self._tenures()]
+        going = [tenure for tenure, agent in bound if agent is not None and not agent.is_removed]
+        if name in self.agents or not going:
+            super().remove_agent(name)
+        for tenure in going:
             tenure.remove(name)
 
     def _tenures(self) -> list[Tenant]:

@@ -91,13 +91,16 @@ async def post(host: Host, run: Addressee, channel: str, texts: Sequence[bytes])
     order = Publish(id=fresh_id(), channel=channel, payloads=tuple(map(msgspec.Raw, texts)))
     if (status := run.status) in TERMINAL:
         raise orders.unfit(run.id, status, "published to")
-    tenure = host.tenure(run.id)
+    tenure, seq = host.tenure(run.id), 0
     if tenure is not None and not tenure.is_settled:
         done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         tenure.post(order, done)
         seq = await done
+    if seq:
         await host.durable()
     else:
+        if tenure is not None:
+            host.require_open()
         seq = await tell(host, run.id, order, requires_actions=True)
     return [f"{seq}-{index}" if seq else None for index in range(1, len(texts) + 1)]
 

@@ -1,6 +1,8 @@
 """Messages from outside that wait until the agents that read their channel have room; on both stores."""
 
 import asyncio
+import contextlib
+import dataclasses
 import sys
 
 import pytest
@@ -158,7 +160,7 @@ def test_what_a_publisher_gives_up_is_not_published(world):
 
 @pytest.mark.parametrize("how", ["cancel", "pause", "stop", "finish"])
 def test_a_publisher_that_waits_is_told_that_the_run_goes_on_no_more(world, how):
-    """Whatever ends or pauses it: nothing was published."""
+    """Whatever ends it: nothing was published. One that pauses takes the message, as any that is paused."""
 
     @agent(subscribe="in")
     async def reader(number: int, ctx: Context):
@@ -177,15 +179,96 @@ def test_a_publisher_that_waits_is_told_that_the_run_goes_on_no_more(world, how)
         ends = {"cancel": handle.cancel, "pause": handle.pause}.get(how, handle.wait)
         report = await ends()
         (told,) = await asyncio.gather(waits, return_exceptions=True)
-        return report.status, told
+        return report.status, told, await handle.report()
 
-    status, told = run(world, main, reader)
-    if how == "finish":  # it ends nothing: there was room before the end
-        assert (status, type(told)) == ("succeeded", str)
+    status, told, report = run(world, main, reader)
+    if how in {"finish", "pause"}:  # the first ends nothing: there was room before the end
+        assert (status, type(told)) == ({"finish": "succeeded", "pause": "paused"}[how], str)
+        assert report.agents["reader"]["waiting"] == (2 if how == "pause" else 0)
         return
-    assert status == {"cancel": "cancelled", "pause": "paused", "stop": "failed"}[how]
+    assert status == {"cancel": "cancelled", "stop": "failed"}[how]
     assert isinstance(told, InvalidState)
     assert "run 'r'" in str(told)
+
+
+def test_a_service_that_has_its_result_ends_whoever_publishes(world):
+    """From outside there would always be one more message: what was published by then is handled, and no more."""
+
+    @agent(subscribe="in")
+    async def reader(number: int, ctx: Context):
+        await asyncio.sleep(1)
+        ctx.finish("enough")
+
+    async def main(app):
+        handle = await app.start(ALIVE, run_id="r")
+        published = []
+
+        async def publish():
+            while True:
+                published.append(await handle.publish("in", 1))
+
+        told = await asyncio.gather(*(publish() for _ in range(3)), return_exceptions=True)
+        return await handle.wait(), told, published
+
+    report, told, published = run(world, main, reader, config=SMALL)
+    assert (report.status, report.result) == ("succeeded", "enough")
+    assert report.agents["reader"]["handled"] == len(published)
+    assert [type(error) for error in told] == [InvalidState] * 3
+
+
+def test_publishers_that_give_up_are_forgotten(world):
+    """However many: they keep the run neither busy nor from parking."""
+
+    @agent(subscribe="in")
+    async def reader(number: int, ctx: Context):
+        await ctx.review("Go on?", wait_minutes=None)
+
+    async def main(app):
+        handle = await app.start(EventDriven("in", 0), run_id="r", config={"channel_capacity": 1})
+        for _ in range(100):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(handle.publish("in", 1), 0.01)
+        await asyncio.sleep(10)
+        parked = [recorded.type async for recorded in handle.events(live=False)][-1]
+        await handle.cancel()
+        return parked
+
+    assert run(world, main, reader) == "RunParked"
+
+
+@pytest.mark.parametrize("where", ["here", "there"])
+def test_what_a_type_cannot_be_made_of_for_any_reason_hurts_only_its_publisher(tmp_path, where):
+    """Its code may raise anything: the service goes on, and whoever takes it up later does not meet it again."""
+    world = World("sqlite", tmp_path)
+    handled = []
+
+    @dataclasses.dataclass
+    class Price:
+        currency: str
+
+        def __post_init__(self):
+            self.rate = {"EUR": 1}[self.currency]
+
+    @agent(subscribe="in")
+    async def reader(price: Price):
+        await asyncio.sleep(1)
+        handled.append(price.currency)
+
+    async def main(here, there):
+        await here.start(ALIVE, run_id="r")
+        other = await (there if where == "there" else here).get_run("r")
+        for _ in range(3):
+            await other.publish("in", {"currency": "EUR"})
+        payloads = [{"currency": currency} for currency in ("XXX", "EUR")]
+        told = await asyncio.gather(*(other.publish("in", each) for each in payloads), return_exceptions=True)
+        await until(lambda: len(handled) == 4)
+        await other.cancel()
+        return told
+
+    refused, published = beside(world, main, reader, config=SMALL)
+    assert isinstance(refused, MessageInvalid)
+    assert "message for channel 'in': KeyError: 'XXX' (type of agent 'reader')" in str(refused)
+    assert isinstance(published, str)
 
 
 def test_it_is_told_at_once_though_code_is_still_cleaning_up(world):

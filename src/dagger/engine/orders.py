@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -17,6 +18,7 @@ from dagger.core.state import TERMINAL, State
 from dagger.engine.attempt import Waits
 from dagger.engine.growth import check_node
 
+_LOG = logging.getLogger("dagger")
 GOING_ON = frozenset(("running", "waiting"))
 """Statuses in which steps run, or will."""
 _BECOMES = {"pause": "paused", "stop": "stopped", "cancel": "cancelled"}
@@ -68,8 +70,10 @@ def obey(run: Ordered, order: AnyOrder) -> None:
                 publish(run, order)
             case Redeliver():
                 redeliver(run, order)
-    except DaggerError as error:
-        refuse(run, order, error)
+    except Exception as error:  # noqa: BLE001 - it is told whoever ordered it
+        if not isinstance(error, DaggerError):
+            _LOG.exception("run %s: an order was refused", run.state.run_id, extra={"run": run.state.run_id})
+        refuse(run, order, error)  # whatever it is: else whoever takes the run up next would meet it again
 
 
 def is_pausing(state: State) -> bool:
@@ -77,7 +81,12 @@ def is_pausing(state: State) -> bool:
     return state.halt == "pause" and state.status != "paused"
 
 
-def refuse(run: Ordered, order: AnyOrder, error: DaggerError) -> None:
+def is_served(state: State) -> bool:
+    """Whether it was kept alive, and has its result: with what came from outside all the time it would never end."""
+    return state.keep_alive and state.result is not None
+
+
+def refuse(run: Ordered, order: AnyOrder, error: Exception) -> None:
     """Say in the journal why an order is not obeyed."""
     told = events.Error(type(error).__name__, str(error))
     run.record(events.OrderRefused(at=run.now_ms(), order=order.id, error=told))
@@ -178,6 +187,9 @@ def publish(run: Ordered, order: Publish) -> int:
 
     Raises MessageInvalid, or InvalidState for a run that is about to end.
     """
+    if is_served(run.state):
+        message = f"run {run.state.run_id!r} has its result, and ends when all is quiet: it cannot be published to"
+        raise InvalidState(message)
     blobs: list[codec.Blob] = []
     messages = tuple(run.message(None, order.channel, bytes(each), blobs) for each in order.payloads)
     event = events.MessagesPublished(at=run.now_ms(), messages=messages, order=order.id)

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Collection, Iterable, Sequence
 from typing import Protocol
 
 from dagger.core import decide, events
-from dagger.core.errors import DaggerError, InvalidState, NoAgentsRegistered
+from dagger.core.errors import InvalidState, NoAgentsRegistered
 from dagger.core.graph import Node
 from dagger.core.messages import AGENT, Agent
 from dagger.core.orders import Publish
 from dagger.core.state import State
 from dagger.engine.kernel import Kernel
 from dagger.engine.looking import is_stuck
-from dagger.engine.orders import Ordered, publish, refuse
+from dagger.engine.orders import Ordered, is_served, publish, refuse
 from dagger.engine.publishing import Publishing
 from dagger.engine.underway import Underway
 from dagger.engine.waits import Waits
@@ -31,6 +31,7 @@ class Addressed(Ordered, Protocol):
     publishing: Publishing
     underway: Underway
     waits: Waits
+    posts: Posts
 
     @property
     def is_halting(self) -> bool: ...
@@ -43,17 +44,20 @@ class Posts:
 
     def __init__(self, run: Addressed) -> None:
         self._run = run
-        self.waiting: dict[str, deque[tuple[Publish, asyncio.Future[int] | None]]] = {}
-        """By channel: orders, oldest first, each with what is given the seq of the event."""
+        self.waiting: dict[str, OrderedDict[str, tuple[Publish, asyncio.Future[int] | None]]] = {}
+        """By channel: orders by their ids, oldest first, each with what is given the seq of the event."""
 
     def add(self, order: Publish, done: asyncio.Future[int] | None = None) -> None:
         """Publish as soon as there is room; `done` is given the seq of the event, or what it was refused for.
 
-        Without it the order is another process's, and stays in the inbox until then.
+        It is given 0 where the run goes on no more here, but may elsewhere. Without `done` the order is another
+        process's, and stays in the inbox until then.
         """
-        self.waiting.setdefault(order.channel, deque()).append((order, done))
+        self.waiting.setdefault(order.channel, OrderedDict())[order.id] = order, done
+        if done is not None:
+            done.add_done_callback(lambda _: self._withdraw(order))
         self.serve((order.channel,))
-        if self._run.is_halting:
+        if self._run.is_halting or is_served(self._run.state):
             self.close()  # there will be no room any more
 
     def left(self, node: Node) -> None:
@@ -68,43 +72,56 @@ class Posts:
             if orders is None:
                 continue
             while orders and not is_full(self._run.state, channel):
-                self._publish(*orders.popleft())
+                self._publish(*orders.popitem(last=False)[1])
             if not orders:
                 self.waiting.pop(channel, None)
 
+    def _withdraw(self, order: Publish) -> None:
+        """Nobody wants it published any more, if it was not."""
+        orders = self.waiting.get(order.channel)
+        if orders is not None and orders.pop(order.id, None) is not None and not orders:
+            del self.waiting[order.channel]
+
     def _publish(self, order: Publish, done: asyncio.Future[int] | None) -> None:
         if done is not None and done.cancelled():
-            return  # nobody wants it published any more
+            return
         try:
             seq = publish(self._run, order)
-        except DaggerError as error:
+        except Exception as error:  # noqa: BLE001 - it is told whoever publishes, and is nobody else's
             self._refuse(order, done, error)
         else:
             if done is not None:
                 done.set_result(seq)
 
-    def _refuse(self, order: Publish, done: asyncio.Future[int] | None, error: DaggerError) -> None:
+    def _refuse(self, order: Publish, done: asyncio.Future[int] | None, error: Exception) -> None:
         if done is None:
             refuse(self._run, order, error)
         elif not done.done():
             done.set_exception(error)
 
     def close(self) -> None:
-        """The run goes on no more: what waits is not published."""
+        """The run goes on no more here: what waits is not published."""
         state = self._run.state
-        for orders in self.waiting.values():
-            while orders:
-                order, done = orders.popleft()
-                if done is not None or state.halt in ENDING:  # else it stays in the inbox, for whoever goes on
-                    error = InvalidState(f"run {state.run_id!r} goes on no more: nothing was published")
-                    self._refuse(order, done, error)
-        self.waiting.clear()
+        is_over = state.halt in ENDING or is_served(state)
+        waiting, self.waiting = self.waiting, {}
+        for order, done in (each for orders in waiting.values() for each in orders.values()):
+            if is_over:
+                error = InvalidState(f"run {state.run_id!r} goes on no more: nothing was published")
+                self._refuse(order, done, error)
+            elif done is not None and not done.done():
+                done.set_result(0)
+            # else it stays in the inbox, for whoever goes on
 
 
 def is_full(state: State, channel: str) -> bool:
     """Whether at an agent that reads the channel as many messages wait as are kept in memory."""
     inboxes = (state.inboxes.get(name) for name in state.channels.get(channel, ()))
     return any(inbox.undelivered() >= state.config.channel_capacity for inbox in inboxes if inbox is not None)
+
+
+def is_removed(state: State, node: Node) -> bool:
+    """Whether the node is an agent's that was removed: what fails there is not tried again."""
+    return node.action.startswith(AGENT) and state.agents[node.id].is_removed
 
 
 def differs(state: State, agent: Agent) -> bool:
@@ -148,3 +165,9 @@ def remove(run: Addressed, name: str, running: Collection[str]) -> None:
             run.drop(flows_left)
     if state.halt:
         run.halt()
+
+    def go_on() -> None:
+        run.posts.serve(list(run.posts.waiting))  # it was full, and is not waited for any more
+        run.step_over()
+
+    run.kernel.loop.call_soon(go_on)  # an agent that is exchanged is registered again by then

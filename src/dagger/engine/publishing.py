@@ -112,9 +112,11 @@ class Publishing:
         for name, decode in found.types:
             try:
                 decode(text)
-            except (msgspec.DecodeError, ValueError) as error:
-                message = f"{_named(node)}: message for channel {channel!r}: {complaint(error, text, decode)}"
-                raise MessageInvalid(f"{message} (type of agent {name!r})") from None
+            except Exception as error:  # a type's own code may raise anything, and its reader could not take this
+                is_plain = isinstance(error, msgspec.DecodeError | ValueError)
+                said = complaint(error, text, decode) if is_plain else f"{type(error).__name__}: {error}"
+                message = f"{_named(node)}: message for channel {channel!r}: {said} (type of agent {name!r})"
+                raise MessageInvalid(message) from error
         if not found.keys:
             return Published(channel, sealed)
         return Published(channel, sealed, {name: _key(value, path) for name, path in found.keys})

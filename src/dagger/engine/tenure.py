@@ -27,8 +27,8 @@ from dagger.engine.limits import Limits
 from dagger.engine.looking import is_stuck, look
 from dagger.engine.mail import Mail
 from dagger.engine.maps import Maps
-from dagger.engine.orders import obey
-from dagger.engine.posts import Posts, bind, remove
+from dagger.engine.orders import is_served, obey
+from dagger.engine.posts import Posts, bind, is_removed, remove
 from dagger.engine.publishing import Publishing
 from dagger.engine.rest import Rest
 from dagger.engine.sources import Sources
@@ -194,6 +194,8 @@ class Tenure(Sources):
                 self.posts.left(node)
             if event.result is not msgspec.UNSET and not self._is_settled:
                 iterations.finish(self, step)
+                if self.posts.waiting and is_served(self.state):
+                    self.posts.close()
         underway = self.underway
         if attempt is not None or underway.is_pooled or underway.open == underway.idle + 1:
             self._leave(step, node, attempt)
@@ -227,7 +229,7 @@ class Tenure(Sources):
             self.state,
             step,
             error,
-            retryable=retryable,
+            retryable=retryable and not is_removed(self.state, attempt.node),
             now=now,
             chance=chance(self.state),
             duration_ms=duration_ms,
@@ -295,8 +297,6 @@ class Tenure(Sources):
     def remove(self, name: str) -> None:
         """An agent was removed: see engine/posts."""
         remove(self, name, {attempt.step for attempt in self._running})
-        self.posts.serve(list(self.posts.waiting))  # it was full, and is not waited for any more
-        self.step_over()
 
     @property
     def is_kept_alive(self) -> bool:
