@@ -28,6 +28,7 @@ from dagger.engine.timers import Timer, Timers
 from dagger.engine.trampoline import go_on
 from dagger.spec.action import Action
 from dagger.spec.context import FlowReport
+from dagger.spec.gathering import IS_OVER
 
 GRACE_SECONDS = 5.0
 """How long a cancelled coroutine may take to clean up before it is given up, as a thread is at once."""
@@ -190,6 +191,7 @@ class Attempt:
                 self.rested_ms = LOADING_MS
             work = in_process(tenure, self, given, self.process)
         else:
+            self.context.run(IS_OVER.set, lambda: self.is_over)
             work = in_thread(tenure, self, action)
         tenure.suspended(self)
 

@@ -35,6 +35,7 @@ from dagger.engine.sources import Sources
 from dagger.engine.underway import Underway
 from dagger.engine.waits import Waits
 from dagger.spec.action import Action
+from dagger.spec.gathering import ROOM
 
 SKIPS_AT_ONCE = 250
 """About a millisecond: so long others wait at most while a failure's many dependents are skipped."""
@@ -84,6 +85,7 @@ class Tenure(Sources):
     def begin(self, ready: list[str], *, was_parked: bool = False) -> None:
         """Start what is ready, and watch the clock. `was_parked`: all code that was begun did nothing but wait."""
         underway, state = self.underway, self.state
+        self.context.run(ROOM.set, state.config.max_messages)
         # else code with an open wait may have more to do than to wait, and runs again, from its top
         asleep = {step for step in state.waits if state.is_waiting(step)} if was_parked else set()
         ready = [step for step in ready if step not in asleep]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
-import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypedDict, TypeVar, Unpack, overload
 
@@ -19,6 +17,7 @@ from dagger.spec import schema
 from dagger.spec.action import Action
 from dagger.spec.context import Context
 from dagger.spec.contracts import Contract
+from dagger.spec.gathering import Many, gathering
 from dagger.spec.message import Message
 from dagger.spec.nodes import new_node
 from dagger.spec.signature import is_context, signature, type_hints
@@ -62,12 +61,6 @@ _OPTIONS = tuple(AgentOptions.__annotations__)
 _NODE_FIELDS = ("timeout", "try_count", "on_failure", "priority")
 
 
-class Many(NamedTuple):
-    """What a generator has yielded: each is published."""
-
-    values: list[Any]
-
-
 class PubSubAgent:
     """An agent as an object: subclass it, set these, and write `process_message`."""
 
@@ -107,7 +100,7 @@ class AgentAction(Action):
             raise RegistryError(message)
         hints = type_hints(function, name)
         takes = _takes(function, name, hints, of_object=of_object)
-        called, returned = _gathering(function, hints.get("return", Any))
+        called, returned = gathering(function, hints.get("return", Any))
         try:
             super().__init__(
                 called,
@@ -232,40 +225,6 @@ def _takes(function: Callable[..., Any], name: str, hints: Mapping[str, Any], *,
         problem = f"agent {name!r}: {both} cannot all be the payload: annotate the others with Message or Context"
         raise RegistryError(problem)
     return _Takes(message[0] if message else None, None, rest[0] if rest else None)
-
-
-def _gathering(function: Callable[..., Any], returned: Any) -> tuple[Callable[..., Any], Any]:
-    """What to call, and the type of what is published: a generator's values are published together, at its end."""
-    if inspect.isasyncgenfunction(function):
-
-        @functools.wraps(function)
-        async def gather(*args: Any, **keywords: Any) -> Many:
-            return Many([value async for value in function(*args, **keywords)])
-
-    elif inspect.isgeneratorfunction(function):
-
-        @functools.wraps(function)
-        def gather(*args: Any, **keywords: Any) -> Many:
-            return Many(list(function(*args, **keywords)))
-
-    else:
-        return function, _without_none(returned)
-    hints = type_hints(function, function.__name__)
-    parameters = inspect.signature(function)
-    del gather.__wrapped__  # else it would be taken for the generator
-    gather.__signature__ = parameters  # type: ignore[attr-defined]
-    gather.__annotations__ = hints
-    yielded = typing.get_args(returned)
-    return gather, yielded[0] if yielded else Any
-
-
-def _without_none(annotation: Any) -> Any:
-    """Nothing is published for None."""
-    parts = typing.get_args(annotation)
-    if type(None) not in parts:
-        return annotation
-    rest = [part for part in parts if part is not type(None)]
-    return functools.reduce(lambda one, other: one | other, rest)
 
 
 def _channels(name: str, option: str, given: str | Iterable[str] | None) -> tuple[str, ...]:
