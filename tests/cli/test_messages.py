@@ -290,7 +290,7 @@ def test_no_dead_letters_are_said_to_be_none(shell):
     assert shell("dead-letters", "mine", "--json").json == []
     typed = shell("dead-letters", "mine")
     assert (typed.code, typed.out) == (0, "")
-    assert typed.err == "no dead letters: no agent of run mine finally failed to handle a message\n"
+    assert typed.err == "no dead letters: none in run mine that was not redelivered\n"
 
 
 def test_a_dead_letter_of_a_paused_run_is_delivered_anew_when_it_is_resumed(shell, home, letter):

@@ -143,6 +143,14 @@ def test_a_run_that_is_over_asks_nothing(shell, review):
     assert shell("reviews", "--json").json == []
 
 
+def test_an_answer_that_begins_like_json_and_is_none_is_refused(shell, review):
+    """An answer is final: nobody gives a slip of the shell's quotes."""
+    typed = shell("answer", review, '{"colour": ')
+    assert (typed.code, typed.out) == (2, "")
+    assert 'error: {"colour": : begins like JSON and is none' in typed.err
+    assert [each["id"] for each in shell("reviews", "--json").json] == [review]
+
+
 def test_an_unknown_review_is_refused(shell, review):
     """The nearest is named, or the command that lists them; an id that fits several is refused, too."""
     other = left_waiting("other")

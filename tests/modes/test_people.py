@@ -58,8 +58,9 @@ def test_a_message_is_asked_and_its_answer_published(world):
         ({"question": 5}, "at $.question"),
         ("Go on?", "at $"),
         ({"question": "Go on?", "options": "yes"}, "at $.options"),
+        ({"question": "Go on?", "option": ["yes"]}, "('option' was unexpected)"),
     ],
-    ids=["none", "number", "text", "options"],
+    ids=["none", "number", "text", "options", "slip"],
 )
 def test_what_is_no_question_is_refused_before_it_is_published(world, payload, told):
     """It has a schema as any agent."""

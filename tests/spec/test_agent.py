@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import functools
+import re
 import types
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 from typing import Optional, TypedDict
@@ -90,6 +91,41 @@ def test_its_options_are_its_nodes_and_its_own():
     assert made(timeout=None, concurrency=None, key=None) == made()
     limited = AgentAction(plain, subscribe="tasks", pool="net", rate="60/min")
     assert (limited.pool, limited.rate) == ("net", Rate.parse("60/min"))
+
+
+class Customer(TypedDict):
+    """Within an order."""
+
+    id: int
+
+
+@dataclasses.dataclass
+class Ordered:
+    """A payload with fields."""
+
+    customer: Customer
+    tags: dict[str, str]
+
+
+@pytest.mark.parametrize(
+    ("key", "told"),
+    [
+        ("custmer.id", "there is no field 'custmer'; did you mean 'customer'?"),
+        ("customer.name", "there is no field 'name'; there are: id"),
+        ("customer.id.part", "'part' is looked for in what is of type integer"),
+    ],
+)
+def test_a_key_that_leads_nowhere_in_the_payloads_type_is_refused(key, told):
+    """Else all messages would have one value in common, and be handled one at a time."""
+
+    def keyed(order: Ordered): ...
+
+    with pytest.raises(RegistryError, match=f"agent 'keyed': key '{key}' leads nowhere: {re.escape(told)}"):
+        AgentAction(keyed, subscribe="orders", key=key)
+    for fine in ("customer.id", "customer", "tags.any", "tags.any.thing"):
+        assert AgentAction(keyed, subscribe="orders", key=fine).agent.key == fine
+    given = {"type": "object", "properties": {"other": {}}}
+    assert AgentAction(keyed, subscribe="orders", key=key, input_schema=given).agent.key == key
 
 
 def only_payload(task: Task):

@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 
+from dagger.cli.exits import UsageError
 from dagger.cli.output import say, short
 from dagger.cli.values import is_numbered, picked
 from dagger.core.errors import AnswerInvalid, InvalidState, ReviewError
@@ -38,7 +39,7 @@ class Asker:
             if text := typed.strip():
                 try:
                     await run.answer(review.id, picked(text, review.options))
-                except AnswerInvalid as error:
+                except (AnswerInvalid, UsageError) as error:
                     say(str(error))
                 except (ReviewError, InvalidState) as error:  # somebody was faster, or the run ends
                     say(str(error))

@@ -111,7 +111,7 @@ def dead_letters(run: options.RunId, *, store: options.Store = None, json: optio
         else:
             output.say(f"to redeliver: {command('redeliver', run_id, url, 'MESSAGE')}")
     else:
-        output.say(f"no dead letters: no agent of run {run_id} finally failed to handle a message")
+        output.say(f"no dead letters: none in run {run_id} that was not redelivered")
     return SUCCESS
 
 

@@ -26,10 +26,15 @@ def value_of(text: str) -> Any:
 
 
 def answer_of(text: str, options: Sequence[Any] | None) -> Any:
-    """The answer that `text` writes: one of the options as it stands there, else as `value_of` has it."""
-    value = value_of(text)
-    is_option = any(msgspec.json.encode(option) == msgspec.json.encode(value) for option in options or ())
-    return text if not is_option and text in (options or ()) else value
+    """The answer that `text` writes: one of the options as it stands there, else JSON, or a text that is none.
+
+    Raises UsageError for what begins like JSON and is none: an answer is final.
+    """
+    if text in (options or ()):
+        value = value_of(text)
+        is_option = any(msgspec.json.encode(option) == msgspec.json.encode(value) for option in options or ())
+        return value if is_option else text
+    return _json_or_text(text)
 
 
 def picked(text: str, options: Sequence[Any] | None) -> Any:

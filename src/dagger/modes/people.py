@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Required, TypedDict
+from typing import Any
 
 import msgspec
 
@@ -16,22 +16,18 @@ AT_ONCE = 1000
 """Questions that may be open at once: nobody has to answer one before the next one is asked."""
 
 
-class Question(TypedDict, total=False):
-    """What is to be asked."""
+class Question(msgspec.Struct, forbid_unknown_fields=True):
+    """What is to be asked. A slip in a name would be a question without options, or one that is asked for ever."""
 
-    question: Required[str]
-    options: Sequence[Any] | None
-    wait_minutes: float | None
+    question: str
+    options: Sequence[Any] | None = None
+    wait_minutes: float | None = None
 
 
 @agent(name=HUMAN_REVIEW, subscribe=HUMAN_REVIEW, publish=ANSWERED, concurrency=AT_ONCE)
 async def human_review(asked: Question, message: Message, ctx: Context) -> dict[str, Any]:
     """Ask a person; the answer is published, null if nobody gave one in time, under `autopilot`."""
-    minutes = asked.get("wait_minutes")
-    answer = await ctx.review(
-        asked["question"],
-        options=asked.get("options"),
-        wait_minutes=msgspec.UNSET if minutes is None else minutes,
-    )
+    minutes = msgspec.UNSET if asked.wait_minutes is None else asked.wait_minutes
+    answer = await ctx.review(asked.question, options=asked.options, wait_minutes=minutes)
     ctx.reply(answer)
-    return {"question": asked["question"], "answer": answer, "message": message.id}
+    return {"question": asked.question, "answer": answer, "message": message.id}

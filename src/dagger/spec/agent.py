@@ -174,6 +174,9 @@ class AgentAction(Action):
             raise RegistryError(message) from None
         if payload[0]:
             node = msgspec.structs.replace(node, inputs=(Input(payload[0], PAYLOAD),))
+        input_schema = _schema(name, "input_schema", options.get("input_schema"), payload[1])
+        if key and options.get("input_schema") is None:
+            _refuse_key(name, key, input_schema or {})
         return Agent(
             name=name,
             description=self.description,
@@ -182,7 +185,7 @@ class AgentAction(Action):
             node=node,
             concurrency=concurrency,
             key=key,
-            input_schema=_schema(name, "input_schema", options.get("input_schema"), payload[1]),
+            input_schema=input_schema,
             output_schema=_schema(name, "output_schema", options.get("output_schema"), returned),
         )
 
@@ -252,6 +255,25 @@ def _schema(name: str, option: str, given: Mapping[str, Any] | None, annotation:
         message = f"{where}: no JSON Schema can be made of {annotation!r}: {error}; annotate it, or give one"
         raise RegistryError(message) from None
     return {**made, "$defs": shared} if shared else made or None
+
+
+def _refuse_key(name: str, key: str, of_type: dict[str, Any]) -> None:
+    """Raise RegistryError for a path that leads nowhere in any payload of the type."""
+    definitions, inner = of_type.get("$defs", {}), of_type
+    for part in key.split("."):
+        inner = definitions.get(inner.get("$ref", "").removeprefix("#/$defs/"), inner)
+        fields = inner.get("properties")
+        if fields is None:
+            kind = inner.get("type", "object")
+            if kind == "object" or not isinstance(kind, str):
+                return  # what is in it, its type does not say
+            message = f"agent {name!r}: key {key!r} leads nowhere: {part!r} is looked for in what is of type {kind}"
+            raise RegistryError(message)
+        if part not in fields:
+            near = nearest(part, fields) or f"; there are: {', '.join(fields)}"
+            message = f"agent {name!r}: key {key!r} leads nowhere: there is no field {part!r}{near}"
+            raise RegistryError(message)
+        inner = fields[part]
 
 
 def _mentions(function: Callable[..., Any], name: str) -> bool:
