@@ -1,12 +1,13 @@
 """How an attempt begins: code that ends at once costs no task, no attempt and no event of its own; on both stores."""
 
 import asyncio
+import time
 
 import pytest
 from tests import supervised
 from tests.supervised import executed
 
-from dagger import Context, Graph, Static, action
+from dagger import Context, Dagger, Graph, Static, action
 
 
 def begun(world, act, **inputs):
@@ -112,3 +113,21 @@ def test_a_value_that_is_no_json_fails_its_step(world):
     found, types = begun(world, act)
     assert types == ["StepFailed"]
     assert "OutputInvalid" in found.report.error
+
+
+def test_code_that_keeps_the_event_loop_is_told(caplog):
+    """Its timeout could not act, and nobody else's could: it should have been a plain function."""
+
+    async def blocks() -> int:
+        time.sleep(1.05)
+        return 1
+
+    app = Dagger("memory:")
+    app.register_action(blocks)
+    graph = Graph("g")
+    graph.add(blocks, timeout=0.1)
+    report = app.run(graph)
+
+    assert report.status == "succeeded"
+    (line,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert f"run {report.run_id}: step blocks kept the event loop for 1." in line

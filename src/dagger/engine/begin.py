@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import types
 
 import msgspec
@@ -17,6 +18,13 @@ from dagger.engine.publishing import returned as returned_messages
 from dagger.engine.trampoline import call, returned
 from dagger.spec.outputs import outputs
 
+_LOG = logging.getLogger("dagger")
+BLOCKING_MS = 1000
+"""So long code may keep the event loop before it is told."""
+_BLOCKED = (
+    "run %s: step %s kept the event loop for %.1f s: meanwhile nothing else ran, and no timeout or order was seen; "
+    "let it await, or write it as a plain function, which runs in a thread"
+)
 _NO_OUTPUTS: dict[str, msgspec.Raw] = {}
 _NO_MESSAGES: tuple[Published, ...] = ()
 
@@ -54,6 +62,7 @@ def begin(run: OwnedRun, step: str, node: Node, number: int, task: asyncio.Task[
     except BaseException as error:  # noqa: BLE001 - user code raises anything
         (attempt or Attempt(run, step, node, number, started_ms, context)).fail(error)
         return None
+    _watch_the_loop(run, step, run.kernel.tick() - started_ms)
     if attempt is not None:
         attempt.succeed(result)
         return None
@@ -70,3 +79,10 @@ def begin(run: OwnedRun, step: str, node: Node, number: int, task: asyncio.Task[
     )
     run.ended(step, node, event, blobs)
     return None
+
+
+def _watch_the_loop(run: OwnedRun, step: str, took_ms: int) -> None:
+    """Nobody can stop code that neither ends nor awaits; that it did so can be told."""
+    if took_ms >= BLOCKING_MS:
+        run_id = run.state.run_id
+        _LOG.warning(_BLOCKED, run_id, step, took_ms / 1000, extra={"run": run_id, "node": step})
