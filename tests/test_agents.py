@@ -245,6 +245,45 @@ def test_a_retried_message_holds_up_its_key_only(world):
     assert told == [(1, 0), (2, 0), (4, 0), (1, 10), (3, 10)]
 
 
+def test_a_key_that_waits_holds_up_no_other_key(world):
+    """However many messages it has, and however few payloads are kept."""
+    told = []
+
+    @agent(subscribe="in", key="key")
+    async def reader(given: dict, ctx: Context):
+        if given["number"] == 1:
+            await ctx.sleep(3600)
+        told.append((given["number"], round(world.clock.passed_seconds)))
+
+    source = sends(12, make=lambda number: {"number": number, "key": number // 10})
+    execute(world, START, source, reader, config={"channel_capacity": 3})
+
+    assert told == [(10, 0), (11, 0), (12, 0), *((number, 3600) for number in range(1, 10))]
+
+
+def test_with_more_room_nothing_overtakes_what_waits(world):
+    """A run that is resumed with a larger `channel_capacity` goes on in order per key, and at once."""
+    told = []
+
+    @agent(subscribe="in", key="key")
+    async def reader(given: dict, ctx: Context):
+        if given["number"] < 3:
+            await ctx.sleep(3600)
+        told.append((given["number"], round(world.clock.passed_seconds)))
+
+    async def main(app):
+        handle = await app.start(START, run_id="r", config={"channel_capacity": 2})
+        await asyncio.sleep(1)
+        await handle.pause()
+        await app.resume("r", config={"channel_capacity": 100})
+        await handle.publish("in", {"number": 7, "key": 3})
+        return (await handle.wait()).status
+
+    source = sends(6, make=lambda number: {"number": number, "key": min(number, 3)})
+    assert run(world, main, source, reader) == "succeeded"
+    assert told == [(3, 1), (4, 1), (5, 1), (6, 1), (7, 1), (1, 3600), (2, 3600)]
+
+
 def test_higher_priority_goes_first_among_the_ready(world):
     """An agent's, as a node's."""
     told = []

@@ -279,7 +279,7 @@ def test_what_waits_in_a_child_flow_fails_it_and_its_code_judges(world, policy):
         await asyncio.sleep(5)
         app.remove_agent("reader")
         report = await handle.wait()
-        return report.status, report.outputs, len(await handle.dead_letters())
+        return report.status, report.outputs, report.agents["reader"]["failed"]
 
     things = node, sends(4), slow(work)
     assert run(world, main, *things) == ("succeeded", {"node": {"output": ["failed"]}}, 3)
@@ -386,6 +386,59 @@ def test_what_waits_at_an_agent_that_was_changed_keeps_to_what_it_is_now(tmp_pat
     assert (status, sorted(work.order), work.most) == ("succeeded", list(range(1, 9)), now)
     if now == 1:
         assert work.order == list(range(1, 9))
+
+
+def test_an_agent_that_may_handle_more_now_does_so_at_once(tmp_path):
+    """It need not end what it is at first."""
+
+    def reader(concurrency):
+        @agent(name="reader", subscribe="in", concurrency=concurrency)
+        async def reads(number: int, ctx: Context):
+            if number == 1:
+                await ctx.sleep(3600)
+            ctx.cache.append("global", "kept", number)
+
+        return reads
+
+    async def begin(app):
+        await app.start(EventDriven("start", None), run_id="r")
+        await asyncio.sleep(5)
+
+    async def go_on(app):
+        handle = await app.resume("r")
+        await handle.publish("in", 5)
+        return (await handle.wait()).status, handle.cache.get("global", "kept")
+
+    found = elsewhere(tmp_path, begin, go_on, [sends(4), reader(1)], [sends(4), reader(4)])
+    assert found == ("succeeded", [2, 3, 4, 5, 1])
+
+
+def test_order_per_key_holds_for_what_was_published_when_all_was_in_order(tmp_path):
+    """Whoever goes on with the run lets different keys go side by side."""
+    work = AtWork()
+
+    def reader(concurrency):
+        @agent(name="reader", subscribe="in", key="key", concurrency=concurrency)
+        async def reads(given: dict):
+            await work((given["key"], given["number"]), 10)
+
+        return reads
+
+    async def begin(app):
+        await app.start(EventDriven("start", None), run_id="r")
+        await asyncio.sleep(5)
+
+    async def go_on(app):
+        work.now = work.most = 0
+        work.order.clear()
+        handle = await app.resume("r")
+        await handle.publish("in", {"key": 1, "number": 7})
+        return (await handle.wait()).status
+
+    source = sends(6, make=lambda number: {"key": number % 2, "number": number})
+    status = elsewhere(tmp_path, begin, go_on, [source, reader(1)], [source, reader(4)])
+    assert (status, work.most) == ("succeeded", 2)
+    assert sorted(work.order, key=lambda each: each[0]) == [(0, 2), (0, 4), (0, 6), (1, 1), (1, 3), (1, 5), (1, 7)]
 
 
 def test_what_was_published_before_an_agent_came_is_checked_when_it_takes_effect():

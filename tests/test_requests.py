@@ -178,6 +178,36 @@ def test_another_attempt_asks_anew(world):
     assert world.clock.passed_seconds == pytest.approx(10, abs=0.5)
 
 
+@pytest.mark.parametrize(
+    "config", [{"retry_strategy": {"linear": {"delay_secs": 10}}}, {"max_parallel": 1}], ids=["delayed", "queued"]
+)
+def test_a_request_that_times_out_between_two_attempts_is_asked_anew(world, config):
+    """Nobody was there to be told, and the second attempt has not waited yet."""
+    asked = []
+
+    async def frail(ctx):
+        await asyncio.sleep(1)
+        if ctx.attempt == 1:
+            raise ValueError("for another reason")
+
+    @agent(subscribe="start", publish="ask")
+    async def asker(given: object, ctx: Context):
+        reply, _ = await asyncio.gather(ctx.request("ask", {}, timeout=3), frail(ctx))
+        ctx.finish(reply)
+
+    @agent(subscribe="ask")
+    async def oracle(question: dict, message: Message, ctx: Context):
+        asked.append(message.id)
+        if len(asked) == 1:
+            await asyncio.sleep(5)
+        else:
+            ctx.reply("at last")
+
+    found = execute(world, START, asker, oracle, config={**TWICE, **config})
+
+    assert (found.report.status, found.report.result, len(asked)) == ("succeeded", "at last", 2)
+
+
 def test_a_late_reply_is_no_answer_to_what_was_asked_later(world):
     """Another attempt has asked anew: what it asked may be another question."""
 

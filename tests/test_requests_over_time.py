@@ -108,6 +108,122 @@ def test_a_request_of_a_channel_that_was_changed_is_a_mismatch(tmp_path):
     assert 'request "query"' in report.error
 
 
+# -- whoever is to reply is a dead letter --------------------------------------------------------------------
+
+
+def breaks(broken, **options):
+    """An agent that replies as soon as nothing is broken."""
+
+    @agent(subscribe="ask", **options)
+    async def frail(question: dict, ctx: Context):
+        if broken:
+            raise ValueError("no")
+        ctx.reply("mended")
+
+    return frail
+
+
+def test_a_request_keeps_no_run_from_pausing_for_the_dead_letter_that_is_to_reply(world):
+    """Waiting does not help it, resuming does: the letter is tried anew, and what it replies is the answer."""
+    broken, asked = [True], []
+
+    @agent(subscribe="start", publish="ask")
+    async def asker(given: object, ctx: Context):
+        asked.append(ctx.attempt)
+        ctx.finish(await ctx.request("ask", {}, timeout=None))
+
+    async def main(app):
+        handle = await app.start(START, run_id="r", config={"on_failure": "pause"})
+        paused = await handle.wait()
+        reason = handle.reason
+        broken.clear()
+        await app.resume("r")
+        return paused.status, reason, await handle.wait(), await events_of(handle, "WaitOpened")
+
+    status, reason, report, opened = run(world, main, asker, breaks(broken))
+    assert (status, reason) == ("paused", "'frail#2-1' failed; mend the cause and resume the run")
+    assert (report.status, report.result, report.error) == ("succeeded", "mended", None)
+    assert (len(opened), asked) == (1, [1, 1])
+
+
+@pytest.mark.parametrize("what", ["sleep", "review", "timeout"])
+def test_a_run_pauses_for_a_dead_letter_when_nothing_goes_on_by_itself(world, what):
+    """A sleep ends, a person answers, and a request with a timeout is asked anew."""
+    broken = [True]
+
+    @agent(subscribe="start")
+    async def other(given: object, ctx: Context):
+        if what == "review":
+            await ctx.review("?")
+        elif what == "sleep":
+            await ctx.sleep(100)
+
+    async def main(app):
+        handle = await app.start(START, run_id="r", config={"on_failure": "pause"})
+        await asyncio.sleep(50)
+        before = handle.status
+        for review in await handle.reviews():
+            await handle.answer(review.id, "so")
+        return before, (await handle.wait()).status
+
+    asker = asks(timeout=100 if what == "timeout" else None)
+    assert run(world, main, asker, breaks(broken), other) == ("waiting", "paused")
+
+
+@pytest.mark.parametrize("keep_alive", [False, True])
+def test_a_run_that_pauses_for_no_dead_letter_says_which_one_a_request_waits_for(world, keep_alive):
+    """It is to be redelivered; others are not named."""
+    broken = [True]
+
+    async def main(app):
+        handle = await app.start(EventDriven("start", None, keep_alive=keep_alive), run_id="r")
+        await until(lambda: handle.status == "waiting")
+        reason = handle.reason
+        broken.clear()
+        (letter,) = [each for each in await handle.dead_letters() if each.agent == "frail"]
+        await handle.redeliver(letter.id)
+        return reason, letter.step, (await handle.wait()).result
+
+    policy = {} if keep_alive else {"on_failure": "continue"}
+
+    @agent(subscribe="start", **policy)
+    async def unlucky(given: object):
+        raise ValueError("no")
+
+    reason, step, result = run(world, main, asks(timeout=None), breaks(broken, **policy), unlucky)
+    assert reason == f"waits for 1 request (dead letter {step!r})" + (" and messages" if keep_alive else "")
+    assert result == "mended"
+
+
+def test_what_a_dead_letter_has_requested_keeps_no_run_from_pausing_after_a_restart(tmp_path):
+    """It is tried anew when the run is resumed: nobody waits for the reply before."""
+    world = World("sqlite", tmp_path)
+
+    async def fails():
+        raise ValueError("no")
+
+    @agent(subscribe="start", publish="ask")
+    async def asker(given: object, ctx: Context):
+        await asyncio.gather(ctx.request("ask", {}, timeout=10_000), fails())
+
+    @agent(subscribe="start", publish="ask")
+    async def worker(given: object, ctx: Context):
+        await asyncio.sleep(100)
+        await ctx.request("ask", {}, timeout=None)
+
+    async def begin(app):
+        await app.start(START, run_id="r", config={"on_failure": "pause"})
+        await asyncio.sleep(5)
+
+    async def go_on(app):
+        (recovered,) = await app.recover()
+        return (await recovered.wait()).status
+
+    run(world, begin, asker, silent, worker)
+    assert run(world, go_on, asker, silent, worker) == "paused"
+    assert world.clock.passed_seconds < 200
+
+
 def test_a_cancelled_run_asks_nobody_any_more(world):
     """What waits for a reply ends with the run."""
 

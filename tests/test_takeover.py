@@ -9,9 +9,9 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tests.worlds import HOUR
+from tests.worlds import HOUR, until
 
-from dagger import ActionNotRegistered, Context, Graph, InvalidState, RunLeased, RunNotFound, Static
+from dagger import ActionNotRegistered, Context, EventDriven, Graph, InvalidState, RunLeased, RunNotFound, Static, agent
 from dagger.core import events
 
 DYING = Path(__file__).with_name("dying.py")
@@ -129,6 +129,48 @@ def test_of_those_that_attach_to_an_interrupted_run_at_once_one_continues_it(wor
     assert world.run(main, work) == (["succeeded"] * 4, 1)
 
 
+def test_a_service_that_is_begun_again_hears_though_nothing_is_recovered(world):
+    """It was closed in an orderly way, so that its run is parked: whoever starts it has it."""
+
+    async def serve(app, number):
+        async def hear(what: str):
+            world.told.append(what)
+
+        app.register_agent(agent(subscribe="orders")(hear))
+        await app.start(EventDriven("orders", keep_alive=True), run_id="office")
+        async with world.application(other) as there:
+            assert await (await there.get_run("office")).publish("orders", f"tea {number}") is not None
+        await asyncio.sleep(5)
+
+    for number in range(3):
+        world.run(lambda app, number=number: serve(app, number), other)
+    assert world.told == ["tea 0", "tea 1", "tea 2"]
+
+
+def test_whoever_executes_a_run_that_was_parked_elsewhere_sees_its_end(world):
+    """Its process is gone, and nobody else looks at the time."""
+    leave(world, nap, seconds=10)
+
+    async def main(app):
+        assert (await app.get_run("r")).status == "waiting"
+        report = await asyncio.wait_for(app.execute(Static("g"), run_id="r"), 2 * HOUR)
+        return report.status, round(world.clock.passed_seconds)
+
+    assert world.run(main, nap) == ("succeeded", HOUR)
+
+
+def test_starting_a_paused_run_again_resumes_it_not(world):
+    """That is for a person."""
+
+    async def main(app):
+        run = await app.start(Static("g"), run_id="r")
+        await run.pause("lunch")
+        again = await app.execute(Static("g"), run_id="r")
+        return again.status, run.reason
+
+    assert world.run(main, nap) == ("paused", "lunch")
+
+
 # -- paused runs -----------------------------------------------------------------------------------------------
 
 
@@ -180,6 +222,60 @@ def test_an_alarm_wakes_a_run_only_if_it_is_still_parked(world):
         return run.status, (await types_of(app))[len(before) :]
 
     assert world.run(main, nap) == ("interrupted", [])
+
+
+def test_a_paused_run_goes_on_with_its_answer_though_it_is_told_something_else_meanwhile(world):
+    """Whoever tells it owns it for that moment: what comes then is not lost with that owner."""
+
+    async def asks(ctx: Context):
+        answer = await ctx.review("Go on?", wait_minutes=1)
+        await asyncio.sleep(60)
+        return answer
+
+    async def read(note: str):
+        pass
+
+    async def main(app):
+        app.register_agent(agent(subscribe="notes")(read))
+        for turns in range(5):
+            run = await app.start(Static("g"), run_id=f"r{turns}")
+            assert (await run.wait()).status == "paused"
+            (review,) = await run.reviews()
+            paused_at = app.store.last_seq(run.id)
+            publishing = asyncio.create_task(run.publish("notes", "hello"))
+            while app.store.ownership(run.id) == "none" and app.store.last_seq(run.id) == paused_at:
+                await asyncio.sleep(0)
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await run.answer(review.id, "yes")
+            assert await publishing is not None
+            assert (await run.wait()).status == "succeeded"
+
+    world.run(main, asks, config={"human_timeout_action": "pause"})
+
+
+def test_whoever_gives_up_telling_a_paused_run_something_leaves_it_to_others(world):
+    """At whichever moment: it is nobody's then, and can be resumed."""
+
+    async def read(note: str):
+        pass
+
+    async def main(app):
+        app.register_agent(agent(subscribe="notes")(read))
+        for turns in range(3):
+            run = await app.start(Static("g"), run_id=f"r{turns}")
+            await run.pause()
+            paused_at = app.store.last_seq(run.id)
+            publishing = asyncio.create_task(run.publish("notes", "hello"))
+            while app.store.ownership(run.id) == "none" and app.store.last_seq(run.id) == paused_at:
+                await asyncio.sleep(0)
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            publishing.cancel()
+            await until(lambda run=run: app.store.ownership(run.id) == "none")
+            assert (await (await run.resume()).wait()).status == "succeeded"
+
+    world.run(main, nap)
 
 
 # -- the steps in flight ---------------------------------------------------------------------------------------
@@ -269,6 +365,28 @@ def test_a_run_recovered_again_and_again_without_a_success_pauses(world):
     assert told == [("running", "")] * 3 + [("paused", reason)]
     assert world.run(resume, work, nap) == "running"
     assert [world.run(begin, work, nap)[0] for _ in range(4)] == ["running"] * 3 + ["paused"]
+
+
+def test_a_service_in_which_nothing_was_at_work_is_in_no_crash_loop(world):
+    """However often its process dies in its first second, before it is said to wait."""
+
+    async def pack(order: str):
+        pass
+
+    async def main(app):
+        lives = []
+        for _ in range(6):
+            there = world.application(other)
+            there.register_agent(agent(subscribe="orders")(pack))
+            run = await there.start(EventDriven("orders", keep_alive=True), run_id="office")
+            lives.append((there, run.status))
+            await asyncio.sleep(0.5)
+            await there.store.close()  # and no more: its run is not parked
+        for there, _ in lives:
+            await there.close()
+        return {status for _, status in lives}
+
+    assert world.run(main, other) == {"running"}
 
 
 # -- real processes --------------------------------------------------------------------------------------------

@@ -122,7 +122,7 @@ class Dagger(Registry):
     ) -> Run:
         """Start a run; when this returns, the run is in the journal.
 
-        A `run_id` that exists: the same spec, graph and inputs attach to that run (an interrupted one is
+        A `run_id` that exists: the same spec, graph and inputs attach to that run (an interrupted or parked one is
         continued), others raise RunExists. Raises GraphError, ActionNotRegistered, InputInvalid, ConfigError.
         """
         opening = Opening(spec, self, self.config, given=Given(inputs, cache, config, tags))
@@ -365,7 +365,7 @@ class Dagger(Registry):
             await asyncio.sleep(RECOVER_EVERY_SECONDS)
 
     async def _attach(self, run_id: str, fingerprint: str) -> Run | None:
-        """The run of this id if it is there and the same; an interrupted one is continued. Raises RunExists."""
+        """The run of this id if it is there and the same, see `start`. Raises RunExists."""
         if not run_id or not codec.is_text(run_id):
             message = f"a run id is a text, not {run_id!r}"
             raise RunError(message)
@@ -385,7 +385,7 @@ class Dagger(Registry):
         if starting is not None:
             await (await self._open()).durable()  # or it was refused: then another process's run has this id
             return await self._attach(run_id, fingerprint)
-        if run.status == "interrupted":
+        if row.status == "parked" or run.status == "interrupted":
             with contextlib.suppress(RunLeased, InvalidState):  # another process was faster, or another call
                 await self.resume(run_id)
         return run

@@ -107,7 +107,6 @@ class Takeover:
         if tenure.state.status != "paused":
             await self._begin(tenure, was_parked=was_parked)
             return True
-        self._taking.add(run_id)
         try:
             # an answer may be what the run was paused for, so it is left to whoever has its code
             orders = sorted(tenure.lease.orders, key=lambda order: isinstance(order, Answer))
@@ -123,12 +122,19 @@ class Takeover:
                 await self._begin(tenure, was_parked=False)
                 return True
         finally:
-            self._taking.discard(run_id)
             if tenure.state.status == "paused" and not tenure.is_settled:
-                await kernel.durable()
-                kernel.tenures.pop(run_id, None)
-                kernel.store.give_up(tenure.lease)
+                del kernel.tenures[run_id]  # nobody executes it: what comes now waits in its inbox
+                self._taking.add(run_id)
+                await asyncio.shield(kernel.loop.create_task(self._give_up(tenure.lease)))
         return False
+
+    async def _give_up(self, lease: Lease) -> None:
+        """Leave a run without an owner, as soon as what it was told is durable."""
+        try:
+            await self._kernel.durable()
+            self._kernel.store.give_up(lease)
+        finally:
+            self._taking.discard(lease.run_id)
 
     async def _begin(self, tenure: Tenure, *, was_parked: bool) -> None:
         for child in orphans(tenure.state):

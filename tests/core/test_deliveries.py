@@ -132,27 +132,69 @@ def test_the_room_of_an_agent_is_one_or_its_capacity(concurrency, capacity, room
     assert state.inboxes["reader"].undelivered() == room + 3
 
 
-@pytest.mark.parametrize(("capacity", "ready"), [(1, []), (5, ["reader#2-4", "reader#2-5"])], ids=["less", "more"])
+@pytest.mark.parametrize(
+    ("capacity", "ready"),
+    [(1, []), (5, ["reader#2-4", "reader#2-5", f"{CHILD}/reader#3-4", f"{CHILD}/reader#3-5"])],
+    ids=["less", "more"],
+)
 def test_a_capacity_that_changes_at_a_resume_changes_the_room(capacity, ready):
-    """From the next delivery that ends on; an ordered agent has room for one, whatever it is."""
+    """In every flow, from then on; an ordered agent has room for one, whatever it is."""
     state = run_of(agent("reader", "tasks", concurrency=None), agent("ordered", "tasks"), channel_capacity=3)
     apply(state, published("tasks", *range(5)))
-    apply(state, events.RunResumed(at=3, config={"channel_capacity": capacity}))
+    apply(state, opened(*range(5)))
+    assert apply(state, events.RunResumed(at=3, config={"channel_capacity": capacity})) == ready
     assert (state.inboxes["reader"].room, state.inboxes["ordered"].room) == (capacity, 1)
-    assert handle(state, "reader#2-1") == ready
+    assert handle(state, "reader#2-1") == []
+
+
+@pytest.mark.parametrize("key", ["", "k"])
+def test_what_is_published_never_overtakes_what_waits(key):
+    """Be there more room now, and be it full or not."""
+    state = run_of(agent("reader", "tasks", concurrency=None, key=key), channel_capacity=2)
+    keys = ["reader"] if key else []
+    apply(state, published("tasks", *"abca", keys=keys))
+    ready = ["reader#2-3"] if key else ["reader#2-3", "reader#2-4"]
+    assert apply(state, events.RunResumed(at=3, config={"channel_capacity": 4})) == ready
+    apply(state, published("tasks", *"adea", keys=keys))
+    steps = handle(state, "reader#2-1", "reader#2-2", "reader#2-3", "reader#2-4")
+    assert steps == (["reader#2-4", "reader#4-3", "reader#4-1"] if key else [f"reader#4-{i}" for i in (1, 2, 3, 4)])
 
 
 def test_messages_with_one_key_are_handled_in_order():
-    """Others pass them; the keys take part of the room."""
-    state = run_of(agent("reader", "tasks", concurrency=None, key="k"), channel_capacity=4)
-    ready = apply(state, published("tasks", "a", "a", "b", "a", "c", keys=["reader"]))
-    assert ready == ["reader#2-1", "reader#2-3"]
-    assert [message.id for message in state.inboxes["reader"].waiting] == ["2-5"]
-    assert handle(state, "reader#2-3") == ["reader#2-5"]
-    assert handle(state, "reader#2-1", "reader#2-2") == ["reader#2-2", "reader#2-4"]
+    """Others pass them; each key takes room for one message."""
+    state = run_of(agent("reader", "tasks", concurrency=None, key="k"), channel_capacity=2)
+    ready = apply(state, published("tasks", "a", "a", "a", "b", "c", "a", keys=["reader"]))
+    assert ready == ["reader#2-1", "reader#2-4"]
+    assert [message.id for message in state.inboxes["reader"].waiting] == ["2-5", "2-6"]
+    assert handle(state, "reader#2-4") == ["reader#2-5"]
+    assert handle(state, "reader#2-1", "reader#2-2", "reader#2-3") == ["reader#2-2", "reader#2-3", "reader#2-6"]
     assert set(state.inboxes["reader"].lanes) == {'"a"', '"c"'}
-    assert handle(state, "reader#2-4", "reader#2-5") == []
+    assert handle(state, "reader#2-5", "reader#2-6") == []
     assert (state.inboxes["reader"].lanes, state.inboxes["reader"].undelivered()) == ({}, 0)
+
+
+def test_a_key_holds_up_no_other_key():
+    """However many messages of it wait, and though their payloads are not kept."""
+    state = run_of(agent("reader", "tasks", concurrency=None, key="k"), channel_capacity=3)
+    apply(state, published("tasks", *"aaaaa", keys=["reader"]))
+    assert apply(state, published("tasks", "b", keys=["reader"])) == ["reader#3-1"]
+    assert [message.payload for message in state.inboxes["reader"].lanes['"a"']] == [b'"a"', b'"a"', b"", b""]
+    assert bytes(state.pending["reader#3-1"].message.payload) == b'"b"'
+
+
+def test_an_agent_with_a_key_that_handles_one_at_a_time_handles_all_in_the_order_of_publication():
+    """Until it may handle more: then those with one key are in order; and again from then on when it may not."""
+    ordered, keyed = agent("reader", "tasks", key="k"), agent("reader", "tasks", concurrency=4, key="k")
+    state = run_of(ordered)
+    apply(state, published("tasks", *"aababcab", keys=["reader"]))
+    assert handle(state, "reader#2-1", "reader#2-2") == ["reader#2-2", "reader#2-3"]
+    assert apply(state, events.AgentBound(at=3, agent=keyed)) == ["reader#2-4", "reader#2-6"]
+    assert handle(state, "reader#2-3", "reader#2-4") == ["reader#2-5", "reader#2-7"]
+    apply(state, events.AgentBound(at=3, agent=ordered))
+    assert apply(state, published("tasks", *"abca", keys=["reader"])) == []
+    assert handle(state, "reader#2-5", "reader#2-6") == []
+    steps = ["reader#2-7", "reader#2-8", "reader#9-1", "reader#9-2", "reader#9-3", "reader#9-4"]
+    assert handle(state, *steps) == steps[1:]
 
 
 def test_a_message_with_a_key_that_failed_lets_the_next_of_its_key_begin():
@@ -189,10 +231,11 @@ def test_a_message_without_its_payload_keeps_all_else():
     wait = events.WaitOpened(at=5, step="n", key="request:1", kind="request", messages=messages("tasks", 1, 2, 3))
     keyed = tuple(msgspec.structs.replace(message, keys={"reader": "7"}) for message in wait.messages)
     apply(state, msgspec.structs.replace(wait, messages=keyed))
-    assert state.inboxes["reader"].waiting[0] == Message(2, 3, "tasks", b"", "n", 5, "request:1", "7")
+    behind = state.inboxes["reader"].lanes["7"]
+    assert behind[1] == Message(2, 3, "tasks", b"", "n", 5, "request:1", "7")
     apply(state, failed("reader#2-1", "continue"))
     apply(state, events.Redelivered(at=6, steps=("reader#2-1",)))
-    assert state.inboxes["reader"].waiting[-1] == Message(2, 1, "tasks", b"", "n", 5, "request:1", "7", 2)
+    assert behind[-1] == Message(2, 1, "tasks", b"", "n", 5, "request:1", "7", 2)
 
 
 # -- dead letters ---------------------------------------------------------------------------------------------
@@ -299,14 +342,15 @@ def test_an_agent_that_is_bound_anew_is_as_it_is_now():
     state = run_of(agent("reader", "tasks"), channel_capacity=5)
     apply(state, published("tasks", 1, 2, 3, 4))
     handle(state, "reader#2-1")
-    apply(state, events.AgentBound(at=4, agent=agent("reader", "more", concurrency=2)))
+    ready = apply(state, events.AgentBound(at=4, agent=agent("reader", "more", concurrency=2)))
+    assert ready == ["reader#2-3", "reader#2-4"]
     assert (state.channels, state.inboxes["reader"].room, state.agents["reader"].handled) == (
         {"more": ["reader"]},
         5,
         1,
     )
     assert apply(state, published("tasks", 5)) == []
-    assert handle(state, "reader#2-2") == ["reader#2-3", "reader#2-4"]
+    assert apply(state, published("more", 6)) == ["reader#6-1"]
 
 
 @pytest.mark.parametrize(
@@ -314,7 +358,7 @@ def test_an_agent_that_is_bound_anew_is_as_it_is_now():
 )
 def test_what_waits_at_an_agent_that_is_removed_becomes_dead_letters(policy, failures, stuck):
     """Whether behind its key or for room; what is a step goes on. Then nothing goes there any more."""
-    state = run_of(agent("reader", "tasks", concurrency=None, key="k"), agent("other", "tasks"), channel_capacity=3)
+    state = run_of(agent("reader", "tasks", concurrency=None, key="k"), agent("other", "tasks"), channel_capacity=2)
     apply(state, published("tasks", "a", "a", "b", "c", "d", keys=["reader"]))
     assert apply(state, events.AgentRemoved(at=3, name="reader", policy=policy)) == []
     assert list(state.dead) == ["reader#2-2", "reader#2-4", "reader#2-5"]
@@ -375,6 +419,7 @@ def test_a_reply_that_nobody_waits_for_goes_nowhere():
 def test_a_request_without_a_reply_in_time_is_made_again_by_the_next_attempt():
     """One that was answered, or is open, or another kind of wait, is not."""
     state = run_of(agent("one", "asks"))
+    apply(state, events.StepStarted(at=3, step="n", attempt=1))
     for key in ("late", "answered", "open"):
         apply(state, asked(key=key))
     apply(state, events.WaitOpened(at=3, step="n", key="sleep:1", kind="sleep"))
@@ -383,6 +428,27 @@ def test_a_request_without_a_reply_in_time_is_made_again_by_the_next_attempt():
         apply(state, events.WaitAnswered(at=4, step="n", key=key))
     apply(state, events.AttemptFailed(at=5, step="n", attempt=1, error=ERROR, retry_at=6))
     assert list(state.waits["n"]) == ["answered", "open", "sleep:1"]
+
+
+def test_a_request_that_times_out_is_kept_only_for_an_attempt_that_can_be_told():
+    """Between two attempts there is none, nor before the first one after a resume."""
+    state = run_of(agent("one", "asks"))
+
+    def is_kept_where_it_times_out():
+        apply(state, asked())
+        apply(state, events.WaitAnswered(at=4, step="n", key="request:1"))
+        return bool(state.waits["n"])
+
+    apply(state, events.StepStarted(at=3, step="n", attempt=1))
+    assert is_kept_where_it_times_out()
+    apply(state, events.AttemptFailed(at=5, step="n", attempt=1, error=ERROR, retry_at=6))
+    assert not is_kept_where_it_times_out()
+    apply(state, events.StepStarted(at=6, step="n", attempt=2))
+    assert is_kept_where_it_times_out()
+    apply(state, events.StepFailed(at=7, step="n", attempt=2, error=ERROR, policy="pause"))
+    apply(state, events.RunPaused(at=8, reason=""))
+    apply(state, events.RunResumed(at=9))
+    assert not is_kept_where_it_times_out()
 
 
 def test_a_late_reply_answers_no_later_request():
@@ -517,18 +583,28 @@ def test_what_waits_in_a_child_flow_at_an_agent_that_is_removed_is_dead_too(poli
     assert handle(state, f"{CHILD}/reader#2-1") == ready
 
 
+def test_a_child_flow_that_is_over_takes_its_dead_letters_along():
+    """Nothing can be delivered there any more; those of others stay, and the agent's failures count on."""
+    state = run_of(agent("reader", "tasks"))
+    apply(state, published("tasks", 1))
+    apply(state, opened(1, 2))
+    for step in ("reader#2-1", f"{CHILD}/reader#3-1", f"{CHILD}/reader#3-2"):
+        apply(state, failed(step, "continue"))
+    assert list(state.scopes[CHILD].dead) == [f"{CHILD}/reader#3-1", f"{CHILD}/reader#3-2"]
+    apply(state, failed(CHILD, "continue"))
+    assert (list(state.dead), state.dead_of) == (["reader#2-1"], {"2-1": ["reader#2-1"]})
+    assert state.agents["reader"].failed == 3
+
+
 def test_a_child_flow_that_is_given_up_takes_its_deliveries_along():
-    """At work, waiting, dead: the run does not pause for them; the letters can still be read."""
+    """At work, waiting, dead: the run does not pause for them, and keeps nothing of them."""
     state = run_of(agent("reader", "tasks"), agent("writer", "tasks"))
     apply(state, opened(1, 2))
     apply(state, failed(f"{CHILD}/reader#2-1", "pause"))
     apply(state, failed(f"{CHILD}/reader#2-2", "continue"))
     apply(state, events.StepCancelled(at=4, step=CHILD, attempt=1, reason="enough"))
     assert (list(state.pending), state.scopes, state.stuck, state.errors) == (["n"], {}, 0, [])
-    assert {step: letter.policy for step, letter in state.dead.items()} == {
-        f"{CHILD}/reader#2-1": "list",
-        f"{CHILD}/reader#2-2": "continue",
-    }
+    assert (state.dead, state.dead_of, state.agents["reader"].failed) == ({}, {}, 2)
 
 
 @pytest.mark.parametrize("is_resumed", [False, True], ids=["dead", "waiting"])

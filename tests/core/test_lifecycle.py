@@ -128,6 +128,16 @@ def test_recoveries_count_until_a_step_succeeds_or_somebody_resumes():
     assert state.recoveries == 0
 
 
+def test_a_recovery_counts_only_where_something_was_at_work():
+    """A service that waits for messages brings no process down; one that handles a message may."""
+    state, _ = begun(agents=(agent("reader", "tasks"),))
+    apply(state, events.RunRecovered(at=2_000))
+    assert state.recoveries == 0
+    apply(state, events.MessagesPublished(at=2_000, messages=messages("tasks", 1)))
+    apply(state, events.RunRecovered(at=3_000))
+    assert state.recoveries == 1
+
+
 def test_a_run_that_halts_is_not_paused_again():
     """Its first reason stands."""
     state, _ = begun(node("a"))

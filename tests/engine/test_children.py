@@ -92,7 +92,7 @@ class Flows:
             self.state = fold(decode_event(encode_event(event)) for event in self.journal)
             if is_checked and "RunParked" not in [event.type for event in self.journal]:
                 assert tenure.state == self.state, "I1"
-                assert (tenure.underway.open, tenure.underway.idle, tenure.underway.dropped) == (0, 0, {})
+                assert (tenure.underway.open, tenure.underway.idle, tenure.underway.dropped) == (0, 0, set())
             return report
 
         return self.run(main, *actions, **options)

@@ -40,11 +40,40 @@ def test_the_next_that_is_due_is_told():
         told.append(delays.next_due())
         await asyncio.sleep(3)
         told += [delays.next_due(), len(delays)]
+        delays.end("b")
         delays.hold("b", lambda: None)
         told += [delays.end("b"), delays.end("b"), delays.next_due()]
         return told
 
     assert with_delays(main) == [None, 2_000, 5_000, 1, True, False, None]
+
+
+def test_a_step_that_is_delayed_anew_is_due_at_its_new_time():
+    """What is left of its former delay, which was given up, neither tells the time nor ends the new one."""
+
+    async def main(delays, clock):
+        called = []
+        delays.add("a", 2_000, 0, lambda: called.append("first"))
+        delays.end("a")
+        delays.add("a", 5_000, 0, lambda: called.append("second"))
+        due = delays.next_due()
+        await asyncio.sleep(10)
+        return due, called
+
+    assert with_delays(main) == (5_000, ["second"])
+
+
+def test_delays_that_are_over_take_no_room():
+    """Though one is due before all of them, and nobody asks which."""
+
+    async def main(delays, clock):
+        delays.add("first", 1_000, 0, lambda: None)
+        for _ in range(5_000):
+            delays.add("a", 2_000, 0, lambda: None)
+            delays.end("a")
+        return len(delays._due) < 200, delays.next_due()
+
+    assert with_delays(main) == (True, 1_000)
 
 
 def test_what_is_forgotten_is_not_called():

@@ -13,9 +13,10 @@ from dagger import Context, Dagger, EventDriven, Graph, Message, Static, action,
 from dagger.core import events
 from dagger.core.codec import decode
 from dagger.core.errors import StoreCorrupt
+from dagger.core.graph import Node
 from dagger.core.messages import Message as Waiting
-from dagger.core.messages import Published
-from dagger.core.state import State
+from dagger.core.messages import Published, delivery_of
+from dagger.core.state import Inbox, Pending, State
 from dagger.engine.mail import AHEAD, AT_ONCE, KEPT, Mail, messages_of
 
 START = EventDriven("start", None)
@@ -211,6 +212,14 @@ class Addressee:
     def __init__(self, *journal):
         self.store, self.state = Journal(*journal), State(run_id="r")
 
+    def handles(self, **seqs):
+        """By agent: the events that the messages are of that it has been let in."""
+        for name, of in seqs.items():
+            messages = {delivery_of(name, waiting(seq)): waiting(seq) for seq in of}
+            self.state.inboxes[name] = Inbox(1000, steps=dict.fromkeys(messages))
+            for step, message in messages.items():
+                self.state.pending[step] = Pending(Node(id=name), 0, message=message)
+
 
 def published(*payloads):
     """An event that published these."""
@@ -256,9 +265,48 @@ def test_large_events_are_read_one_by_one():
     assert [after for after, _ in run.store.asked] == [0, 1, 2]
 
 
+HUGE = published(*[b"0" * 1000] * (2 * KEPT // 1000))
+"""An event that alone takes more than is kept."""
+
+
+@pytest.mark.parametrize("handled", [{"a": [1], "b": [2]}, {"a": [1, 2]}], ids=["two", "one"])
+def test_large_events_at_work_do_not_drive_each_other_out(handled):
+    """Each is read once, whether two agents are at them, or one that handles several messages at once."""
+    run = Addressee(HUGE, HUGE)
+    mail = Mail(run)
+    run.handles(**handled)
+    for index in range(1, 100):
+        for seq in (1, 2):
+            mail.payload(waiting(seq, index))
+
+    assert [after for after, _ in run.store.asked] == [0, 1]
+
+
+def test_a_large_event_that_nobody_handles_any_more_makes_room_for_the_next():
+    """Not the one that a slower agent is still at."""
+    run = Addressee(HUGE, HUGE, HUGE)
+    mail = Mail(run)
+    for seq in (2, 3, 2):
+        run.handles(slow=[1], fast=[seq])
+        mail.payload(waiting(1))
+        mail.payload(waiting(seq))
+
+    assert [after for after, _ in run.store.asked] == [0, 1, 2, 1]
+
+
+def test_a_large_event_drives_out_no_small_ones():
+    """What was read ahead is about to be asked for."""
+    run = Addressee(*numbers(10), HUGE)
+    mail = Mail(run)
+    for seq in (1, 11, 2, 11, 10):
+        mail.payload(waiting(seq))
+
+    assert [after for after, _ in run.store.asked] == [0, 10]
+
+
 def test_an_event_larger_than_what_is_kept_is_read_once():
     """However many of its messages are asked for."""
-    run = Addressee(published(*[b"0" * 1000] * (2 * KEPT // 1000)), *numbers(3))
+    run = Addressee(HUGE, *numbers(3))
     mail = Mail(run)
     for index in range(1, 100):
         mail.payload(waiting(1, index))

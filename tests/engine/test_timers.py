@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from dagger.engine.timers import SystemClock, Timers
+from dagger.engine.timers import SystemClock, Timer, Timers
 from dagger.testing import VirtualClock
 
 
@@ -54,11 +54,11 @@ def test_a_cancelled_deadline_is_forgotten():
     assert simulate(story) == [("kept", 1)]
 
 
-def test_a_timer_that_is_never_due_can_be_cancelled():
-    """It stands in no heap; only its owner calls it."""
+def test_a_timer_of_no_heap_can_be_cancelled():
+    """Only its owner calls it."""
 
     async def story(timers, note):
-        timer = timers.never(note("never"))
+        timer = Timer(note("never"))
         await asyncio.sleep(1_000_000)
         timer.due()
         timer.cancel()

@@ -1,10 +1,11 @@
 """Steps on their way: who takes slots, who gives them back, and when nothing of a run is at work."""
 
 import asyncio
+import contextlib
 
 import pytest
 
-from dagger import Context, Dagger, EventDriven, Graph, Static
+from dagger import Context, Dagger, EventDriven, Graph, Static, agent
 from dagger.testing import VirtualClock
 
 
@@ -122,3 +123,146 @@ def dive(*depths):
             return await run.wait(), underway
 
     return clock.run(main())
+
+
+def test_a_run_ends_though_flows_are_given_up_while_their_steps_wait_for_slots():
+    """Whoever holds the slots that these wait for gives back just them, whatever was forgotten meanwhile."""
+    report, underway = give_up_flows(20)
+    assert (report.status, report.agents["outer"]["handled"]) == ("succeeded", 20)
+    assert (underway.open, underway.dropped, underway._slots) == (0, set(), {})
+
+
+def give_up_flows(count):
+    """The report, and what was underway, of a run that gives up so many flows, each with messages on their way."""
+    clock = VirtualClock()
+
+    async def main():
+        async with Dagger("memory:", clock=clock, config={"timeout_seconds": 60, "max_messages": None}) as app:
+
+            @app.agent("start", publish="numbers")
+            async def source(count: int):
+                for number in range(count):
+                    yield number
+
+            @app.agent("numbers")
+            async def outer(number: int, ctx: Context):
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(1):
+                        await ctx.execute(EventDriven("fan", number))
+
+            @app.agent("fan", publish="inner")
+            async def fan(number: int, ctx: Context):
+                for each in range(50):
+                    ctx.publish("inner", each)
+
+            @app.agent("inner", concurrency=2)
+            async def inner(number: int):
+                await asyncio.sleep(9)
+
+            run = await app.start(EventDriven("start", count))
+            underway = app.tenure(run.id).underway
+            return await run.wait(), underway
+
+    return clock.run(main())
+
+
+def test_of_maps_in_flows_that_are_given_up_nothing_is_kept():
+    """Neither their lists nor the slots of their items."""
+    clock = VirtualClock()
+
+    async def main():
+        async with Dagger("memory:", clock=clock) as app:
+
+            @app.action
+            async def nap(number: int):
+                await asyncio.sleep(9)
+
+            inner = Graph("inner")
+            inner.add(nap, map={"reference": inner.input("numbers"), "max_parallel": 1}, id="each")
+            app.add_graph(inner)
+
+            @app.agent("start")
+            async def outer(number: int, ctx: Context):
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(ctx.execute(Static("inner"), inputs={"numbers": [1, 2, 3]}), 1)
+
+            run = await app.start(EventDriven("start", 1))
+            maps = app.tenure(run.id).maps
+            report = await run.wait()
+            return report.status, clock.passed_seconds, maps._items, maps._pools
+
+    assert clock.run(main()) == ("succeeded", 1, {}, {})
+
+
+def exchange(*, first, then):
+    """When an agent of these options began each message after it had taken another's place, which had one at work.
+
+    And the slots of a pool, when all is done.
+    """
+    clock, begun = VirtualClock(), []
+
+    def reader(**options):
+        @agent("in", name="reader", concurrency=10, **options)
+        async def read(number: int):
+            begun.append(round(clock.passed_seconds, 1))
+            await asyncio.sleep(1)
+
+        return read
+
+    async def main():
+        async with Dagger("memory:", clock=clock, config={"channel_capacity": 10}) as app:
+
+            @app.action(pool="api", concurrency=1)
+            async def other():
+                pass
+
+            app.register_agent(reader(**first))
+            run = await app.start(EventDriven("in", 0, keep_alive=True))
+            await asyncio.sleep(0.5)
+            app.remove_agent("reader")
+            app.register_agent(reader(**then))
+            await run.publish_many("in", list(range(4)))
+            await asyncio.sleep(30)
+            await run.cancel("enough")
+            return begun[1:], [pool.free for pool in app._kernel.pools["other"]]
+
+    return clock.run(main())
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "begun"),
+    [
+        ({}, {"rate": "1/s"}, [0.5, 1.5, 2.5, 3.5]),
+        ({"rate": "100/s"}, {"rate": "2/s"}, [0.5, 0.5, 1.5, 1.5]),
+        ({"rate": "1/min"}, {}, [0.5] * 4),
+        ({}, {"pool": "api"}, [0.5, 1.5, 2.5, 3.5]),
+        ({"pool": "api"}, {}, [0.5] * 4),
+        ({"pool": "api"}, {"pool": "api"}, [1, 2, 3, 4]),
+    ],
+)
+def test_an_agent_that_takes_anothers_place_takes_the_slots_that_it_asks_for(first, then, begun):
+    """And what was at work when it came gives back what that took: a slot, or none."""
+    assert exchange(first=first, then=then) == (begun, [1])
+
+
+def test_a_message_that_waits_for_the_disk_is_one_start_of_a_rate(tmp_path):
+    """Its payload is read again when it is there; till then it keeps its place."""
+    clock, begun = VirtualClock(), []
+
+    async def main():
+        config = {"channel_capacity": 1, "durability": "async"}
+        async with Dagger(tmp_path / "d.db", clock=clock, config=config) as app:
+
+            @app.agent("start", publish="in")
+            async def source(count: int):
+                for number in range(count):
+                    yield number
+
+            @app.agent("in", rate="2/min")
+            async def read(number: int):
+                begun.append(round(clock.passed_seconds / 60))
+
+            return (await app.execute(EventDriven("start", 4))).status
+
+    assert clock.run(main()) == "succeeded"
+    assert begun == [0, 0, 1, 1]

@@ -6,7 +6,7 @@ import pytest
 from tests.engine.test_awaiting import Counted
 from tests.worlds import HOUR, World
 
-from dagger import Context, Dagger, Graph, NonRetryable, Static, action
+from dagger import Context, Dagger, Graph, NonRetryable, Static, action, agent
 
 # -- sleep ---------------------------------------------------------------------------------------------------
 
@@ -713,3 +713,27 @@ def test_a_waiting_run_names_one_review_and_counts_the_others(world):
         await run.cancel()
 
     world.run(main, asks)
+
+
+def test_waits_that_were_answered_before_their_time_take_no_room(world):
+    """Though another is due before all of them, and the run is never quiet."""
+
+    async def sleeps(ctx: Context):
+        await ctx.sleep(60)
+
+    async def asks(ctx: Context):
+        for number in range(300):
+            await ctx.request("numbers", number, timeout=HOUR, key=str(number))
+        await asyncio.sleep(10)
+
+    async def replies(number: int, ctx: Context):
+        ctx.reply(number)
+
+    async def main(app):
+        app.register_agent(agent(subscribe="numbers")(replies))
+        run = await app.start(Static("g"))
+        await asyncio.sleep(5)
+        assert len(app.tenure(run.id).waits._due) < 200
+        return app.tenure(run.id).state.messages, (await run.wait()).status
+
+    assert world.run(main, sleeps, asks) == (300, "succeeded")

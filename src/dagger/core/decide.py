@@ -127,7 +127,7 @@ def crash_loop(state: State, in_flight: Callable[[], list[str]]) -> str:
     """Why a run that was just recovered should not go on, or nothing. `in_flight`: what ran when its process died."""
     if state.recoveries <= RECOVERIES:
         return ""
-    named = _named(in_flight() or state.ready())
+    named = few(in_flight() or state.ready())
     return f"crash loop: its process died {state.recoveries} times without a new success; in flight: {named}"
 
 
@@ -178,15 +178,15 @@ def settle(state: State, now: int) -> events.RunPaused | events.RunEnded:
         return events.RunPaused(at=now, reason=state.halt_reason)
     if state.stuck:
         stuck = [step for step, pending in state.pending.items() if pending.is_stuck] + stuck_letters(state)
-        return events.RunPaused(at=now, reason=f"{_named(stuck)} failed; mend the cause and resume the run")
+        return events.RunPaused(at=now, reason=f"{few(stuck)} failed; mend the cause and resume the run")
     if state.pending:
-        error = f"a bug in Dagger, please report it: {_named(list(state.pending))} never ran"
+        error = f"a bug in Dagger, please report it: {few(list(state.pending))} never ran"
         return events.RunEnded(at=now, status="failed", error=error)
     status = "failed" if state.failures else "succeeded"
     return events.RunEnded(at=now, status=status, error=_error(state))
 
 
-def _named(steps: list[str]) -> str:
+def few(steps: list[str]) -> str:
     """The first few of the steps."""
     more = f" and {len(steps) - NAMED} more" if len(steps) > NAMED else ""
     return ", ".join(map(repr, steps[:NAMED])) + more

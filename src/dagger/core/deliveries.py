@@ -5,37 +5,51 @@ A part of the fold (see `core/fold`): pure changes of a state.
 
 from __future__ import annotations
 
+import heapq
 from collections import deque
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
 from dagger.core import events
 from dagger.core.events import scope_of
 from dagger.core.messages import REQUEST, Agent, Message, Published, agent_of, delivery_of
-from dagger.core.state import Bound, DeadLetter, Inbox, Pending, Scope, State
-from dagger.core.steps import ERRORS_KEPT, leave
+from dagger.core.state import Bound, DeadLetter, Inbox, Pending, Scope, State, Wait
+from dagger.core.steps import ERRORS_KEPT, forget_letter, leave
 
 
-def bind(state: State, agents: Iterable[Agent]) -> None:
-    """Take in agents: what is published from now on goes to them, too; or to them as they are now."""
+def bind(state: State, agents: Iterable[Agent]) -> list[str]:
+    """Take in agents: what is published from now on goes to them, too; or to them as they are now.
+
+    The deliveries that can begin, as one may have more room now.
+    """
+    ready: list[str] = []
     for agent in agents:
         unbind(state, agent.name)
         bound = state.agents.get(agent.name)
         state.agents[agent.name] = Bound(agent) if bound is None else Bound(agent, bound.handled, bound.failed)
         for channel in agent.subscriptions:
             state.channels.setdefault(channel, []).append(agent.name)
-        for inbox in _inboxes(state, agent.name):
-            inbox.room = room_of(state, agent)
+        for _, inbox in _inboxes(state, agent.name):
             for step in inbox.steps:
                 state.pending[step].node = agent.node
+            if agent.is_ordered:  # a message waits for all before it now, not for those with its key only
+                inbox.waiting.extend(_taken_out(inbox))
+        ready += _make_room(state, agent)
+    return ready
 
 
-def make_room(state: State) -> None:
-    """The run's config has changed: inboxes have the room that it says."""
-    for name, bound in state.agents.items():
-        for inbox in _inboxes(state, name):
-            inbox.room = room_of(state, bound.agent)
+def make_room(state: State) -> list[str]:
+    """The run's config has changed: inboxes have the room that it says; the deliveries that can begin."""
+    return [step for bound in state.agents.values() for step in _make_room(state, bound.agent)]
+
+
+def _make_room(state: State, agent: Agent) -> list[str]:
+    ready: list[str] = []
+    for name, inbox in _inboxes(state, agent.name):
+        inbox.room = room_of(state, agent)
+        _let_in_next(state, f"{name}/" if name else "", agent.name, inbox, ready)
+    return ready
 
 
 def unbind(state: State, name: str) -> None:
@@ -58,13 +72,13 @@ def room_of(state: State, agent: Agent) -> int:
 
 def let_in(state: State, name: str) -> int:
     """How many messages an agent's inbox has let in, in the flow where they are most."""
-    return max((inbox.let_in for inbox in _inboxes(state, name)), default=0)
+    return max((inbox.let_in for _, inbox in _inboxes(state, name)), default=0)
 
 
-def _inboxes(state: State, name: str) -> Iterator[Inbox]:
-    """An agent's inbox in every flow that has one."""
-    flows: list[State | Scope] = [state, *state.scopes.values()]
-    return (flow.inboxes[name] for flow in flows if name in flow.inboxes)
+def _inboxes(state: State, name: str) -> Iterator[tuple[str, Inbox]]:
+    """An agent's inbox in every flow that has one, with the flow's name."""
+    flows: dict[str, State | Scope] = {"": state, **state.scopes}
+    return ((flow_name, flow.inboxes[name]) for flow_name, flow in flows.items() if name in flow.inboxes)
 
 
 def flow_with_agents(state: State, step: str) -> str:
@@ -118,12 +132,14 @@ def _put(  # noqa: PLR0917 - in the hot path
     inbox = flow.inboxes.get(agent)
     if inbox is None:
         inbox = flow.inboxes[agent] = Inbox(room_of(state, state.agents[agent].agent))
-    if inbox.let_in < inbox.room:
+    is_next = not inbox.waiting and inbox.has_room(message)  # else it would overtake what waits
+    becomes_step = is_next and message.lane not in inbox.lanes
+    if not becomes_step and inbox.undelivered() >= state.config.channel_capacity:
+        message = _without_payload(message)
+    if is_next:
         _let_in(state, prefix, agent, inbox, message, ready)
-    elif inbox.let_in + len(inbox.waiting) < state.config.channel_capacity:
-        inbox.waiting.append(message)
     else:
-        inbox.waiting.append(_without_payload(message))
+        inbox.waiting.append(message)
 
 
 def _without_payload(message: Message) -> Message:
@@ -167,9 +183,14 @@ def delivered(state: State, step: str, pending: Pending) -> list[str]:
             inbox.let_in -= 1  # it was let in before
             _let_in(state, prefix, agent, inbox, first, ready)
             inbox.lanes[message.lane] = behind
-    while inbox.waiting and inbox.let_in < inbox.room:
-        _let_in(state, prefix, agent, inbox, inbox.waiting.popleft(), ready)
+    _let_in_next(state, prefix, agent, inbox, ready)
     return ready
+
+
+def _let_in_next(state: State, prefix: str, agent: str, inbox: Inbox, ready: list[str]) -> None:
+    """Let in what there is room for now."""
+    while inbox.waiting and inbox.has_room(inbox.waiting[0]):
+        _let_in(state, prefix, agent, inbox, inbox.waiting.popleft(), ready)
 
 
 def die(state: State, event: events.StepFailed) -> list[str]:
@@ -189,6 +210,9 @@ def _bury(state: State, step: str, message: Message | None, policy: str) -> None
     assert message is not None
     state.agents[agent_of(step)].failed += 1
     state.dead[step] = DeadLetter(_without_payload(message), policy)
+    state.dead_of.setdefault(message.id, []).append(step)
+    if name := scope_of(step):
+        state.scopes[name].dead[step] = None
 
 
 def _note(state: State, step: str, policy: str, error: str) -> None:
@@ -209,7 +233,7 @@ def redeliver(state: State, steps: Iterable[str], *, anew: bool) -> list[str]:
     """Put dead letters at the end of their inboxes. `anew`: as deliveries of their own; else as they were."""
     ready: list[str] = []
     for step in steps:
-        letter = state.dead.pop(step)
+        letter = forget_letter(state, step)
         name, agent = scope_of(step), agent_of(step)
         flow = state.scopes[name] if name else state
         if letter.policy == "pause":
@@ -253,8 +277,8 @@ def remove_agent(state: State, event: events.AgentRemoved) -> list[str]:
 
 
 def _taken_out(inbox: Inbox) -> list[Message]:
-    """Take all out of an inbox but the deliveries that are steps."""
-    taken = [message for behind in inbox.lanes.values() for message in behind]
+    """Take all out of an inbox but the deliveries that are steps; those of a key stay in their order."""
+    taken = [*heapq.merge(*inbox.lanes.values(), key=lambda message: (message.seq, message.index))]
     inbox.let_in -= len(taken)
     for behind in inbox.lanes.values():
         behind.clear()
@@ -270,6 +294,13 @@ def reply(state: State, message: Message, value: bytes) -> None:
         wait.is_open, wait.value = False, value
 
 
+def is_unheard(state: State, event: events.WaitAnswered, wait: Wait) -> bool:
+    """Whether nobody replied to a request in time, and no attempt has begun that could be told."""
+    pending = state.pending.get(event.step)
+    has_timed_out = wait.kind == REQUEST and event.value is msgspec.UNSET
+    return has_timed_out and not (pending is not None and pending.is_begun)
+
+
 def forget_timeouts(state: State, step: str) -> None:
     """A step is tried anew: its requests that nobody replied to in time are made again."""
     for key, wait in [*state.waits.get(step, {}).items()]:
@@ -283,13 +314,12 @@ def deliveries_in(state: State, name: str) -> Iterator[str]:
         yield from inbox.steps
         for messages in (inbox.waiting, *inbox.lanes.values()):
             yield from (f"{name}/{delivery_of(agent, message)}" for message in messages)
-    yield from (step for step in stuck_letters(state) if scope_of(step) == name)
+    yield from state.scopes[name].dead
 
 
-def release_letters(state: State, steps: Container[str]) -> None:
-    """Child flows were given up: the run does not pause for their dead letters any more."""
-    for step, letter in state.dead.items():
-        if letter.policy == "pause" and scope_of(step) in steps:
-            state.dead[step] = DeadLetter(letter.message, "list")
+def release_letters(state: State, steps: Iterable[str]) -> None:
+    """Child flows were given up with these steps: what is dead of them is forgotten, and the run pauses not for it."""
+    for step in steps:
+        if step in state.dead and forget_letter(state, step).policy == "pause":
             state.stuck -= 1
             state.errors = [error for error in state.errors if not error.startswith(f"{step}: ")]

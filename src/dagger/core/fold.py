@@ -63,8 +63,7 @@ def _messages_published(state: State, event: events.MessagesPublished) -> list[s
 
 def _agent_bound(state: State, event: events.AgentBound) -> list[str]:
     require_going_on(state, event)
-    deliveries.bind(state, (event.agent,))
-    return passed(state, event)
+    return passed(state, event, deliveries.bind(state, (event.agent,)))
 
 
 def _agent_removed(state: State, event: events.AgentRemoved) -> list[str]:
@@ -74,8 +73,7 @@ def _agent_removed(state: State, event: events.AgentRemoved) -> list[str]:
 
 def _redelivered(state: State, event: events.Redelivered) -> list[str]:
     require_going_on(state, event)
-    flows = {events.scope_of(step) for step in event.steps}
-    if not (all(step in state.dead for step in event.steps) and flows <= {"", *state.scopes}):
+    if not all(step in state.dead for step in event.steps):
         raise illegal(state, event)
     return passed(state, event, deliveries.redeliver(state, event.steps, anew=True))
 
@@ -91,7 +89,7 @@ def _node_added(state: State, event: events.NodeAdded) -> list[str]:
 
 
 def _step_started(state: State, event: events.StepStarted) -> list[str]:
-    _require_pending(state, event, event.step)
+    _require_pending(state, event, event.step).is_begun = True
     return passed(state, event)
 
 
@@ -160,7 +158,7 @@ def _tokens_spent(state: State, event: events.TokensSpent) -> list[str]:
 def _attempt_failed(state: State, event: events.AttemptFailed) -> list[str]:
     pending = _require_pending(state, event, event.step)
     pending.failures = event.attempt
-    pending.retry_at = event.retry_at
+    pending.retry_at, pending.is_begun = event.retry_at, False
     if state.waits:
         deliveries.forget_timeouts(state, event.step)
     ready = handle_failure(state, event.step, event) if event.failure else []
@@ -249,7 +247,7 @@ def _wait_answered(state: State, event: events.WaitAnswered) -> list[str]:
     wait = state.waits.get(event.step, {}).get(event.key)
     if wait is None or not wait.is_open:
         raise illegal(state, event)
-    if event.error is not None:  # nobody waits any more: a later attempt that comes to it opens it anew
+    if event.error is not None or deliveries.is_unheard(state, event, wait):  # a later attempt opens it anew
         del state.waits[event.step][event.key]
     wait.is_open, wait.value = False, _bytes(event.value)
     if wait.review and event.key.startswith(LIMIT) and wait.value == _CONTINUE:

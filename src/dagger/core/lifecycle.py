@@ -41,7 +41,7 @@ def _run_recovered(state: State, event: events.RunRecovered) -> list[str]:
     # what passed between the last event and the death of the process cannot be known: it is not counted
     _stop_clock(state, state.last_at)
     _go_on(state, event)
-    state.recoveries += not event.was_let_go
+    state.recoveries += not event.was_let_go and bool(state.ready())  # else no step can have caused it
     return passed(state, event)
 
 
@@ -88,16 +88,17 @@ def _run_resumed(state: State, event: events.RunResumed) -> list[str]:
     state.recoveries, state.resumed_at, state.review = 0, event.at, ""
     if state.halt == "pause":  # a run that was cancelled or stopped stays so
         state.halt = state.halt_reason = state.limit = ""
+    ready: list[str] = []
     if event.config:
         state.config = state.config.merged(event.config)
-        deliveries.make_room(state)
+        ready = deliveries.make_room(state)
     if event.input is not msgspec.UNSET:
         state.sections.setdefault("global", {})["input"] = bytes(event.input)
     stuck = [step for step, pending in state.pending.items() if pending.is_stuck]
     state.stuck -= len(stuck)
     failed_so_far = tuple(f"{step}: " for step in stuck)
     state.errors = [error for error in state.errors if not error.startswith(failed_so_far)]
-    ready = deliveries.redeliver(state, deliveries.stuck_letters(state), anew=False)
+    ready += deliveries.redeliver(state, deliveries.stuck_letters(state), anew=False)
     return passed(state, event, retry(state, stuck) + ready)
 
 

@@ -31,6 +31,8 @@ class Pending(msgspec.Struct, gc=False):
     """Failed attempts since the step last got fresh tries."""
     retry_at: int = 0
     """When the next attempt is due, in milliseconds since 1970; 0: at once."""
+    is_begun: bool = False
+    """Code of the attempt after those that failed has begun, and did not return at once."""
     is_stuck: bool = False
     """It finally failed under `pause`: it waits for the run to be resumed."""
     error: events.Error | None = None
@@ -76,14 +78,19 @@ class Inbox(msgspec.Struct):
     """What waits at an agent of one flow."""
 
     room: int
-    """Messages let in at once: one where they are handled strictly in order."""
+    """Deliveries that are steps at once: one where they are handled strictly in order."""
     let_in: int = 0
+    """Messages that do not wait for room: they are steps, or behind one with the same key."""
     steps: dict[str, None] = {}
     """Of those let in: the deliveries that are steps now, oldest first."""
     lanes: dict[str, deque[Message]] = {}
     """Of those let in, by key: the ones behind the delivery with the same key that is a step now."""
     waiting: deque[Message] = msgspec.field(default_factory=deque)
     """Those that are not let in yet."""
+
+    def has_room(self, message: Message) -> bool:
+        """Whether a message can be let in: behind one with the same key it takes no room of its own."""
+        return len(self.steps) + (message.lane not in self.lanes) <= self.room
 
     def undelivered(self) -> int:
         """How many messages wait here, those at work included."""
@@ -128,6 +135,8 @@ class Scope(msgspec.Struct):
     """Of a graph: the nodes that steps in it added."""
     inboxes: dict[str, Inbox] = {}
     """Of a flow that code executes: by its agents' names."""
+    dead: dict[str, None] = {}
+    """Likewise: its dead letters, by delivery, which are forgotten with it."""
 
 
 class State(msgspec.Struct):
@@ -165,6 +174,8 @@ class State(msgspec.Struct):
     """Of the run's own flow: by its agents' names."""
     dead: dict[str, DeadLetter] = {}
     """Dead letters by delivery."""
+    dead_of: dict[str, list[str]] = {}
+    """By message: the deliveries of it that are dead letters."""
     messages: int = 0
     """Published so far."""
     keep_alive: bool = False
@@ -176,7 +187,7 @@ class State(msgspec.Struct):
     handled: int = 0
     """How many failure actions have their turn."""
     recoveries: int = 0
-    """How often another process took the run over since a step last succeeded."""
+    """How often its process died with steps at work since one last succeeded."""
     stuck: int = 0
     """How many pending steps are stuck."""
     failures: int = 0

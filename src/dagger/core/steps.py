@@ -12,7 +12,7 @@ import msgspec
 
 from dagger.core import events
 from dagger.core.graph import INSTRUCTIONS, ITEM, Input, Node
-from dagger.core.state import Ended, Pending, Scope, State
+from dagger.core.state import DeadLetter, Ended, Pending, Scope, State
 
 ITEMS_AT_ONCE = 10_000
 """Items of one map that are steps at the same time: a longer list takes no more memory for its steps."""
@@ -251,10 +251,24 @@ def close_scope(state: State, name: str) -> None:
         state.sections.pop(step, None)
         if state.unsuccessful.pop(step, None) is not None:
             close_scope(state, step)
+    for letter in [*state.scopes[name].dead]:
+        forget_letter(state, letter)
     del state.scopes[name]
     state.turns.pop(name, None)
     for section in ("inputs", INSTRUCTIONS):
         state.sections.pop(f"{name}/{section}", None)
+
+
+def forget_letter(state: State, step: str) -> DeadLetter:
+    """A delivery is no dead letter any more: it takes place anew, or never, as the flow that it was in is over."""
+    letter, name = state.dead.pop(step), events.scope_of(step)
+    steps = state.dead_of[letter.message.id]
+    steps.remove(step)
+    if not steps:
+        del state.dead_of[letter.message.id]
+    if name:
+        del state.scopes[name].dead[step]
+    return letter
 
 
 def retry(state: State, stuck: Iterable[str]) -> list[str]:
@@ -270,6 +284,7 @@ def retry(state: State, stuck: Iterable[str]) -> list[str]:
             continue
         pending = state.pending[step]
         pending.is_stuck, pending.failures, pending.retry_at, pending.error = False, 0, 0, None
+        pending.is_begun = False
         ready.append(step)
     ready = go_on(state, ready)
     for name, scope in maps.items():

@@ -145,7 +145,7 @@ def drop_child(run: Parent, child: str, running: set[Attempt]) -> None:
         if attempt.task is not None:
             attempt.task.cancel()
         run.limits.release(attempt)
-        run.underway.leave(attempt.step, attempt.node, attempt)
+        run.underway.leave(attempt.step, attempt)
     run.underway.drop(inside)
     run.record(dropped(run.kernel.tick(), child))
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable
 
 from dagger.core.state import State
-from dagger.engine.timers import Timer, Timers
+from dagger.engine.timers import Heap, Timer, Timers
 
 
 class Delays:
@@ -15,30 +14,33 @@ class Delays:
     def __init__(self, timers: Timers) -> None:
         self._timers = timers
         self._steps: dict[str, Timer] = {}
-        self._due: list[tuple[int, str]] = []
-        """A heap of when, in milliseconds since 1970; those that are over included."""
+        self._due = Heap[int]()
+        """When, in milliseconds since 1970."""
 
     def __len__(self) -> int:
         return len(self._steps)
 
     def add(self, step: str, at: int, now: int, due: Callable[[], None]) -> None:
         """Call `due` at that time."""
-        self._steps[step] = self._timers.after((at - now) / 1000, due)
-        heapq.heappush(self._due, (at, step))
+        self._steps[step] = timer = self._timers.after((at - now) / 1000, due)
+        self._due.push(at, timer)
 
     def hold(self, step: str, due: Callable[[], None]) -> None:
         """Delay a step until somebody calls `due`."""
-        self._steps[step] = self._timers.never(due)
+        self._steps[step] = Timer(due)
 
     def end(self, step: str) -> bool:
         """The step's delay is over; False: it was forgotten meanwhile."""
-        return self._steps.pop(step, None) is not None
+        timer = self._steps.pop(step, None)
+        if timer is None:
+            return False
+        timer.cancel()
+        return True
 
     def next_due(self) -> int | None:
         """When the first is due, in milliseconds since 1970; None: there is none."""
-        while self._due and self._due[0][1] not in self._steps:
-            heapq.heappop(self._due)
-        return self._due[0][0] if self._due else None
+        first = self._due.first()
+        return None if first is None else first[0]
 
     def clear(self) -> int:
         """Forget all of them; how many there were."""

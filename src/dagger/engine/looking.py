@@ -52,7 +52,6 @@ def look(run: Looked, step: str) -> None:
         except Exception as error:  # noqa: BLE001 - a condition or a list that is none fails the step
             run.maps.end(step)
             attempt = Attempt(run, step, pending.node, pending.failures + 1, run.kernel.now_ms, run.context)
-            run.underway.hold_no_slots(attempt)
             attempt.fail(error)
             return
         if found is None:
@@ -63,7 +62,7 @@ def look(run: Looked, step: str) -> None:
                 run.underway.wait_for_slots(step)
             return
         _do_instead(run, step, found)
-    run.underway.dropped.pop(step, None)
+    run.underway.dropped.discard(step)
     run.underway.open -= 1
     run.step_over()
 

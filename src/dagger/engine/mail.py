@@ -10,14 +10,15 @@ from dagger.core import events
 from dagger.core.errors import StoreCorrupt
 from dagger.core.journal import Store
 from dagger.core.messages import Message, Published
-from dagger.core.state import State
+from dagger.core.state import Scope, State
 
 AHEAD = 50
 """Events that are read at once: messages are handled in the order in which they stand in the journal."""
 KEPT = 8 * 1024 * 1024
-"""About so many bytes are kept until they are needed, besides those of the event that was asked for."""
+"""About so many bytes are kept until they are needed, besides the large events that are at work."""
 AT_ONCE = KEPT // 8
-"""About so many are read at once: fewer events than `AHEAD`, where they are large."""
+"""About so many are read at once. An event that takes more is large: whoever reads it for one message decodes all of
+them, so it is kept while a delivery is of it."""
 _NOTE = 200
 """What a message takes besides its payload."""
 
@@ -39,16 +40,20 @@ class Mail:
         self._read: OrderedDict[int, tuple[Published, ...]] = OrderedDict()
         """By seq, those that were asked for longest ago at the front."""
         self._kept = 0
+        self._large: dict[int, tuple[Published, ...]] = {}
+        """By seq, too."""
 
     def payload(self, message: Message) -> bytes:
         """The JSON text of a message's payload, or a reference to its blob. Raises StoreCorrupt."""
         if message.payload:
             return message.payload
-        found = self._read.get(message.seq)
+        found = self._large.get(message.seq)
         if found is None:
-            found = self._look_up(message.seq)
-        else:
-            self._read.move_to_end(message.seq)
+            found = self._read.get(message.seq)
+            if found is None:
+                found = self._look_up(message.seq)
+            else:
+                self._read.move_to_end(message.seq)
         if len(found) < message.index:
             run_id = self._run.state.run_id
             text = f"run {run_id!r}: event {message.seq} has no message {message.index}"
@@ -57,24 +62,38 @@ class Mail:
 
     def is_here(self, message: Message) -> bool:
         """Whether the payload can be read now: what is not durable yet cannot."""
-        return message.seq in self._read or message.seq <= self._run.store.last_seq(self._run.state.run_id)
+        is_kept = message.seq in self._read or message.seq in self._large
+        return is_kept or message.seq <= self._run.store.last_seq(self._run.state.run_id)
 
     def _look_up(self, seq: int) -> tuple[Published, ...]:
         wanted: tuple[Published, ...] = ()
         before = self._kept
         for recorded in self._run.store.read(self._run.state.run_id, seq - 1, AHEAD):
             messages = messages_of(recorded.event)
+            weight = _weight(messages)
             if recorded.seq == seq:
                 wanted = messages
+            if weight > AT_ONCE:
+                if recorded.seq == seq:
+                    self._keep(seq, messages)
+                break  # else it is kept when it is asked for
             if messages and recorded.seq not in self._read:
                 self._read[recorded.seq] = messages
-                self._kept += _weight(messages)
+                self._kept += weight
             if self._kept - before > AT_ONCE:
                 break  # they will do for a while
-        room = KEPT + _weight(wanted)
-        while self._kept > room:
+        while self._kept > KEPT:
             self._kept -= _weight(self._read.popitem(last=False)[1])
         return wanted
+
+    def _keep(self, seq: int, messages: tuple[Published, ...]) -> None:
+        """Keep a large event; of the others only those that a message is of which was let in and is not handled."""
+        state = self._run.state
+        flows: list[State | Scope] = [state, *state.scopes.values()]
+        inboxes = (inbox for flow in flows for inbox in flow.inboxes.values())
+        let_in = (state.pending[step].message for inbox in inboxes for step in inbox.steps)
+        at_work = {message.seq for message in let_in if message is not None}
+        self._large = {each: kept for each, kept in self._large.items() if each in at_work} | {seq: messages}
 
 
 def _weight(messages: Iterable[Published]) -> int:

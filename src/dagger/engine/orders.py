@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 import msgspec
 
 from dagger.core import codec, events, iterate
-from dagger.core.errors import DaggerError, InvalidState, ReviewAnswered, nearest
+from dagger.core.errors import DaggerError, InvalidState, MessageInvalid, ReviewAnswered, nearest
 from dagger.core.graph import Node
 from dagger.core.messages import Published, agent_of
 from dagger.core.orders import AddNode, Answer, AnyOrder, Cancel, Instruct, Pause, Publish, Redeliver
@@ -191,11 +191,23 @@ def publish(run: Ordered, order: Publish) -> int:
         message = f"run {run.state.run_id!r} has its result, and ends when all is quiet: it cannot be published to"
         raise InvalidState(message)
     blobs: list[codec.Blob] = []
-    messages = tuple(run.message(None, order.channel, bytes(each), blobs) for each in order.payloads)
+    messages = tuple(_published(run, order, blobs))
     event = events.MessagesPublished(at=run.now_ms(), messages=messages, order=order.id)
     seq = _take_in(run, event, "published to", blobs)
     run.mailed()
     return seq
+
+
+def _published(run: Ordered, order: Publish, blobs: list[codec.Blob]) -> Iterator[Published]:
+    count = len(order.payloads)
+    for number, payload in enumerate(order.payloads, 1):
+        try:
+            yield run.message(None, order.channel, bytes(payload), blobs)
+        except MessageInvalid as error:
+            if count == 1:
+                raise
+            message = f"{error} (the {number:,}. of {count:,} messages, of which none is published)"
+            raise MessageInvalid(message) from None
 
 
 def redeliver(run: Ordered, order: Redeliver) -> None:
@@ -206,9 +218,6 @@ def redeliver(run: Ordered, order: Redeliver) -> None:
         if state.agents[agent_of(step)].is_removed:
             message = f"agent {agent_of(step)!r} was removed: register it again before {step!r} is redelivered"
             raise InvalidState(message)
-        if events.scope_of(step) and events.scope_of(step) not in state.scopes:
-            message = f"the child flow is over in which {step!r} failed: it cannot be redelivered"
-            raise InvalidState(message)
     flows_left = [child for step in steps for child in run.waits.leave(step)]  # the new delivery has waits of its own
     _take_in(run, events.Redelivered(at=run.now_ms(), steps=steps, order=order.id), "given a message again")
     run.drop(flows_left)
@@ -216,12 +225,11 @@ def redeliver(run: Ordered, order: Redeliver) -> None:
 
 def dead_letters(state: State, message_id: str, agent: str) -> tuple[str, ...]:
     """The deliveries of a message that finally failed, at one agent or (empty) at all. Raises InvalidState: none."""
-    failed = [step for step, letter in state.dead.items() if letter.message.id == message_id]
+    failed = state.dead_of.get(message_id, [])
     steps = tuple(step for step in failed if agent in ("", agent_of(step)))
     if not steps:
         at = f" at agent {agent!r}" if agent else ""
-        ids = [letter.message.id for letter in state.dead.values()]
-        near = nearest(str(agent), map(agent_of, failed)) if failed else nearest(str(message_id), ids)
+        near = nearest(str(agent), map(agent_of, failed)) if failed else nearest(str(message_id), state.dead_of)
         message = f"run {state.run_id!r}: message {message_id!r} is no dead letter{at}: nothing is redelivered{near}"
         raise InvalidState(message)
     return steps

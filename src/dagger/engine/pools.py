@@ -110,11 +110,11 @@ class ReadyQueue:
                 self._serve(pools)
                 break
 
-    def withdraw(self, start: Start) -> int:
-        """Forget the steps that wait for slots to be started by `start`: their run halts. Gives their number."""
-        gone = 0
+    def withdraw(self, start: Start) -> list[str]:
+        """Forget the steps that wait for slots to be started by `start`: their run halts. Gives them."""
+        gone: list[str] = []
         for lane in self._lanes.pop(start, {}).values():
-            gone += len(lane.steps)
+            gone += [step for _, _, (_, step) in lane.steps]
             lane.steps.clear()
             lane.ticket = 0
         return gone
@@ -203,12 +203,12 @@ def kept_at_rest(pools: tuple[Pool, ...]) -> tuple[Pool, ...]:
     return tuple(pool for pool in pools if pool.is_kept)
 
 
-class Pools(dict[str, tuple[Pool, ...]]):
-    """An action's name -> the pools that each of its steps takes a slot in, besides those of its run."""
+class Pools:
+    """The pools that each step of an action takes a slot in, besides those of its run: by the action's name."""
 
     def __init__(self, actions: Mapping[str, Action]) -> None:
-        super().__init__()
         self._actions = actions
+        self._known: dict[str, tuple[Action, tuple[Pool, ...]]] = {}
         self._places: dict[str, tuple[Pool, ...]] = {
             "loop": (),
             "thread": (Pool(THREADS),),
@@ -217,11 +217,20 @@ class Pools(dict[str, tuple[Pool, ...]]):
         self._named: dict[tuple[str, Any], Pool] = {}
         """By name and limit."""
 
-    def __missing__(self, name: str) -> tuple[Pool, ...]:
-        """Made once and kept, as what was taken is given back. Raises RegistryError for a pool that nobody sized."""
+    def __getitem__(self, name: str) -> tuple[Pool, ...]:
+        """The same as long as the action is. Raises RegistryError for a pool that nobody sized."""
         action = self._actions.get(name)
         if action is None:
             return ()  # a node with a graph, or a step that fails when it starts
+        known = self._known.get(name)
+        if known is not None and known[0] is not action:
+            self._known.clear()  # the one before it may have sized a pool of others, too
+            known = None
+        if known is None:
+            known = self._known[name] = action, self._made(action)
+        return known[1]
+
+    def _made(self, action: Action) -> tuple[Pool, ...]:
         pools = self._places[action.runs_in]
         if action.pool:
             slots, rate = require_limits(action.pool, self._actions.values())
@@ -229,5 +238,4 @@ class Pools(dict[str, tuple[Pool, ...]]):
                 pools += (self._named.setdefault((action.pool, slots), Pool(slots)),)
             if rate is not None:
                 pools += (self._named.setdefault((action.pool, rate), Pool(*rate)),)
-        self[name] = pools
         return pools

@@ -165,8 +165,8 @@ def contracts(sides: Iterable[tuple[str, dict[str, Any] | None]]) -> list[tuple[
 
 
 def keys_of(readers: Iterable[Agent]) -> list[tuple[str, list[str]]]:
-    """Those of the readers that handle messages in order per key, with the path of the key."""
-    return [(each.name, each.key.split(".")) for each in readers if each.key and not each.is_ordered]
+    """Those of the readers that have a key, with its path: who handles all in order may be changed before it has."""
+    return [(each.name, each.key.split(".")) for each in readers if each.key]
 
 
 def undeclared(agent: Agent, channel: str) -> str:

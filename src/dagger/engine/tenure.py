@@ -144,7 +144,7 @@ class Tenure(Sources):
         """Begin a step's next attempt, unless the run halts. Gives it if its code is suspended: see attempt.begin."""
         waiting = self.state.pending.get(step)
         if waiting is None or self.state.halt or self._is_settled:
-            self._leave(step, self.underway.dropped.pop(step) if waiting is None else waiting.node)
+            self._leave(step)
             return None
         if waiting.message is not None and not (waiting.message.payload or self.mail.is_here(waiting.message)):
             self.underway.wait_for_disk(step, waiting.node)  # its payload can be read when it is durable
@@ -200,7 +200,7 @@ class Tenure(Sources):
                     self.posts.close()
         underway = self.underway
         if attempt is not None or underway.is_pooled or underway.open == underway.idle + 1:
-            self._leave(step, node, attempt)
+            self._leave(step, attempt)
         else:
             underway.open -= 1  # nothing can follow but what `record` has sent on its way
 
@@ -225,7 +225,7 @@ class Tenure(Sources):
         self._running.discard(attempt)
         step = attempt.step
         if self._is_settled:
-            self._leave(step, attempt.node, attempt)
+            self._leave(step, attempt)
             return
         event = decide.after_failure(
             self.state,
@@ -251,7 +251,7 @@ class Tenure(Sources):
         elif isinstance(event, events.AttemptFailed) and not event.failure:
             self.underway.open += 1
             self.underway.delay(step, event.retry_at)
-        self._leave(step, attempt.node, attempt)
+        self._leave(step, attempt)
 
     def cut_off(self, attempt: Attempt) -> None:
         """An attempt was cancelled because the run halts. Under a pause the step stays pending, no try counted."""
@@ -267,7 +267,7 @@ class Tenure(Sources):
                 is_abandoned=attempt.is_abandoned,
             )
             self.record(event)
-        self._leave(attempt.step, attempt.node, attempt)
+        self._leave(attempt.step, attempt)
 
     def abandoned(self, attempt: Attempt) -> None:
         """An attempt's code cannot be stopped; the step's next attempt waits for it."""
@@ -358,10 +358,10 @@ class Tenure(Sources):
         """Whether nothing new starts."""
         return self._is_settled or bool(self.state.halt)
 
-    def _leave(self, step: str, node: Node, attempt: Attempt | None = None) -> None:
+    def _leave(self, step: str, attempt: Attempt | None = None) -> None:
         if attempt is not None:
             self.limits.release(attempt)
-        self.underway.leave(step, node, attempt)
+        self.underway.leave(step, attempt)
         self.step_over()
 
     def step_over(self) -> None:

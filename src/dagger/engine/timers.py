@@ -1,6 +1,6 @@
-"""Clock, and the engine's one deadline heap: retries, timeouts.
+"""Clock, and the engine's one timer: retries, timeouts.
 
-One timer of the event loop serves the whole heap: a `call_later` for each deadline would cost 2 µs each.
+One timer of the event loop serves a whole heap of deadlines: a `call_later` for each would cost 2 µs each.
 """
 
 from __future__ import annotations
@@ -10,7 +10,11 @@ import heapq
 import itertools
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
+
+When = TypeVar("When", int, float)
+SMALL = 64
+"""A heap of so few deadlines is not tidied up."""
 
 
 class Clock(Protocol):
@@ -35,19 +39,51 @@ class SystemClock:
 
 
 class Timer:
-    """One deadline; `cancel()` forgets it."""
+    """One deadline; `cancel()` forgets it. In no heap, it is called by nobody but its owner."""
 
-    __slots__ = ("_timers", "due")
+    __slots__ = ("due",)
 
-    def __init__(self, due: Callable[[], None], timers: Timers) -> None:
+    def __init__(self, due: Callable[[], None]) -> None:
         self.due: Callable[[], None] | None = due
-        self._timers = timers
+        """None: it has passed, or was forgotten."""
 
     def cancel(self) -> None:
         """Forget the deadline; it may have passed already."""
-        if self.due is not None:
-            self.due = None
-            self._timers.forget()
+        self.due = None
+
+
+class Heap(Generic[When]):
+    """Which of some deadlines is the first; when most of them may be over, those that are get dropped."""
+
+    def __init__(self) -> None:
+        self._entries: list[tuple[When, int, Timer]] = []
+        self._order = itertools.count()
+        self._room = SMALL
+
+    def __len__(self) -> int:
+        """Those that are over included."""
+        return len(self._entries)
+
+    def push(self, when: When, timer: Timer) -> None:
+        """Take in a deadline."""
+        if len(self._entries) >= self._room:
+            self._entries = [entry for entry in self._entries if entry[2].due is not None]
+            heapq.heapify(self._entries)
+            self._room = max(SMALL, 2 * len(self._entries))
+        heapq.heappush(self._entries, (when, next(self._order), timer))
+
+    def first(self) -> tuple[When, Timer] | None:
+        """The first that is not over."""
+        while self._entries:
+            when, _, timer = self._entries[0]
+            if timer.due is not None:
+                return when, timer
+            heapq.heappop(self._entries)
+        return None
+
+    def clear(self) -> None:
+        """Forget all of them."""
+        self._entries.clear()
 
 
 class Timers:
@@ -55,31 +91,17 @@ class Timers:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._heap: list[tuple[float, int, Timer]] = []
-        self._order = itertools.count()
+        self._heap = Heap[float]()
         self._handle: asyncio.TimerHandle | None = None
-        self._forgotten = 0
 
     def after(self, seconds: float, due: Callable[[], None]) -> Timer:
         """Call `due` on the loop `seconds` from now, at the earliest."""
-        timer = Timer(due, self)
+        timer = Timer(due)
         when = self._loop.time() + max(seconds, 0.0)
-        heapq.heappush(self._heap, (when, next(self._order), timer))
-        if self._heap[0][2] is timer:
+        self._heap.push(when, timer)
+        if self._heap.first() == (when, timer):
             self._set()
         return timer
-
-    def never(self, due: Callable[[], None]) -> Timer:
-        """A timer that nothing but its owner calls: it can be cancelled like any other."""
-        return Timer(due, self)
-
-    def forget(self) -> None:
-        """Count one cancelled deadline; when most of the heap is such, drop them."""
-        self._forgotten += 1
-        if self._forgotten > 64 and self._forgotten * 2 > len(self._heap):  # noqa: PLR2004 - small heaps do not matter
-            self._heap = [entry for entry in self._heap if entry[2].due is not None]
-            heapq.heapify(self._heap)
-            self._forgotten = 0
 
     def close(self) -> None:
         """Forget all deadlines."""
@@ -90,19 +112,18 @@ class Timers:
     def _set(self) -> None:
         if self._handle is not None:
             self._handle.cancel()
-        self._handle = self._loop.call_at(self._heap[0][0], self._run) if self._heap else None
+        first = self._heap.first()
+        self._handle = None if first is None else self._loop.call_at(first[0], self._run)
 
     def _run(self) -> None:
         self._handle = None  # first: what is due may set a nearer one, and there is never more than one
         # the loop may call a little early, within its clock's resolution
         now = self._loop.time() + 1e-6
         try:
-            while self._heap and self._heap[0][0] <= now:
-                timer = heapq.heappop(self._heap)[2]
-                if timer.due is None:
-                    self._forgotten -= 1
-                    continue
+            while (first := self._heap.first()) is not None and first[0] <= now:
+                timer = first[1]
                 due, timer.due = timer.due, None
-                due()
+                if due is not None:
+                    due()
         finally:
             self._set()

@@ -57,12 +57,13 @@ class Underway:
         """Whether steps can be queued as they come: no slots, no priorities, no delays, all actions registered."""
         self._plain: set[str] = set()
         """Actions that are known to ask for nothing."""
+        self._slots: dict[str, tuple[Pool, ...]] = {}
+        """By step: where it waits for slots, or has taken them. It gives back just these, whatever comes or goes."""
         self._run_pools: tuple[Pool, ...] = ()
-        self._agent_slots: dict[int, tuple[Node, int]] = {}
-        """By the id of its node: how many of an agent's deliveries are at work at once in each flow; the node is kept,
-        so that its id is."""
-        self._agent_pools: dict[tuple[str, int], Pool] = {}
-        """By flow and agent: the slots. A flow has its own: whoever executes it may hold one, too."""
+        self._agent_slots: dict[str, int] = {}
+        """By the name of its action: how many of an agent's deliveries are at work at once in each flow."""
+        self._agent_pools: dict[tuple[str, str, int], Pool] = {}
+        """By flow, agent and number: the slots. A flow has its own: whoever executes it may hold one, too."""
         self._delays = Delays(run.kernel.timers)
         """Steps that wait for their next attempt."""
         self._returning: dict[Attempt, list[asyncio.Future[None]]] = {}
@@ -71,7 +72,7 @@ class Underway:
         """Steps with an open wait whose code need not run before it is answered."""
         self._held: dict[str, str] = {}
         """Steps whose action is not registered here, with its name."""
-        self.dropped: dict[str, Node] = {}
+        self.dropped: set[str] = set()
         """Steps that were given up; those among them that are queued are still on their way."""
 
     def begin(self, asleep: set[str]) -> None:
@@ -110,12 +111,14 @@ class Underway:
             self._plain.update(node.action for node in nodes)
 
     def expect_agent(self, agent: Agent) -> None:
-        """Note what an agent's deliveries will ask for."""
+        """Note what an agent's deliveries will ask for; it may have taken another's place, which asked for less."""
+        state, action = self._run.state, agent.node.action
+        self._plain.discard(action)
+        self._agent_slots.pop(action, None)
         self.look_over([agent.node])
-        state = self._run.state
         room = max(room_of(state, agent), let_in(state, agent.name))  # it may have had more room before it was changed
         if agent.concurrency is not None and agent.concurrency < room:
-            self._agent_slots[id(agent.node)] = agent.node, agent.concurrency
+            self._agent_slots[action] = agent.concurrency
             self.is_pooled, self._is_plain = True, False
 
     def begin_scope(self, name: str) -> None:
@@ -145,7 +148,7 @@ class Underway:
         for step in steps:
             waiting = pending.get(step)
             if waiting is None or is_halting:
-                self.dropped.pop(step, None)
+                self.dropped.discard(step)
                 self.open -= 1
             elif waiting.retry_at or (kernel.abandoned and (run.state.run_id, step) in kernel.abandoned):
                 self.delay(step, waiting.retry_at)
@@ -175,23 +178,21 @@ class Underway:
         self._run.kernel.wake()
 
     def _wait_for_slots(self, step: str, node: Node) -> None:
-        self._run.kernel.ready.add((self._start, step), node.priority, self._pools_of(step, node))
+        pools = self._pools_of(step, node)
+        if pools:
+            self._slots[step] = pools
+        self._run.kernel.ready.add((self._start, step), node.priority, pools)
 
     def wait_for_disk(self, step: str, node: Node) -> None:
-        """A step that has its slots gives them back until all is durable that was appended."""
-        self.open += 1
-        self.leave(step, node)
+        """A step keeps its slots until all is durable that was appended: with a rate, taking them anew is a start."""
 
         def durable(future: asyncio.Future[None]) -> None:
             if future.exception() is None:
-                self.queue([step])
+                self._run.kernel.ready.add((self._start, step), node.priority)
+                self._run.kernel.wake()
 
         # not at the kernel's gate: that is for what has just been appended, and the open batch may stay empty
         self._run.kernel.durable().add_done_callback(durable)
-
-    def hold_no_slots(self, attempt: Attempt) -> None:
-        """The attempt fails before it has taken any."""
-        self._returning[attempt] = []
 
     def delay(self, step: str, retry_at: int) -> None:
         """An open step waits for its next attempt, at that time at the earliest."""
@@ -218,7 +219,7 @@ class Underway:
     def rest(self, attempt: Attempt) -> None:
         """The attempt's code waits for nothing but open waits: it gives back its slots, and its clock stands still."""
         attempt.rest(self._run.kernel.tick())
-        self._release(freed_at_rest(self._pools_of(attempt.step, attempt.node)))
+        self._release(freed_at_rest(self._slots.get(attempt.step, ())))
         self.idle += 1
 
     def stands_still(self, attempt: Attempt) -> bool:
@@ -236,7 +237,7 @@ class Underway:
             self._returning[attempt] = [answered]
             self.idle -= 1
             self._run.rouse()
-            pools = freed_at_rest(self._pools_of(attempt.step, attempt.node))
+            pools = freed_at_rest(self._slots.get(attempt.step, ()))
             due = (lambda *_: self._return(attempt, pools)), attempt.step
             self._run.kernel.ready.add(due, attempt.node.priority, pools)
             self._run.kernel.wake()
@@ -269,13 +270,14 @@ class Underway:
     def drop(self, steps: Mapping[str, Pending]) -> None:
         """Steps are given up: those that are idle here at once, those that are queued when their turn comes."""
         for step, pending in steps.items():
+            self._run.maps.end(step)
             is_asleep, is_held = step in self._asleep, self._held.pop(step, None) is not None
             self._asleep.discard(step)
             if is_asleep or is_held or self._delays.end(step):
                 self.idle -= 1
                 self.open -= 1
             elif not (pending.unmet or pending.is_stuck):
-                self.dropped[step] = pending.node
+                self.dropped.add(step)
 
     def recognise(self) -> None:
         """Actions were registered: steps that waited for them can start."""
@@ -288,13 +290,14 @@ class Underway:
             self._run.rouse()
             self.queue(known)
 
-    def leave(self, step: str, node: Node, attempt: Attempt | None = None) -> None:
+    def leave(self, step: str, attempt: Attempt | None = None) -> None:
         """A step is on its way no more: its slots are free."""
-        self._let_go(step, node, attempt)
+        self._let_go(step, attempt)
+        self.dropped.discard(step)
         self.open -= 1
 
-    def _let_go(self, step: str, node: Node, attempt: Attempt | None) -> None:
-        pools = self._pools_of(step, node)
+    def _let_go(self, step: str, attempt: Attempt | None) -> None:
+        pools = self._slots.pop(step, ())
         if attempt is not None and attempt.is_resting:
             attempt.is_resting = False
             self.idle -= 1
@@ -314,13 +317,16 @@ class Underway:
         self._asleep.clear()
         self._held.clear()
         self.idle -= left
-        self.open -= left + self._run.kernel.ready.withdraw(self._start)
+        withdrawn = self._run.kernel.ready.withdraw(self._start)
+        for step in withdrawn:
+            del self._slots[step]
+        self.open -= left + len(withdrawn)
 
     def close(self, running: set[Attempt]) -> None:
         """The run is let go of: forget everything, and give back the slots of what runs."""
         self.clear()
         for attempt in running:
-            self._let_go(attempt.step, attempt.node, attempt)
+            self._let_go(attempt.step, attempt)
 
     @property
     def is_quiet(self) -> bool:
@@ -341,21 +347,25 @@ class Underway:
         if not self.is_pooled or node.graph or node.map:
             return ()
         pools = (*self._run_pools, *self._run.kernel.pools[node.action], *self._run.maps.pools_of(step))
-        slots = self._agent_slots.get(id(node))
+        slots = self._agent_slots.get(node.action)
         if slots is None:
             return pools
-        key = scope_of(step), id(node)
+        key = scope_of(step), node.action, slots
         pool = self._agent_pools.get(key)
         if pool is None:
             if len(self._agent_pools) > 2 * len(self._agent_slots) * (len(self._run.state.scopes) + 1):
                 self._forget_pools()
-            pool = self._agent_pools[key] = Pool(slots[1], is_kept=True)
+            pool = self._agent_pools[key] = Pool(slots, is_kept=True)
         return (*pools, pool)
 
     def _forget_pools(self) -> None:
-        """Flows come and go: of one that has ended nobody holds a slot, or waits for one."""
-        scopes = self._run.state.scopes
-        self._agent_pools = {key: pool for key, pool in self._agent_pools.items() if not key[0] or key[0] in scopes}
+        """Flows come and go, and agents change: steps that are left from before know their pools themselves."""
+        scopes, slots = self._run.state.scopes, self._agent_slots
+        self._agent_pools = {
+            key: pool
+            for key, pool in self._agent_pools.items()
+            if (not key[0] or key[0] in scopes) and slots.get(key[1]) == key[2]
+        }
 
 
 def _is_plain(node: Node) -> bool:

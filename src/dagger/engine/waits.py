@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import heapq
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Protocol
@@ -12,7 +11,7 @@ import msgspec
 
 from dagger.core import codec, events
 from dagger.core.children import CHILD, child_of
-from dagger.core.decide import config_of
+from dagger.core.decide import config_of, few
 from dagger.core.errors import NoAgentsRegistered, WaitMismatch
 from dagger.core.graph import Node
 from dagger.core.messages import REQUEST, Message, Published, named
@@ -22,7 +21,7 @@ from dagger.engine.attempt import Attempt
 from dagger.engine.awaiting import has_time_limit, is_at_rest
 from dagger.engine.kernel import Kernel
 from dagger.engine.orders import Ordered, pause
-from dagger.engine.timers import Timer
+from dagger.engine.timers import Heap, Timer
 from dagger.engine.underway import Underway
 
 MEMO = "memo"
@@ -53,8 +52,8 @@ class Waits:
     def __init__(self, run: Waiting) -> None:
         self._run = run
         self._timers: dict[tuple[str, str], Timer] = {}
-        self._due: list[tuple[int, str, str]] = []
-        """A heap of when waits answer themselves, those that are answered already included."""
+        self._due = Heap[int]()
+        """When they answer themselves, in milliseconds since 1970."""
         self._open: defaultdict[str, dict[tuple[str, str], Wait]] = defaultdict(dict)
         """By kind: those that somebody else, or time, has to end before a step goes on."""
         self._awaited: dict[tuple[str, str], tuple[Attempt, asyncio.Future[None]]] = {}
@@ -69,7 +68,7 @@ class Waits:
         state = self._run.state
         for step, waits in state.waits.items():
             pending = state.pending.get(step)
-            if pending is not None and (pending.is_stuck or pending.error is not None):
+            if pending is None or pending.is_stuck or pending.error is not None:
                 continue  # it has failed: nothing goes on with an answer, or its failure action has its turn
             for key, wait in waits.items():
                 if wait.is_open:
@@ -215,24 +214,32 @@ class Waits:
 
     def next_due(self) -> int | None:
         """When the next of the open waits answers itself, in milliseconds since 1970; None: none of them does."""
-        while self._due and self._due[0][1:] not in self._timers:
-            heapq.heappop(self._due)
-        return self._due[0][0] if self._due else None
+        first = self._due.first()
+        return None if first is None else first[0]
 
     @property
     def has_open(self) -> bool:
-        """Whether somebody else, or time, has to end any of them."""
-        return any(self._open.values())
+        """Whether somebody else, or time, has to end any of them; a request may be for a step that is stuck to end."""
+        is_stuck = self._run.state.stuck and self.next_due() is None
+        return any(waits for kind, waits in self._open.items() if not (is_stuck and kind == REQUEST))
 
     def named(self) -> str:
         """What is waited for, in words."""
         kinds = [f"{len(waits)} {kind}{'' if len(waits) == 1 else 's'}" for kind, waits in self._open.items() if waits]
-        told, reviews = ", ".join(kinds), self._open[REVIEW]
+        told, reviews = ", ".join(kinds) + self._dead(), self._open[REVIEW]
         if not reviews:
             return told
         first, more = next(iter(reviews.values())), f" and {len(reviews) - 1} more" if len(reviews) > 1 else ""
         how = self._run.kernel.answering(first.review)
         return f"{told} (review {first.review}: {_question(first)!r:.{QUESTION_LENGTH}}{more}{how})"
+
+    def _dead(self) -> str:
+        """The dead letters that would reply if they were redelivered."""
+        dead = self._run.state.dead_of
+        if not dead:
+            return ""
+        found = [step for wait in self._open[REQUEST].values() for step in dead.get(f"{wait.seq}-1", ())]
+        return f" (dead letter{'' if len(found) == 1 else 's'} {few(found)})" if found else ""
 
     def leave(self, step: str, *, is_stuck: bool = False) -> list[str]:
         """Forget the waits of a step that is about to end: its reviews are withdrawn. Gives its open child flows.
@@ -294,8 +301,9 @@ class Waits:
         if wait.wake_at is not None:
             kernel = self._run.kernel
             seconds = (wait.wake_at - kernel.clock.now_ms()) / 1000
-            self._timers[step, key] = kernel.timers.after(seconds, lambda: self._due_now(step, key, wait))
-            heapq.heappush(self._due, (wait.wake_at, step, key))
+            timer = kernel.timers.after(seconds, lambda: self._due_now(step, key, wait))
+            self._timers[step, key] = timer
+            self._due.push(wait.wake_at, timer)
 
     def _due_now(self, step: str, key: str, wait: Wait) -> None:
         """Its time has come: it answers itself, or, a review, pauses the run where the config says so."""
