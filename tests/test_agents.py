@@ -368,7 +368,7 @@ def test_a_loop_of_messages_is_stopped_and_named(world):
         """It reads what nobody writes."""
 
     links = link("first", "start", "ping"), link("there", "ping", "pong"), link("back", "pong", "ping")
-    found = execute(world, START, *links, aside, config={"max_messages": 20})
+    found = execute(world, START, *links, aside, link("idle", "other", "other"), config={"max_messages": 20})
 
     told = "MessageLimitReached: max_messages of 20 used up: messages can go round: "
     assert found.report.status == "failed"

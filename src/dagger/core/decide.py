@@ -9,7 +9,7 @@ from dagger.core.config import RunConfig
 from dagger.core.deliveries import stuck_letters
 from dagger.core.graph import Node
 from dagger.core.messages import loops
-from dagger.core.state import State
+from dagger.core.state import Scope, State
 
 _LIMIT_POLICY = {"pause": "pause", "continue": "stop", "stop": "stop"}
 """A limit is a failure of the run, not of a step: there is nothing to continue with."""
@@ -159,8 +159,14 @@ def limit(state: State, now: int, *, held: int = 0) -> events.LimitReached | Non
 
 
 def _loops(state: State) -> str:
-    """In which channels messages can go round."""
-    found = loops(bound.agent for bound in state.agents.values() if not bound.is_removed)
+    """In which channels messages can go round: of those in which there are any now."""
+    flows: list[State | Scope] = [state, *state.scopes.values()]
+    inboxes = [inbox for flow in flows for inbox in flow.inboxes.values()]
+    at_work = (state.pending[step].message for inbox in inboxes for step in inbox.steps)
+    busy = {message.channel for message in at_work if message is not None}
+    busy |= {message.channel for inbox in inboxes for message in inbox.waiting}
+    every = loops(bound.agent for bound in state.agents.values() if not bound.is_removed)
+    found = [circle for circle in every if busy.intersection(circle)]
     circles = [" -> ".join(map(repr, [*circle, circle[0]])) for circle in found[:NAMED]]
     return f"messages can go round: {'; '.join(circles)}" if circles else ""
 
