@@ -74,7 +74,7 @@ def test_a_dead_letter_tells_what_failed_where_and_why(office):
             await app.execute(EventDriven("desk", "bad"), run_id="s", config={"max_attempts": 3})
         ).status == "paused"
         (letter,) = await (await app.get_run("s")).dead_letters()
-        assert (letter.errors, letter.message.source) == (["ValueError: bad"] * 3, "")
+        assert (letter.errors, letter.message.source) == (["ValueError: bad"] * 3, None)
 
     office.run(main)
 

@@ -104,7 +104,7 @@ def test_an_agent_sees_its_message(world):
     execute(world, START, looks, config={"max_attempts": 2})
 
     (first, _, node, run_id, key, _), (second, *_) = seen
-    assert (first.id, first.channel, first.source, first.parent, first.run_id) == ("1-1", "start", "", "", "r")
+    assert (first.id, first.channel, first.source, first.parent, first.run_id) == ("1-1", "start", None, None, "r")
     assert first.timestamp == datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
     assert (node, run_id, key) == ("looks", "r", "r/looks#1-1")
     assert second.payload == first.payload == {"n": 2}  # what the first attempt did to its own is not seen

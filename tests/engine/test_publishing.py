@@ -342,7 +342,7 @@ def test_a_node_publishes_to_any_channel_and_the_run_waits_for_what_follows(worl
         return await executed(app, Static("g"))
 
     found = run(world, main, node, reader)
-    assert (found.report.status, taken) == ("succeeded", [(1, "node", "")])
+    assert (found.report.status, taken) == ("succeeded", [(1, "node", None)])
 
 
 def in_process(name, *agents):

@@ -42,7 +42,7 @@ def test_a_message_never_changes():
     message = Message(id="1-1", channel="tasks", payload=1, timestamp=AT, run_id="r")
     with pytest.raises(AttributeError):
         message.payload = 2
-    assert (message.source, message.parent) == ("", "")
+    assert (message.source, message.parent) == (None, None)
     assert msgspec.json.decode(msgspec.json.encode(message), type=Message) == message
 
 

@@ -18,10 +18,10 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     channel: str
     payload: Any
     """A JSON value."""
-    source: str = ""
-    """The agent, or the node, that published it; empty: somebody outside."""
-    parent: str = ""
-    """The id of the message whose handling led to this one; empty: none did."""
+    source: str | None = None
+    """The agent, or the node, that published it; None: somebody outside."""
+    parent: str | None = None
+    """The id of the message whose handling led to this one; None: none did."""
     timestamp: datetime.datetime
     """When it was published, in UTC."""
     run_id: str
@@ -33,8 +33,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
             id=known.id,
             channel=known.channel,
             payload=payload,
-            source=messages.name_of(known.source),
-            parent=known.parent,
+            source=messages.name_of(known.source) or None,
+            parent=known.parent or None,
             timestamp=datetime.datetime.fromtimestamp(known.at / 1000, datetime.UTC),
             run_id=run_id,
         )
