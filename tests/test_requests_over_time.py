@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from tests.mailed import events_of, run
+from tests.mailed import events_of, run, sends
 from tests.requesting import asks, silent
 from tests.worlds import World, until
 
@@ -168,6 +168,93 @@ def test_a_run_pauses_for_a_dead_letter_when_nothing_goes_on_by_itself(world, wh
 
     asker = asks(timeout=100 if what == "timeout" else None)
     assert run(world, main, asker, breaks(broken), other) == ("waiting", "paused")
+
+
+def test_a_dead_letter_redelivered_while_the_run_pauses_is_delivered_when_it_is_resumed(world):
+    """Who requested of it may still clean up; and gets the reply."""
+    broken = [True]
+
+    @agent(subscribe="start", publish="ask")
+    async def asker(given: object, ctx: Context):
+        try:
+            ctx.finish(await ctx.request("ask", {}, timeout=None))
+        except asyncio.CancelledError:
+            await asyncio.sleep(3)
+            raise
+
+    async def main(app):
+        handle = await app.start(START, run_id="r", config={"on_failure": "pause"})
+        while not (letters := await handle.dead_letters()):
+            await asyncio.sleep(0.1)
+        await asyncio.sleep(1)
+        broken.clear()
+        await handle.redeliver(letters[0].id)
+        paused = (await handle.wait()).status
+        await app.resume("r")
+        return paused, (await handle.wait()).result
+
+    assert run(world, main, asker, breaks(broken)) == ("paused", "mended")
+
+
+@pytest.mark.parametrize("kind", ["sleep", "review", "request"])
+def test_a_dead_letter_that_waits_behind_another_one_when_it_is_resumed_finds_what_it_waited_for(world, kind):
+    """Its wait is open in the journal: it is answered though its turn comes later."""
+    broken = [True]
+
+    @agent(subscribe="in", publish="ask")
+    async def worker(number: int, ctx: Context):
+        waits = {"sleep": lambda: ctx.sleep(100), "review": lambda: ctx.review("?"), "request": lambda: asks_for(ctx)}
+        if broken:
+            await asyncio.wait_for(waits[kind](), 10)
+        else:
+            ctx.cache.append("global", "told", await waits[kind]())
+
+    async def asks_for(ctx):
+        return await ctx.request("ask", {}, timeout=None)
+
+    @agent(subscribe="ask", concurrency=5)
+    async def oracle(question: dict, ctx: Context):
+        await ctx.sleep(200)
+        ctx.reply("so")
+
+    async def main(app):
+        config = {"on_failure": "pause", "human_wait_minutes": 2, "human_timeout_action": "autopilot"}
+        handle = await app.start(START, run_id="r", config=config)
+        paused = await handle.wait()
+        broken.clear()
+        await app.resume("r")
+        report = await handle.wait()
+        return paused.status, report.status, report.error, handle.cache.get("global", "told")
+
+    told = ["so", "so"] if kind == "request" else [None, None]
+    assert run(world, main, sends(2), worker, oracle) == ("paused", "succeeded", None, told)
+
+
+def test_a_request_whose_time_was_over_while_the_run_was_paused_is_made_again(world):
+    """Nobody was there to hear a reply: the resumed step has lost no try by it."""
+    broken, asked = [True], []
+
+    @agent(subscribe="start", publish="ask")
+    async def asker(given: object, ctx: Context):
+        waits = ctx.request("ask", {}, timeout=100)
+        ctx.finish(await (asyncio.wait_for(waits, 10) if broken else waits))
+
+    @agent(subscribe="ask")
+    async def oracle(question: dict, ctx: Context):
+        asked.append(1)
+        if not broken:
+            ctx.reply("so")
+
+    async def main(app):
+        handle = await app.start(START, run_id="r", config={"on_failure": "pause"})
+        await handle.wait()
+        await asyncio.sleep(1_000)
+        broken.clear()
+        await app.resume("r")
+        return (await handle.wait()).result
+
+    assert run(world, main, asker, oracle) == "so"
+    assert len(asked) == 2
 
 
 @pytest.mark.parametrize("keep_alive", [False, True])

@@ -226,7 +226,7 @@ def test_payloads_beyond_the_capacity_are_left_to_the_journal_and_only_those():
 
 
 def test_a_message_without_its_payload_keeps_all_else():
-    """Its source, what it asks for, its key and its round."""
+    """Its source, what it asks for, its key, its round, and since when it waits."""
     state = run_of(agent("reader", "tasks", concurrency=2, key="k"), channel_capacity=1)
     wait = events.WaitOpened(at=5, step="n", key="request:1", kind="request", messages=messages("tasks", 1, 2, 3))
     keyed = tuple(msgspec.structs.replace(message, keys={"reader": "7"}) for message in wait.messages)
@@ -235,7 +235,7 @@ def test_a_message_without_its_payload_keeps_all_else():
     assert behind[1] == Message(2, 3, "tasks", b"", "n", 5, "request:1", "7")
     apply(state, failed("reader#2-1", "continue"))
     apply(state, events.Redelivered(at=6, steps=("reader#2-1",)))
-    assert behind[-1] == Message(2, 1, "tasks", b"", "n", 5, "request:1", "7", 2)
+    assert behind[-1] == Message(2, 1, "tasks", b"", "n", 5, "request:1", "7", 2, since=4)
 
 
 # -- dead letters ---------------------------------------------------------------------------------------------
@@ -304,6 +304,31 @@ def test_a_redelivery_is_a_delivery_of_its_own_at_the_end_of_the_queue(policy):
     assert state.agents["reader"].failed == 1
     apply(state, failed("reader#2-1.2", policy))
     assert apply(state, events.Redelivered(at=5, steps=("reader#2-1.2",))) == ["reader#2-1.3"]
+
+
+@pytest.mark.parametrize("is_anew", [True, False])
+def test_what_was_redelivered_stays_behind_when_all_is_in_order_at_last(is_anew):
+    """It was in order per key: what waited then comes before it, what is published later comes after it."""
+    state = run_of(agent("reader", "tasks", concurrency=2, key="x"), channel_capacity=9)
+    apply(state, published("tasks", 1, 2, 1, 2, keys=("reader",)))
+    apply(state, failed("reader#2-1", "pause"))
+    apply(state, events.Redelivered(at=4, steps=("reader#2-1",)) if is_anew else events.RunResumed(at=4))
+    apply(state, published("tasks", 2, 1, keys=("reader",)))
+    apply(state, events.AgentBound(at=5, agent=agent("reader", "tasks", key="x")))
+    again = "reader#2-1.2" if is_anew else "reader#2-1"
+    order = ["reader#2-2", "reader#2-3", "reader#2-4", again, "reader#5-1", "reader#5-2"]
+    assert handle(state, *order[:-1]) == order[2:]  # two were let in before
+
+
+def test_a_delivery_that_is_cancelled_leaves_its_inbox():
+    """Whoever takes the run up once more may bring other agents: nothing is there any more for them."""
+    state = run_of(agent("reader", "tasks"))
+    apply(state, published("tasks", 1, 2))
+    apply(state, events.CancelRequested(at=3, reason="x"))
+    apply(state, events.StepCancelled(at=3, step="reader#2-1", attempt=1, reason="x"))
+    assert list(state.inboxes["reader"].steps) == []
+    apply(state, events.AgentBound(at=4, agent=agent("reader", "more", concurrency=2)))
+    assert state.agents["reader"].agent.concurrency == 2
 
 
 def test_only_the_first_errors_are_kept():

@@ -2,7 +2,7 @@
 
 import msgspec
 import pytest
-from tests.core.journals import agent, begun, failed, messages, node, started, succeeded
+from tests.core.journals import ERROR, agent, begun, failed, messages, node, started, succeeded
 
 from dagger.core import events
 from dagger.core.cache import Write
@@ -134,6 +134,17 @@ def test_a_recovery_counts_only_where_something_was_at_work():
     apply(state, events.RunRecovered(at=2_000))
     assert state.recoveries == 0
     apply(state, events.MessagesPublished(at=2_000, messages=messages("tasks", 1)))
+    apply(state, events.RunRecovered(at=3_000))
+    assert state.recoveries == 1
+
+
+def test_a_recovery_of_a_run_that_only_waited_does_not_count():
+    """For a delayed attempt, say: it is ready, but no code of it ran when the process died."""
+    state, _ = begun(node("a"))
+    apply(state, events.AttemptFailed(at=2_000, step="a", attempt=1, error=ERROR, retry_at=9_000))
+    apply(state, events.RunWaiting(at=2_000, reason="x", wake_at=9_000, is_active=True))
+    apply(state, events.RunRecovered(at=3_000))
+    assert state.recoveries == 0
     apply(state, events.RunRecovered(at=3_000))
     assert state.recoveries == 1
 

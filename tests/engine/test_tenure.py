@@ -443,6 +443,47 @@ def test_the_next_attempt_waits_for_abandoned_code_in_a_resumed_run_too():
     assert most == [1, 1]
 
 
+@pytest.mark.parametrize("waits_for", ["nothing", "sleep"])
+def test_a_run_is_not_over_while_a_step_waits_for_its_abandoned_code(waits_for):
+    """Whatever else has ended; nor does the run's clock stand still, or the run give up its tasks."""
+    gate, tries = threading.Event(), []
+
+    def stubborn():
+        tries.append(1)
+        if len(tries) == 1:
+            gate.wait(30)
+
+    async def other(ctx: Context):
+        await asyncio.sleep(0.3)
+        if waits_for == "sleep":
+            await ctx.sleep(1)
+
+    async def main():
+        async with Dagger("memory:", config={"retry_strategy": "immediate"}) as app:
+            app.register_action(stubborn)
+            app.register_action(other)
+            graph = Graph("g")
+            graph.add(stubborn, timeout=0.1)
+            graph.add(other)
+            app.add_graph(graph)
+            run = await app.start(Static("g"))
+            while run.status == "running":
+                await asyncio.sleep(0.01)
+            reason = run.reason
+            gate.set()
+            return (
+                reason,
+                (await run.wait()).status,
+                [r.event async for r in run.events(live=False) if r.type == "RunWaiting"],
+            )
+
+    reason, status, waiting = asyncio.run(main())
+    held = "another attempt as soon as code that cannot be stopped has ended"
+    assert reason == "waits for " + ("1 sleep and " if waits_for == "sleep" else "") + held
+    assert (status, len(tries)) == ("succeeded", 2)
+    assert waiting[0].is_active
+
+
 def test_many_dependents_of_a_failure_are_skipped_in_their_order():
     """A thousand of them, a slice at a time, in the order of their declaration."""
     story = Story(config={"on_failure": "continue"})

@@ -183,13 +183,18 @@ def settle(state: State, now: int) -> events.RunPaused | events.RunEnded:
     if state.halt == "pause":
         return events.RunPaused(at=now, reason=state.halt_reason)
     if state.stuck:
-        stuck = [step for step, pending in state.pending.items() if pending.is_stuck] + stuck_letters(state)
-        return events.RunPaused(at=now, reason=f"{few(stuck)} failed; mend the cause and resume the run")
+        return events.RunPaused(at=now, reason=stuck(state))
     if state.pending:
         error = f"a bug in Dagger, please report it: {few(list(state.pending))} never ran"
         return events.RunEnded(at=now, status="failed", error=error)
     status = "failed" if state.failures else "succeeded"
     return events.RunEnded(at=now, status=status, error=_error(state))
+
+
+def stuck(state: State) -> str:
+    """Why a run pauses in which steps finally failed that are to be tried again."""
+    steps = [step for step, pending in state.pending.items() if pending.is_stuck] + stuck_letters(state)
+    return f"{few(steps)} failed; mend the cause and resume the run"
 
 
 def few(steps: list[str]) -> str:

@@ -145,7 +145,7 @@ def _put(  # noqa: PLR0917 - in the hot path
 def _without_payload(message: Message) -> Message:
     return Message(
         message.seq, message.index, message.channel, b"", message.source, message.at, message.request,
-        message.lane, message.round,
+        message.lane, message.round, message.since,
     )  # fmt: skip
 
 
@@ -170,11 +170,8 @@ def delivered(state: State, step: str, pending: Pending) -> list[str]:
     """A delivery has ended, well or badly: the next ones have room. `pending`: what it was."""
     name, agent, message = scope_of(step), pending.node.id, pending.message
     assert message is not None
-    flow = state.scopes[name] if name else state
     prefix = f"{name}/" if name else ""
-    inbox = flow.inboxes[agent]
-    inbox.let_in -= 1
-    del inbox.steps[step]
+    inbox = end_delivery(state, step, pending)
     ready: list[str] = []
     if message.lane:
         behind = inbox.lanes.pop(message.lane)
@@ -185,6 +182,15 @@ def delivered(state: State, step: str, pending: Pending) -> list[str]:
             inbox.lanes[message.lane] = behind
     _let_in_next(state, prefix, agent, inbox, ready)
     return ready
+
+
+def end_delivery(state: State, step: str, pending: Pending) -> Inbox:
+    """Take a delivery out of its inbox, which it gives; nothing takes its place."""
+    name = scope_of(step)
+    inbox = (state.scopes[name] if name else state).inboxes[pending.node.id]
+    inbox.let_in -= 1
+    del inbox.steps[step]
+    return inbox
 
 
 def _let_in_next(state: State, prefix: str, agent: str, inbox: Inbox, ready: list[str]) -> None:
@@ -244,7 +250,7 @@ def redeliver(state: State, steps: Iterable[str], *, anew: bool) -> list[str]:
             flow.failures -= 1
         for where in (flow, state):
             where.errors = [error for error in where.errors if not error.startswith(f"{step}: ")]
-        message = letter.message
+        message = msgspec.structs.replace(letter.message, since=state.seq + 1)
         if anew:
             state.waits.pop(step, None)
             message = msgspec.structs.replace(message, round=message.round + 1)
@@ -278,13 +284,18 @@ def remove_agent(state: State, event: events.AgentRemoved) -> list[str]:
 
 def _taken_out(inbox: Inbox) -> list[Message]:
     """Take all out of an inbox but the deliveries that are steps; those of a key stay in their order."""
-    taken = [*heapq.merge(*inbox.lanes.values(), key=lambda message: (message.seq, message.index))]
+    taken = [*heapq.merge(*inbox.lanes.values(), key=_since)]
     inbox.let_in -= len(taken)
     for behind in inbox.lanes.values():
         behind.clear()
     taken += inbox.waiting
     inbox.waiting.clear()
     return taken
+
+
+def _since(message: Message) -> tuple[int, int, int]:
+    """By what messages at one agent are in order."""
+    return message.since or message.seq, message.seq, message.index
 
 
 def reply(state: State, message: Message, value: bytes) -> None:
@@ -301,10 +312,14 @@ def is_unheard(state: State, event: events.WaitAnswered, wait: Wait) -> bool:
     return has_timed_out and not (pending is not None and pending.is_begun)
 
 
-def forget_timeouts(state: State, step: str) -> None:
-    """A step is tried anew: its requests that nobody replied to in time are made again."""
+def forget_timeouts(state: State, step: str, at: int = 0) -> None:
+    """A step is tried anew: its requests that nobody replied to in time are made again.
+
+    `at`: those, too, whose time was over by then, while nobody watched it.
+    """
     for key, wait in [*state.waits.get(step, {}).items()]:
-        if wait.kind == REQUEST and not (wait.is_open or wait.value):
+        is_over = not wait.is_open or (wait.wake_at is not None and wait.wake_at <= at)
+        if wait.kind == REQUEST and is_over and not wait.value:
             del state.waits[step][key]
 
 

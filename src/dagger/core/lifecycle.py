@@ -40,8 +40,9 @@ def _run_recovered(state: State, event: events.RunRecovered) -> list[str]:
     require_running(state, event)
     # what passed between the last event and the death of the process cannot be known: it is not counted
     _stop_clock(state, state.last_at)
+    was_at_work = state.status == "running" and not event.was_let_go and bool(state.ready())
     _go_on(state, event)
-    state.recoveries += not event.was_let_go and bool(state.ready())  # else no step can have caused it
+    state.recoveries += was_at_work  # else no step can have caused it
     return passed(state, event)
 
 
@@ -98,7 +99,10 @@ def _run_resumed(state: State, event: events.RunResumed) -> list[str]:
     state.stuck -= len(stuck)
     failed_so_far = tuple(f"{step}: " for step in stuck)
     state.errors = [error for error in state.errors if not error.startswith(failed_so_far)]
-    ready += deliveries.redeliver(state, deliveries.stuck_letters(state), anew=False)
+    letters = deliveries.stuck_letters(state)
+    for step in (*stuck, *letters) if state.waits else ():
+        deliveries.forget_timeouts(state, step, event.at)
+    ready += deliveries.redeliver(state, letters, anew=False)
     return passed(state, event, retry(state, stuck) + ready)
 
 

@@ -86,6 +86,8 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     """The key by which its agent handles messages in order, as JSON text; empty: the agent has no keys."""
     round: int = 1
     """Starts at 1; each redelivery is another one, with an idempotency key of its own."""
+    since: int = 0
+    """The event that put it into its inbox again; 0: the one that published it."""
 
     @property
     def id(self) -> str:

@@ -26,7 +26,7 @@ class Delays:
         self._due.push(at, timer)
 
     def hold(self, step: str, due: Callable[[], None]) -> None:
-        """Delay a step until somebody calls `due`."""
+        """Delay a step until somebody calls `due`: when that will be nobody knows."""
         self._steps[step] = Timer(due)
 
     def end(self, step: str) -> bool:
@@ -38,7 +38,7 @@ class Delays:
         return True
 
     def next_due(self) -> int | None:
-        """When the first is due, in milliseconds since 1970; None: there is none."""
+        """When the first is due, in milliseconds since 1970; None: of none it is known."""
         first = self._due.first()
         return None if first is None else first[0]
 

@@ -56,7 +56,7 @@ class Rest:
     def has_reason(self) -> bool:
         """Whether anything but a child flow is waited for."""
         run = self._run
-        return run.waits.has_open or run.underway.next_attempt() is not None or bool(run.underway.held())
+        return run.waits.has_open or run.underway.has_delayed or bool(run.underway.held())
 
     def quiet(self, *, is_idle: bool = False) -> None:
         """Nothing of the run is ready or running any more: say so, if that will last. `is_idle`: it has lasted."""
@@ -67,7 +67,7 @@ class Rest:
         if run.is_halting or is_said:
             return
         now = run.kernel.tick()
-        is_active = delayed is not None
+        is_active = run.underway.has_delayed
         if run.is_kept_alive and not run.waits.has_open and not is_active and not run.underway.held() and not is_idle:
             self._idle = self._idle or run.kernel.timers.after(IDLE_SECONDS, lambda: self.quiet(is_idle=True))
             return
@@ -95,7 +95,7 @@ class Rest:
 
     def park_now(self) -> bool:
         """Park the run without delay, as its application is closed; False: it does not only wait."""
-        is_idle = self._run.is_kept_alive and self._run.underway.is_quiet and self._run.underway.next_attempt() is None
+        is_idle = self._run.is_kept_alive and self._run.underway.is_quiet and not self._run.underway.has_delayed
         if not (self._timer or is_idle) or not self._only_waits:
             return False
         self.close()
@@ -108,23 +108,28 @@ class Rest:
         return self._run.underway.is_quiet and self._run.waits.can_be_closed()
 
     def _park_later(self) -> None:
-        self._timer = self._run.kernel.timers.after(PARK_AFTER_SECONDS, self._park)
+        self._timer = self._run.kernel.timers.after(PARK_AFTER_SECONDS, self._park_or_stay)
 
-    def _park(self) -> None:
+    def _park_or_stay(self) -> None:
         self._timer = None
-        run = self._run
-        if run.posts.waiting or not self._only_waits:  # whoever publishes would have to take it up again at once
+        if self._run.posts.waiting or not self._only_waits:  # who publishes would have to take it up again at once
             self._park_later()
         else:
-            now = run.kernel.tick()
-            run.park(events.RunParked(at=now, reason=self._reason(now), wake_at=run.waits.next_due()))
+            self._park()
+
+    def _park(self) -> None:
+        now = self._run.kernel.tick()
+        self._run.park(events.RunParked(at=now, reason=self._reason(now), wake_at=self._run.waits.next_due()))
 
     def _reason(self, now: int) -> str:
         run = self._run
         delayed = run.underway.next_attempt()
+        when = "as soon as code that cannot be stopped has ended"
+        if delayed is not None:
+            when = f"in {max(delayed - now, 0) / 1000:g} s"
         told = [
             run.waits.named(),
-            "" if delayed is None else f"another attempt in {max(delayed - now, 0) / 1000:g} s",
+            f"another attempt {when}" if run.underway.has_delayed else "",
             run.underway.held(),
             "messages" if run.is_kept_alive else "",
         ]

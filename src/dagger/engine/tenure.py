@@ -27,7 +27,7 @@ from dagger.engine.limits import Limits
 from dagger.engine.looking import is_stuck, look
 from dagger.engine.mail import Mail
 from dagger.engine.maps import Maps
-from dagger.engine.orders import is_served, obey
+from dagger.engine.orders import is_served, obey, pause
 from dagger.engine.posts import Posts, bind, is_removed, remove
 from dagger.engine.publishing import Publishing
 from dagger.engine.rest import Rest
@@ -71,6 +71,8 @@ class Tenure(Sources):
         self.spent, self.reserve = self.limits.spent, self.limits.hold
         self._running: set[Attempt] = set()
         """Attempts whose code is suspended, or elsewhere."""
+        self._beginning = ""
+        """The step whose code runs right now, and has not suspended yet."""
         self._is_settled = False
         self._is_gated = False
         self._durable = Durable(kernel)
@@ -149,7 +151,10 @@ class Tenure(Sources):
         if waiting.message is not None and not (waiting.message.payload or self.mail.is_here(waiting.message)):
             self.underway.wait_for_disk(step, waiting.node)  # its payload can be read when it is durable
             return None
-        return begin(self, step, waiting.node, waiting.failures + 1, task)
+        self._beginning = step
+        attempt = begin(self, step, waiting.node, waiting.failures + 1, task)
+        self._beginning = ""
+        return attempt
 
     def look(self, step: str, task: asyncio.Task[None]) -> None:
         """Do what a step does instead of an attempt; if it does nothing, it waits for its slots."""
@@ -158,8 +163,7 @@ class Tenure(Sources):
     def suspended(self, attempt: Attempt) -> None:
         """The attempt's code did not return at once: it is journalled, and its deadline watched."""
         self._running.add(attempt)
-        started = events.StepStarted(at=attempt.started_ms, step=attempt.step, attempt=attempt.number)
-        self.record(started)
+        self.record(events.StepStarted(at=attempt.started_ms, step=attempt.step, attempt=attempt.number))
         # where the run has less time left, its own deadline cuts the attempt off
         self.watch(attempt)
 
@@ -298,7 +302,7 @@ class Tenure(Sources):
 
     def remove(self, name: str) -> None:
         """An agent was removed: see engine/posts."""
-        remove(self, name, {attempt.step for attempt in self._running})
+        remove(self, name, {self._beginning, *(attempt.step for attempt in self._running)})
 
     @property
     def is_kept_alive(self) -> bool:
@@ -321,9 +325,8 @@ class Tenure(Sources):
         if not self.done.done():
             self.done.set_exception(error)
             self.done.exception()  # whoever waits is told; nobody waiting is no error
-        if self._is_settled:
-            return
-        self._let_go()
+        if not self._is_settled:
+            self._let_go()
 
     def leave(self, error: BaseException) -> None:
         """The application is closed: a run that only waits is parked, any other let go of."""
@@ -382,8 +385,11 @@ class Tenure(Sources):
         if self.is_kept_alive or (self.underway.open and self._rest.has_reason):
             self._rest.quiet()
             return
+        if self.underway.open and state.stuck and not state.halt:
+            pause(self, decide.stuck(state))  # what still waits, waits for what goes on when the run is resumed
+            return
         if self.underway.open:
-            self.halt()  # what still waits, waits for child flows in which nothing goes on before the run is resumed
+            self.halt()
         if not (self.underway.open or self._is_settled):  # else code cleans up
             self._settle()
 
@@ -394,7 +400,5 @@ class Tenure(Sources):
         self.kernel.finished(self)
 
     def _close_duties(self) -> None:
-        self.posts.close()
-        self.limits.close()
-        self.waits.close()
-        self._rest.close()
+        for duty in (self.posts, self.limits, self.waits, self._rest):
+            duty.close()

@@ -333,8 +333,13 @@ class Underway:
         """Whether nothing of the run is ready or running."""
         return self.open == self.idle
 
+    @property
+    def has_delayed(self) -> bool:
+        """Whether any step waits for its next attempt: until it is due, or until its last one's code has ended."""
+        return len(self._delays) > 0
+
     def next_attempt(self) -> int | None:
-        """When the first delayed attempt is due, in milliseconds since 1970; None: there is none."""
+        """When the first delayed attempt is due, in milliseconds since 1970; None: of none it is known."""
         return self._delays.next_due()
 
     def held(self) -> str:

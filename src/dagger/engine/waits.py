@@ -67,9 +67,10 @@ class Waits:
         """Watch the waits that the journal has open."""
         state = self._run.state
         for step, waits in state.waits.items():
-            pending = state.pending.get(step)
-            if pending is None or pending.is_stuck or pending.error is not None:
-                continue  # it has failed: nothing goes on with an answer, or its failure action has its turn
+            pending = state.pending.get(step)  # None: a delivery that waits in its inbox again
+            has_failed = step in state.dead or (pending is not None and (pending.is_stuck or pending.error is not None))
+            if has_failed:
+                continue  # nothing goes on with an answer, or its failure action has its turn
             for key, wait in waits.items():
                 if wait.is_open:
                     self._watch(step, key, wait)
