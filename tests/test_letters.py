@@ -302,13 +302,30 @@ def test_a_message_that_cannot_be_is_refused(office, channel, payload, error, to
             await run.publish_many(channel, ["good", payload])
         assert told in str(refused.value)
         if error is MessageInvalid and payload == 5:
-            assert str(refused.value).endswith("(the 2. of 2 messages, of which none is published)")
+            where = "(the 2. of 2 messages that are taken in together: none of these is published)"
+            assert str(refused.value).endswith(where)
         assert await run.publish("desk", "good")
         await until(lambda: office.seen)
         await run.cancel()
 
     office.run(main)
     assert office.seen == ["good"]
+
+
+def test_of_many_messages_those_that_were_taken_in_before_stay_published(office):
+    """And the error says no other thing: it tells of those only that were to be taken in with the bad one."""
+
+    async def main(app):
+        run = await kept_alive(app)
+        with pytest.raises(MessageInvalid) as refused:
+            await run.publish_many("desk", [*["good"] * (AT_ONCE + 100), 5, *["good"] * 200])
+        await until(lambda: len(office.seen) == AT_ONCE)
+        await run.cancel()
+        return str(refused.value)
+
+    told = office.run(main)
+    assert told.endswith("(the 101. of 200 messages that are taken in together: none of these is published)")
+    assert office.seen == ["good"] * AT_ONCE
 
 
 def test_a_run_that_is_over_takes_no_message(office):
@@ -321,6 +338,38 @@ def test_a_run_that_is_over_takes_no_message(office):
             await run.publish("desk", "b")
 
     office.run(main)
+
+
+def test_what_agents_take_not_is_refused_while_nobody_executes_the_run(office):
+    """By what its journal says that they take: whoever takes it up could not tell the sender. What fits is kept."""
+
+    async def whole():
+        async with office.application() as app:
+            await kept_alive(app)
+        async with Dagger(office.world.store(), clock=office.world.clock) as outside:
+            run = await outside.get_run("r")
+            with pytest.raises(MessageInvalid, match=r"5 is not of type \"string\" \(schema of agent 'clerk'\)"):
+                await run.publish_many("desk", ["fits", 5])
+            return await run.publish("desk", "fits"), len(outside.store.unread("r"))
+
+    assert office.world.clock.run(whole()) == (None, 1)
+
+
+def test_what_an_agent_takes_that_came_later_counts_too(office):
+    """It is in the journal, which is read whole only where its first event refuses something."""
+
+    async def whole():
+        async with office.application() as app:
+            await kept_alive(app)
+            app.remove_agent("clerk")
+
+            @app.agent("desk", name="clerk")
+            async def clerk(payload: int): ...
+
+        async with Dagger(office.world.store(), clock=office.world.clock) as outside:
+            return await (await outside.get_run("r")).publish("desk", 5)
+
+    assert office.world.clock.run(whole()) is None
 
 
 def test_another_process_publishes_through_the_inbox(office):

@@ -33,10 +33,17 @@ class Teller(Protocol):
     """What is asked here of the application."""
 
     @property
-    def store(self) -> Store: ...
-    def tenure(self, run_id: str) -> Tenant | None: ...
-    def require_open(self) -> None: ...
-    async def takeover(self) -> Takeover: ...
+    def store(self) -> Store:
+        """The open store."""
+
+    def tenure(self, run_id: str) -> Tenant | None:
+        """The run's tenure, if this application executes it now."""
+
+    def require_open(self) -> None:
+        """Raise InvalidState where the application was closed."""
+
+    async def takeover(self) -> Takeover:
+        """What makes the application the owner of runs that have none."""
 
 
 async def tell(host: Teller, run_id: str, order: AnyOrder, *, requires_actions: bool = False) -> int:

@@ -5,21 +5,25 @@ from __future__ import annotations
 import asyncio
 import datetime
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
 
 from dagger.core import codec, events
+from dagger.core.errors import MessageInvalid
+from dagger.core.events import Recorded
 from dagger.core.journal import Store
-from dagger.core.messages import Published, agent_of
+from dagger.core.messages import Agent, Published, agent_of
 from dagger.core.orders import Publish
 from dagger.core.state import TERMINAL, State
 from dagger.engine import orders
 from dagger.engine.kernel import Tenant
 from dagger.engine.mail import messages_of
+from dagger.engine.publishing import contracts, refusal
 from dagger.ids import fresh_id
 from dagger.inbox import Teller, tell
+from dagger.spec.agent import AgentAction
 from dagger.spec.message import Message
 from dagger.views.outcome import moment
 
@@ -36,10 +40,15 @@ class Addressee(Protocol):
     def status(self) -> str: ...
 
 
-class Host(Teller, Protocol):
+class Sender(Teller, Protocol):
     """What is asked here of the application."""
 
-    async def durable(self) -> None: ...
+    @property
+    def agents(self) -> Mapping[str, AgentAction]:
+        """Those that are registered, by name."""
+
+    async def durable(self) -> None:
+        """Wait until all that was recorded so far is durable."""
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
@@ -83,7 +92,7 @@ def batched(payloads: Iterable[object], tenure: Tenant | None) -> Iterator[Seque
         yield some
 
 
-async def post(host: Host, run: Addressee, channel: str, texts: Sequence[bytes]) -> list[str | None]:
+async def post(host: Sender, run: Addressee, channel: str, texts: Sequence[bytes]) -> list[str | None]:
     """Publish messages to a run, whoever executes it; their ids, None where they wait for whoever takes it up.
 
     For what is raised see Run.publish.
@@ -101,8 +110,45 @@ async def post(host: Host, run: Addressee, channel: str, texts: Sequence[bytes])
     else:
         if tenure is not None:
             host.require_open()
+        if host.store.ownership(run.id) != "elsewhere":
+            require_taken(host.store, run.id, channel, order.payloads, host.agents)
         seq = await tell(host, run.id, order, requires_actions=True)
     return [f"{seq}-{index}" if seq else None for index in range(1, len(texts) + 1)]
+
+
+def require_taken(
+    store: Store, run_id: str, channel: str, payloads: Iterable[msgspec.Raw], here: Mapping[str, AgentAction]
+) -> None:
+    """Refuse payloads that agents of a run take not while nobody executes it: later nobody could tell who sent them.
+
+    `here`: the agents that are registered in this process, which are as they are here. Raises MessageInvalid.
+    """
+    values = [codec.decode(bytes(payload)) for payload in payloads]
+
+    def refused(journal: Iterable[Recorded]) -> str:
+        agents = _bound(journal) | {name: action.agent for name, action in here.items()}
+        readers = (agent for agent in agents.values() if channel in agent.subscriptions)
+        sides = contracts((agent.name, agent.input_schema) for agent in readers)
+        found = (value for value in values if not all(contract.is_valid(value) for _, contract in sides))
+        return next((refusal(None, channel, sides, value) for value in found), "")
+
+    # an agent may have been changed since the run began; a long journal is read only for what is probably refused
+    if refused(store.read(run_id, 0, 1)) and (said := refused(store.read(run_id))):
+        raise MessageInvalid(said)
+
+
+def _bound(journal: Iterable[Recorded]) -> dict[str, Agent]:
+    """The agents that a run has, by name."""
+    agents: dict[str, Agent] = {}
+    for recorded in journal:
+        match recorded.event:
+            case events.RunStarted(agents=bound):
+                agents |= {agent.name: agent for agent in bound}
+            case events.AgentBound(agent=agent):
+                agents[agent.name] = agent
+            case events.AgentRemoved(name=name):
+                agents.pop(name, None)
+    return agents
 
 
 def dead_letters(state: State, store: Store) -> list[DeadLetter]:

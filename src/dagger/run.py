@@ -23,7 +23,7 @@ from dagger.core.errors import (
 )
 from dagger.core.events import Event, Recorded
 from dagger.core.graph import literal, made_id
-from dagger.core.journal import RunRow, Store
+from dagger.core.journal import RunRow
 from dagger.core.orders import AddNode, Answer, Cancel, Instruct, Pause, Redeliver
 from dagger.core.reviews import Review, answer_text
 from dagger.core.state import TERMINAL, State
@@ -34,11 +34,10 @@ from dagger.engine.publishing import payload_text
 from dagger.engine.replay import replay
 from dagger.ids import fresh_id, user_name
 from dagger.inbox import no_review, tell
-from dagger.letters import DeadLetter, batched, dead_letters, post
+from dagger.letters import DeadLetter, Sender, batched, dead_letters, post
 from dagger.listening import OWNED, POLL_SECONDS, listen
 from dagger.spec.fields import After, Called, NodeFields
 from dagger.spec.nodes import action_name, new_node
-from dagger.takeover import Takeover
 from dagger.views.outcome import moment
 from dagger.views.report import Report
 
@@ -49,35 +48,19 @@ TOLD = 1_000
 """Of what steps tell and nobody has looked at yet, so much is kept: the oldest is forgotten first."""
 
 
-class Host(Protocol):
+class Host(Sender, Protocol):
     """What a handle needs of the application it came from."""
-
-    @property
-    def store(self) -> Store:
-        """The open store."""
-
-    def tenure(self, run_id: str) -> Tenant | None:
-        """The run's tenure, if this application executes it now."""
 
     def report(self, state: State, status: str | None = None) -> Report:
         """The report of a state, kept readable after the store is closed."""
 
-    def require_open(self) -> None:
-        """Raise InvalidState where the application was closed."""
+    def report_of(self, run_id: str, status: str) -> Report:
+        """The report of a run as its journal stands now."""
 
     async def resume(
         self, run_id: str, input: object = None, config: RunConfig | Mapping[str, Any] | None = None
     ) -> Run:
         """Continue a run."""
-
-    def report_of(self, run_id: str, status: str) -> Report:
-        """The report of a run as its journal stands now."""
-
-    async def durable(self) -> None:
-        """Wait until all that was recorded so far is durable."""
-
-    async def takeover(self) -> Takeover:
-        """What makes the application the owner of runs that have none."""
 
 
 class Run:

@@ -191,7 +191,9 @@ def test_what_is_kept_alive_is_only_told_where_nobody_executes_it(begin, shell, 
     wait_for(lambda: sorted(kept(shell)) == ["ABAB", "BAD"], taken)
 
 
-@pytest.mark.parametrize("words", [[*RUN, "mine", "taks", TASK], ["redeliver", "mine", "9-9"]])
+@pytest.mark.parametrize(
+    "words", [[*RUN, "mine", "taks", TASK], [*RUN, "mine", "results", "5"], ["redeliver", "mine", "9-9"]]
+)
 def test_what_cannot_be_is_not_left_in_the_inbox(shell, owner, words):
     """Nobody would be there to say so later."""
     owner.kill()
@@ -203,16 +205,20 @@ def test_what_cannot_be_is_not_left_in_the_inbox(shell, owner, words):
 
 
 def test_what_whoever_takes_a_run_up_refuses_is_told(begin, shell, home, owner):
-    """By the command, and by `dagger show`: the sender is gone."""
+    """By the command, and by `dagger show`; what was sent is in the journal, as the sender is gone."""
     owner.kill()
     finish(owner)
-    assert shell(*RUN, "mine", "results", "5").code == 0  # a text is wanted
+    assert shell(*RUN, "mine", "doubts", "five").code == 0
+    team = (home / "crew.py").read_text("utf-8")
+    (home / "crew.py").write_text(team.replace("(question: str", "(question: int"), "utf-8")
 
     taken = begin("resume", "mine")
     wait_for(lambda: "OrderRefused" in shell("events", "mine").out, taken)
     taken.send_signal(signal.SIGINT)
     assert "refused    an order: MessageInvalid: " in finish(taken).err
     assert "refused  1 order, the last one: MessageInvalid: " in shell("show", "mine").out
+    (refused,) = [event for event in events_of(shell, "mine") if event["type"] == "OrderRefused"]
+    assert refused["given"]["payloads"] == ["five"]
 
 
 def test_without_its_application_the_message_waits_for_who_resumes(begin, shell, home, owner):

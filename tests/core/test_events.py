@@ -63,7 +63,7 @@ EVENTS = [
     events.RunWaiting(at=4, reason="sleep", wake_at=9, is_active=True),
     events.RunParked(at=4, reason="sleep", wake_at=9),
     events.RunWoken(at=4),
-    events.OrderRefused(at=4, order="o", error=ERROR),
+    events.OrderRefused(at=4, order="o", error=ERROR, given=msgspec.Raw(b"{}")),
     events.PauseRequested(at=4, reason="enough", order="o"),
     events.NodeAdded(at=4, node=NODE, order="o"),
     events.LimitReached(at=5, limit="max_tokens", value=5.5, policy="pause", review="r", detail="messages go round"),

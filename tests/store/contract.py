@@ -160,7 +160,7 @@ EVERY_KIND = [
     events.PauseRequested(at=2, reason="asked", order="1"),
     events.NodeAdded(at=2, node=Node(id="b", action="act"), order="2"),
     events.Instructed(at=2, key="k", value=JSON, order="3"),
-    events.OrderRefused(at=2, order="4", error=ERROR),
+    events.OrderRefused(at=2, order="4", error=ERROR, given=JSON),
     events.ChildOpened(
         at=2,
         step="a",
@@ -693,7 +693,7 @@ class StoreContract:
                 lease = here.create(started())
                 await here.send("run-1", order)
                 await here.send("run-1", Pause(id="stays"))
-                event = events.OrderRefused(at=9, order=order.id, error=ERROR) if is_refused else came_from(order)
+                event = events.OrderRefused(at=9, order=order.id, error=ERROR, given=JSON) if is_refused else came_from(order)
                 assert type(event) in ORDERED
                 here.append(lease, event)
                 here.append(lease, events.CancelRequested(at=9, reason="asked of the owner directly"))

@@ -109,6 +109,7 @@ def show(
         if refused := [each.event for each in app.store.read(found.id) if isinstance(each.event, OrderRefused)]:
             last = cut(" ".join(str(refused[-1].error).split()), output.VALUE_CHARACTERS)
             output.write(f"refused  {output.count(len(refused), 'order')}, the last one: {last}")
+            output.write(f"         with what was sent: {summary.command('events', found.id, url)} | grep OrderRefused")
         _write_agents(report, all_agents=all_steps)
         _write_steps(tree, all_steps=all_steps)
 

@@ -26,7 +26,7 @@ from dagger.core.messages import Agent
 from dagger.core.orders import Publish, Redeliver
 from dagger.core.state import TERMINAL
 from dagger.ids import fresh_id
-from dagger.letters import AT_ONCE, DeadLetter
+from dagger.letters import AT_ONCE, DeadLetter, require_taken
 from dagger.modes.events import EventDriven
 from dagger.run import Run
 from dagger.spec.workflow import WorkflowSpec
@@ -82,6 +82,7 @@ def publish(
     async def leave(found: Run, reader: Dagger, known: Dagger | None) -> Told | None:
         _require_reader(found, reader, channel, known)
         texts = [literal(payload, "message") for payload in payloads]
+        require_taken(reader.store, found.id, channel, texts, (known or reader).agents)
         for first in range(0, len(texts), AT_ONCE):
             some = tuple(texts[first : first + AT_ONCE])
             await reader.store.send(found.id, Publish(id=fresh_id(), channel=channel, payloads=some))

@@ -95,6 +95,8 @@ class OrderRefused(Event, frozen=True, kw_only=True, tag=True):
 
     order: str
     error: Error
+    given: msgspec.Raw
+    """The order itself, as JSON text or a reference to its blob: whoever sent it may be gone."""
 
 
 class PauseRequested(Event, frozen=True, kw_only=True, tag=True):

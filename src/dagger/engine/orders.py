@@ -12,7 +12,7 @@ from dagger.core import codec, events, iterate
 from dagger.core.errors import DaggerError, InvalidState, MessageInvalid, ReviewAnswered, nearest
 from dagger.core.graph import Node
 from dagger.core.messages import Published, agent_of
-from dagger.core.orders import AddNode, Answer, AnyOrder, Cancel, Instruct, Pause, Publish, Redeliver
+from dagger.core.orders import AddNode, Answer, AnyOrder, Cancel, Instruct, Pause, Publish, Redeliver, encode_order
 from dagger.core.reviews import REVIEW, Question, answer_text, review_id
 from dagger.core.state import TERMINAL, State
 from dagger.engine.attempt import Waits
@@ -88,8 +88,14 @@ def is_served(state: State) -> bool:
 
 def refuse(run: Ordered, order: AnyOrder, error: Exception) -> None:
     """Say in the journal why an order is not obeyed."""
-    told = events.Error(type(error).__name__, str(error))
-    run.record(events.OrderRefused(at=run.now_ms(), order=order.id, error=told))
+    blobs: list[codec.Blob] = []
+    run.record(refusal(order, error, run.now_ms(), blobs), blobs)
+
+
+def refusal(order: AnyOrder, error: Exception, at: int, blobs: list[codec.Blob]) -> events.OrderRefused:
+    """The event that says why an order is not obeyed, and what it was; what is large goes to `blobs`."""
+    told, given = events.Error(type(error).__name__, str(error)), codec.sealed(encode_order(order), blobs)
+    return events.OrderRefused(at=at, order=order.id, error=told, given=given)
 
 
 def pause(run: Ordered, reason: str, order: str = "", review: str = "") -> None:
@@ -206,7 +212,8 @@ def _published(run: Ordered, order: Publish, blobs: list[codec.Blob]) -> Iterato
         except MessageInvalid as error:
             if count == 1:
                 raise
-            message = f"{error} (the {number:,}. of {count:,} messages, of which none is published)"
+            which = f"the {number:,}. of {count:,} messages that are taken in together: none of these is published"
+            message = f"{error} ({which})"
             raise MessageInvalid(message) from None
 
 
