@@ -111,6 +111,31 @@ def test_an_agent_whose_schema_never_agrees_is_refused_and_the_run_goes_on(world
     assert run(world, main, source) == ("succeeded", [])
 
 
+def test_an_agent_whose_pool_has_no_size_is_not_registered_while_a_run_goes_on(world):
+    """No run that has begun is hurt, and the pool can be sized first."""
+
+    def reader(**options):
+        @agent(name=options.pop("name", "pooled"), subscribe="pooled", pool="db", **options)
+        async def reads(number: int, ctx: Context):
+            ctx.cache.append("global", "pooled", number)
+
+        return reads
+
+    async def main(app):
+        handle = await app.start(ALIVE, run_id="r")
+        with pytest.raises(RegistryError, match=r"pool 'db' has no size; .*: agent:pooled"):
+            app.register_agent(reader())
+        assert "pooled" not in app.agents
+        app.register_agent(reader(name="first", rate="5/s"))
+        app.register_agent(reader())
+        await handle.publish("pooled", 1)
+        await until(lambda: handle.cache.get("global", "pooled", []) == [1, 1])
+        await handle.cancel()
+        return [event.agent.name for event in await events_of(handle, "AgentBound")]
+
+    assert run(world, main, slow(AtWork(), 0)) == ["first", "pooled"]
+
+
 # -- agents that go ------------------------------------------------------------------------------------------
 
 
@@ -201,6 +226,31 @@ def test_a_message_at_work_is_not_tried_again_when_its_agent_is_gone(world):
     assert run(world, main, reader) == ["ValueError: not this time"]
 
 
+@pytest.mark.parametrize("seconds", [None, 5])
+def test_an_agent_that_removes_itself_completes_its_message(world, seconds):
+    """Whether its code waits afterwards or not; other runs of the application do not notice."""
+
+    async def main(app):
+        @app.agent(subscribe="in")
+        async def once(number: int, ctx: Context):
+            app.remove_agent("once")
+            if seconds:
+                await asyncio.sleep(seconds)
+            ctx.cache.append("global", "told", number)
+
+        bystander = await app.start(EventDriven("other", 1), run_id="bystander")
+        handle = await app.start(EventDriven("start", None), run_id="r", config={"on_failure": "continue"})
+        report = await handle.wait()
+        letters = [each.payload for each in await handle.dead_letters()]
+        return handle.cache.get("global", "told"), letters, report.status, (await bystander.wait()).status
+
+    @agent(name="other", subscribe="other")
+    async def other(number: int):
+        await asyncio.sleep(100)
+
+    assert run(world, main, sends(3), other) == ([1], [2, 3], "failed", "succeeded")
+
+
 def test_what_publishers_wait_to_publish_goes_to_the_agent_that_takes_anothers_place(world):
     """Code is exchanged in one go: for a moment nobody reads the channel."""
     handled = []
@@ -260,6 +310,34 @@ def test_a_dead_letter_of_an_agent_that_is_gone_is_redelivered_when_it_is_back(w
         return await handle.dead_letters()
 
     assert run(world, main, slow(work)) == []
+
+
+def test_what_waits_again_at_an_agent_that_is_gone_is_given_up_again(world):
+    """A resumed run tries all its dead letters anew: they wait, and the agent can be removed as often as they do."""
+
+    @agent(name="reader", subscribe="in")
+    async def reader(number: int):
+        raise ValueError("no")
+
+    async def main(app):
+        handle = await app.start(EventDriven("in", 1), run_id="r", config={"on_failure": "pause"})
+        told = [(await handle.wait()).status]
+        app.remove_agent("reader")
+        for policy in ("pause", "continue"):
+            await app.resume("r", config={"on_failure": policy})
+            await until(lambda: handle.status == "waiting")
+            told.append(handle.reason)
+            app.remove_agent("reader")
+            told.append((await handle.wait()).status)
+        (letter,) = await handle.dead_letters()
+        with pytest.raises(RegistryError, match="there is no agent 'reader' to remove"):
+            app.remove_agent("reader")
+        return told, letter.errors
+
+    told, errors = run(world, main, splits, reader)
+    waits, removed = "waits for 'reader#1-1': agent 'reader' is not registered here", "agent 'reader' was removed"
+    assert told == ["paused", waits, "paused", waits, "failed"]
+    assert errors == ["ValueError: no", *[f"NoAgentsRegistered: {removed}"] * 2]
 
 
 @pytest.mark.parametrize("policy", ["pause", "stop", "continue"])
@@ -325,6 +403,28 @@ def test_messages_of_an_agent_that_is_not_here_wait_and_the_run_says_for_whom(tm
     assert (status, seen, bound) == ("succeeded", [1, 2], [])
 
 
+def test_an_agent_that_is_here_again_checks_what_its_type_does_not_take(tmp_path):
+    """A channel that was used meanwhile knew of its schema only: no 2.0 is an `int`, and so whoever publishes hears."""
+
+    @agent(subscribe="in")
+    async def early(number: float):
+        """It takes more than the other one."""
+
+    async def begin(app):
+        await app.start(ALIVE, run_id="r")
+
+    async def go_on(app):
+        handle = await app.resume("r")
+        await handle.publish("in", 1)
+        app.register_agent(late)
+        with pytest.raises(MessageInvalid, match="type of agent 'late'"):
+            await handle.publish("in", 2.0)
+        await until(lambda: handle.cache.get("global", "late", []) == [1])
+        await handle.cancel()
+
+    elsewhere(tmp_path, begin, go_on, [early, late], [early])
+
+
 def test_an_agent_that_nobody_registers_any_more_can_be_removed(tmp_path):
     """A new version has not got it: what waits there is a dead letter then, and nobody waits for it to have room."""
 
@@ -359,6 +459,51 @@ def test_whoever_takes_a_run_over_brings_its_own_agents(tmp_path):
 
     found = elsewhere(tmp_path, begins, go_on, [splits, late], [splits, changed, more])
     assert found == ("succeeded", ["late", "more"], [1, 2], [1, 2])
+
+
+@pytest.mark.parametrize("how", ["resume", "answer", "inbox"])
+def test_whoever_goes_on_with_a_paused_run_brings_its_agents(tmp_path, how):
+    """Also where an answer is what it was paused for; what was published before it came is not checked by it."""
+
+    @agent(subscribe="start", publish="in")
+    async def asks(asked: object, ctx: Context):
+        await ctx.review("Go on?")
+        await asyncio.sleep(10)
+        return 1
+
+    @agent(subscribe="in")
+    async def more(number: int, ctx: Context):
+        ctx.cache.append("global", "more", number)
+
+    async def begin(app):
+        assert (await (await app.start(EventDriven("start", None), run_id="r")).wait()).status == "paused"
+
+    async def send(app):
+        handle = await app.get_run("r")
+        (review,) = await handle.reviews()
+        assert await handle.publish("in", "a text") is None
+        await handle.answer(review.id, "yes")
+
+    async def go_on(app):
+        handle = await app.get_run("r")
+        reviews = await handle.reviews()
+        if how == "resume":
+            await app.resume("r", input="yes")
+        elif how == "answer":
+            await handle.answer(reviews[0].id, "yes")
+        else:
+            await app.recover()
+        with pytest.raises(MessageInvalid, match="agent 'more'"):
+            await handle.publish("in", "a text")
+        report = await handle.wait()
+        bound = [event.agent.name for event in await events_of(handle, "AgentBound")]
+        return report.status, bound, handle.cache.get("global", "more")
+
+    world, config = World("sqlite", tmp_path), {"human_wait_minutes": 1, "human_timeout_action": "pause"}
+    run(world, begin, asks, config=config)
+    if how == "inbox":
+        run(world, send, config=config)
+    assert run(world, go_on, asks, more, config=config) == ("succeeded", ["more"], [1])
 
 
 @pytest.mark.parametrize(("was", "now"), [(4, 2), (4, 1), (1, 2)], ids=["fewer", "ordered", "more"])

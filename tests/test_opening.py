@@ -10,10 +10,12 @@ from dagger import (
     Graph,
     GraphError,
     InputInvalid,
+    RegistryError,
     RunConfig,
     RunError,
     Static,
     action,
+    agent,
 )
 from dagger.opening import Given, Opening
 from dagger.registry import Registry
@@ -191,3 +193,19 @@ def test_actions_must_be_there():
 
     with pytest.raises(ActionNotRegistered, match="action 'double' is not registered; registered: none"):
         opening(Given({"x": 1}), known)
+
+
+def test_the_pools_of_all_agents_must_have_their_size():
+    """Every run has every agent, whichever it begins with."""
+    known = registry()
+    for options in ({"name": "first"}, {"name": "second", "rate": "5/s"}):
+
+        @agent(subscribe="in", pool="db", **options)
+        async def reads(number: int):
+            """It does nothing."""
+
+        known.register_agent(reads)
+        if "rate" not in options:
+            with pytest.raises(RegistryError, match=r"pool 'db' has no size; .*: agent:first"):
+                opening(Given({"x": 1}), known)
+    assert opening(Given({"x": 1}), known).fingerprint

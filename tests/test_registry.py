@@ -407,6 +407,24 @@ def test_only_what_is_registered_is_removed():
     assert "human_review" in app.agents
 
 
+def test_an_agent_that_sizes_a_pool_of_others_is_not_removed():
+    """They could not run any more; nothing has changed, and the error names them."""
+    app = Dagger("memory:")
+
+    @app.agent(subscribe="in", pool="web", rate="5/s")
+    async def sizes(payload: int): ...
+
+    @app.agent(subscribe="in", pool="web")
+    async def shares(payload: int): ...
+
+    with pytest.raises(RegistryError, match=r"pool 'web' has no size; give concurrency or rate .*: agent:shares"):
+        app.remove_agent("sizes")
+    assert app.own_agents == ["sizes", "shares"]
+    app.remove_agent("shares")
+    app.remove_agent("sizes")
+    assert app.own_agents == []
+
+
 def test_agents_share_pools_with_actions():
     """A size that another has given already cannot be another one; nothing is registered then."""
     app = Dagger("memory:")

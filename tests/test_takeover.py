@@ -9,9 +9,20 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tests.worlds import HOUR, until
+from tests.worlds import HOUR, World, until
 
-from dagger import ActionNotRegistered, Context, EventDriven, Graph, InvalidState, RunLeased, RunNotFound, Static, agent
+from dagger import (
+    ActionNotRegistered,
+    Context,
+    EventDriven,
+    Graph,
+    InvalidState,
+    RegistryError,
+    RunLeased,
+    RunNotFound,
+    Static,
+    agent,
+)
 from dagger.core import events
 
 DYING = Path(__file__).with_name("dying.py")
@@ -94,6 +105,38 @@ def test_a_run_whose_code_is_not_here_is_left_alone_and_named_once(world, caplog
     assert len([record for record in caplog.records if "run r is not continued here" in record.message]) == 1
 
 
+def test_what_an_agent_here_cannot_do_keeps_runs_from_being_claimed(world):
+    """Its pool has no size: each of them stays whose it was, and nobody who waits for one hangs."""
+
+    def reader(**options):
+        @agent(subscribe="in", **options)
+        async def reads(number: int):
+            await asyncio.sleep(600)
+
+        return reads
+
+    async def begin(app):
+        app.register_agent(reader())
+        for name in "ab":
+            await app.start(EventDriven("in", 1), run_id=name)
+        await asyncio.sleep(1)
+
+    async def main(app):
+        app.register_agent(reader(pool="db"))
+        assert [await app.recover() for _ in range(2)] == [[], []]
+        for name in "ab":
+            with pytest.raises(RegistryError, match="pool 'db' has no size"):
+                await app.resume(name)
+            assert app.store.ownership(name) != "here"
+        runs = [await app.get_run(name) for name in "ab"]
+        with pytest.raises(RegistryError, match="pool 'db' has no size"):
+            await app.start(EventDriven("in", 2), run_id="c")
+        return [(await run.wait()).status for run in runs], len(await app.runs())
+
+    world.run(begin, other)
+    assert world.run(main, other) == (["interrupted"] * 2, 2)
+
+
 def test_of_two_processes_that_recover_only_one_continues_a_run(world):
     """An interrupted one, and a parked one that is due: each goes on once, and its steps with it."""
     began = []
@@ -159,6 +202,31 @@ def test_whoever_executes_a_run_that_was_parked_elsewhere_sees_its_end(world):
     assert world.run(main, nap) == ("succeeded", HOUR)
 
 
+def test_a_parked_run_is_attached_to_though_its_code_is_not_here(world, caplog):
+    """A node was added while it went on: who has that node's action goes on with it, and this one sees its end."""
+
+    async def grows(ctx: Context):
+        ctx.add_node("nap", id="late")
+
+    async def begin(app):
+        app.register_action(nap)
+        await app.start(Static("g"), run_id="r")
+        await asyncio.sleep(10)
+
+    async def main(app):
+        run = await app.start(Static("g"), run_id="r")
+        status = run.status
+        there = world.application(grows, recover=True)
+        there.register_action(nap)
+        async with there:
+            return status, (await asyncio.wait_for(run.wait(), 2 * HOUR)).status
+
+    world.run(begin, grows)
+    with caplog.at_level(logging.WARNING, logger="dagger"):
+        assert world.run(main, grows) == ("waiting", "succeeded")
+    assert "run r is not continued here: node 'late': action 'nap' is not registered" in caplog.text
+
+
 def test_starting_a_paused_run_again_resumes_it_not(world):
     """That is for a person."""
 
@@ -169,6 +237,39 @@ def test_starting_a_paused_run_again_resumes_it_not(world):
         return again.status, run.reason
 
     assert world.run(main, nap) == ("paused", "lunch")
+
+
+def test_a_run_that_cannot_begin_after_all_is_let_go_of(tmp_path):
+    """Its pool lost its size while the run was claimed: nobody who waits for it hangs, and it can go on later."""
+    world = World("sqlite", tmp_path)
+
+    def reader(name, **options):
+        @agent(name=name, subscribe=name, **options)
+        async def reads(number: int):
+            await asyncio.sleep(60)
+
+        return reads
+
+    async def begin(app):
+        app.include(reader("in"), reader("other"))
+        await app.start(EventDriven("in", 1), run_id="r")
+        await asyncio.sleep(1)
+
+    async def main(app):
+        app.include(reader("in", pool="db"), reader("other", pool="db", rate="5/s"))
+        await app.runs()
+        recovering = asyncio.create_task(app.recover())
+        await asyncio.sleep(0)  # it has looked, and claims the run
+        app.remove_agent("other")
+        assert await recovering == []
+        run = await app.get_run("r")
+        found = run.status, (await run.wait()).status
+        app.register_agent(reader("other", pool="db", rate="5/s"))
+        await app.resume("r")
+        return found, (await run.wait()).status
+
+    world.run(begin, other)
+    assert world.run(main, other) == (("interrupted", "interrupted"), "succeeded")
 
 
 # -- paused runs -----------------------------------------------------------------------------------------------

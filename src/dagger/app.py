@@ -23,6 +23,7 @@ from dagger.core.reviews import Review, only_review
 from dagger.core.state import State
 from dagger.engine.kernel import Kernel, Tenant
 from dagger.engine.orders import cancel
+from dagger.engine.posts import has_agent, require_pools
 from dagger.engine.replay import replay
 from dagger.engine.tenure import Tenure
 from dagger.engine.timers import Clock, SystemClock
@@ -35,10 +36,10 @@ from dagger.opening import Config, Given, Opening, Seed, input_text
 from dagger.registry import Registry
 from dagger.run import Run
 from dagger.spec.action import NodeAction
-from dagger.spec.agent import AgentAction
+from dagger.spec.agent import AgentAction, agent_of
 from dagger.spec.workflow import WorkflowSpec
 from dagger.store.url import store_of
-from dagger.takeover import Takeover
+from dagger.takeover import Takeover, begin
 from dagger.views.report import Report
 
 RECOVER_EVERY_SECONDS = 1.0
@@ -122,8 +123,8 @@ class Dagger(Registry):
     ) -> Run:
         """Start a run; when this returns, the run is in the journal.
 
-        A `run_id` that exists: the same spec, graph and inputs attach to that run (an interrupted or parked one is
-        continued), others raise RunExists. Raises GraphError, ActionNotRegistered, InputInvalid, ConfigError.
+        A `run_id` that exists: the same spec, graph and inputs attach to it (an interrupted or parked one goes on),
+        others raise RunExists. Raises GraphError, ActionNotRegistered, RegistryError, InputInvalid, ConfigError.
         """
         opening = Opening(spec, self, self.config, given=Given(inputs, cache, config, tags))
         kernel = await self._open()
@@ -133,20 +134,18 @@ class Dagger(Registry):
         lease = kernel.store.create(event, blobs)
         state = State()
         ready = apply(state, event)
-        tenure = Tenure(kernel, lease, state, self.code)
-        kernel.tenures[event.run_id] = tenure
+        tenure = kernel.tenures[event.run_id] = Tenure(kernel, lease, state, self.code)
         run = Run(event.run_id, self, tenure)
-        tenure.begin(ready)
+        begin(tenure, ready)
         try:
             await kernel.durable()
         except asyncio.CancelledError:
             await _give_up(tenure)
             raise
-        if tenure.done.done() and isinstance(tenure.done.exception(), RunExists):  # another process was first
-            known = await self._attach(event.run_id, event.fingerprint)
-            if known is not None:
-                return known
         if tenure.done.done():
+            is_late = isinstance(tenure.done.exception(), RunExists)  # another process was first
+            if is_late and (known := await self._attach(event.run_id, event.fingerprint)) is not None:
+                return known
             tenure.done.result()
         return run
 
@@ -252,6 +251,8 @@ class Dagger(Registry):
 
     def register_agent(self, thing: Any) -> AgentAction:
         """See Registry. Runs that go on here have it from now on: what was published before goes not to it."""
+        if (marked := agent_of(thing)) is not None and self._tenures():  # else its pool may be sized later
+            require_pools([marked], [*self.code.values(), marked])
         found = super().register_agent(thing)
         for tenure in self._tenures():
             tenure.bind(found.agent)
@@ -260,10 +261,9 @@ class Dagger(Registry):
     def remove_agent(self, name: str) -> None:
         """See Registry. In runs that go on here, what waits at it becomes dead letters.
 
-        One of them may have an agent that is not registered here: it can be removed, too.
+        One of them may have an agent that is not registered here, or something at one that was removed: that goes, too.
         """
-        bound = [(tenure, tenure.state.agents.get(name)) for tenure in self._tenures()]
-        going = [tenure for tenure, agent in bound if agent is not None and not agent.is_removed]
+        going = [tenure for tenure in self._tenures() if has_agent(tenure.state, name)]
         if name in self.agents or not going:
             super().remove_agent(name)
         for tenure in going:
@@ -385,7 +385,9 @@ class Dagger(Registry):
         if starting is not None:
             await (await self._open()).durable()  # or it was refused: then another process's run has this id
             return await self._attach(run_id, fingerprint)
-        if row.status == "parked" or run.status == "interrupted":
+        if row.status == "parked":
+            await (await self.takeover()).attempt([run_id])  # it waits on, where its code is not here
+        elif run.status == "interrupted":
             with contextlib.suppress(RunLeased, InvalidState):  # another process was faster, or another call
                 await self.resume(run_id)
         return run

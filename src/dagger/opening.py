@@ -17,6 +17,7 @@ from dagger.core.graph import INSTRUCTIONS, Definition, literal
 from dagger.core.iterate import given_key
 from dagger.core.messages import AGENT, Published
 from dagger.core.state import State
+from dagger.engine.posts import require_pools
 from dagger.engine.publishing import Publishing, payload_text
 from dagger.ids import fresh_id
 from dagger.registry import Registry
@@ -39,7 +40,7 @@ class Given(NamedTuple):
 class Opening:
     """A start that nothing speaks against.
 
-    Raises GraphError, ActionNotRegistered, InputInvalid, ConfigError or RunError.
+    Raises GraphError, ActionNotRegistered, RegistryError, InputInvalid, ConfigError or RunError.
     """
 
     def __init__(self, spec: WorkflowSpec, registry: Registry, config: RunConfig, given: Given) -> None:
@@ -66,6 +67,7 @@ class Opening:
             Write("set", INSTRUCTIONS, given_key(ordinal), text) for ordinal, text in enumerate(self.instructions)
         ]
         self._tags = _tags(given.tags)
+        require_pools(registry.agents.values(), registry.code.values())
         self._agents = [each.agent for each in registry.agents.values()]
         self._blobs: list[codec.Blob] = []
         self._published = _published(self.messages, begins.reads, registry, self._blobs)

@@ -120,6 +120,7 @@ class Registry:
         self._require_agreement(found.agent)
         if found.pool:
             limits(found.pool, [*self._code.values(), found])
+            self._plans.clear()  # it may size the pool
         self._agents[name] = self._code[found.name] = found
         for channel in found.agent.publications:
             self._writers.setdefault(channel, {})[name] = found.agent
@@ -137,7 +138,7 @@ class Registry:
                 _refuse_disagreement(channel, writer, agent)
 
     def remove_agent(self, name: str) -> None:
-        """Forget an agent. Raises RegistryError where there is none, or it is built in."""
+        """Forget an agent. Raises RegistryError for one that is built in, that is not here, or that sizes a pool."""
         if name not in self.own_agents:
             if name in self._agents:
                 message = f"the agent {name!r} is built in: it cannot be removed"
@@ -146,7 +147,11 @@ class Registry:
             near = nearest(str(name), self.own_agents) or f"; registered: {known}"
             message = f"there is no agent {name!r} to remove{near}"
             raise RegistryError(message)
+        gone = self._agents[name]
+        if gone.pool and any(action.pool == gone.pool for action in self._code.values() if action is not gone):
+            require_limits(gone.pool, (action for action in self._code.values() if action is not gone))
         del self._agents[name], self._code[AGENT + name]
+        self._plans.clear()
         for sides in (*self._readers.values(), *self._writers.values()):
             sides.pop(name, None)
 

@@ -14,8 +14,10 @@ from dagger.core.children import orphans, within
 from dagger.core.errors import (
     ActionNotRegistered,
     DaggerError,
+    GraphError,
     IllegalEvent,
     InvalidState,
+    RegistryError,
     RunLeased,
     RunNotFound,
     StoreCorrupt,
@@ -28,8 +30,8 @@ from dagger.core.reviews import only_review
 from dagger.core.state import STANDS_STILL, TERMINAL, State
 from dagger.engine.children import dropped
 from dagger.engine.kernel import Kernel
-from dagger.engine.orders import obey, unfit
-from dagger.engine.posts import differs
+from dagger.engine.orders import obey, refusal, unfit
+from dagger.engine.posts import differs, require_pools
 from dagger.engine.replay import replay
 from dagger.engine.tenure import Tenure
 from dagger.ids import user_name
@@ -38,8 +40,8 @@ from dagger.spec.agent import AgentAction
 from dagger.views.course import Courses
 
 _LOG = logging.getLogger("dagger")
-_NOT_HERE = (ActionNotRegistered, StoreCorrupt, IllegalEvent)
-"""What keeps a run from being taken over here, and concerns this run only."""
+_NOT_HERE = (GraphError, RegistryError, StoreCorrupt, IllegalEvent)
+"""What keeps a run from being taken over here, and others not: what its code lacks here, or its journal."""
 
 
 class Known(Protocol):
@@ -81,8 +83,7 @@ class Takeover:
             for order in [order for order in tenure.lease.orders if isinstance(order, Pause)]:
                 # it came before this, too late to be obeyed: it must not pause the run again
                 tenure.lease.orders.remove(order)
-                told = events.Error("InvalidState", "the run was resumed since")
-                tenure.note(events.OrderRefused(at=now, order=order.id, error=told))
+                tenure.note(refusal(order, InvalidState("the run was resumed since"), now, []))
             blobs: list[codec.Blob] = []
             given = text if text is msgspec.UNSET else codec.sealed(bytes(text), blobs)
             if review is not None:
@@ -94,7 +95,6 @@ class Takeover:
                 was_parked = False  # the answered step's code is to run
                 given, blobs = msgspec.UNSET, []
             tenure.note(events.RunResumed(at=now, config=dict(config), input=given), blobs)
-            self._bind(tenure, now)
         await self._begin(tenure, was_parked=was_parked)
 
     async def go_on(self, run_id: str, *, requires_actions: bool) -> bool:
@@ -124,24 +124,22 @@ class Takeover:
         finally:
             if tenure.state.status == "paused" and not tenure.is_settled:
                 del kernel.tenures[run_id]  # nobody executes it: what comes now waits in its inbox
-                self._taking.add(run_id)
                 await asyncio.shield(kernel.loop.create_task(self._give_up(tenure.lease)))
         return False
 
     async def _give_up(self, lease: Lease) -> None:
-        """Leave a run without an owner, as soon as what it was told is durable."""
-        try:
-            await self._kernel.durable()
-            self._kernel.store.give_up(lease)
-        finally:
-            self._taking.discard(lease.run_id)
+        """Leave a run without an owner, as soon as what it was told is durable; if it has not been claimed since."""
+        await self._kernel.durable()
+        self._kernel.store.give_up(lease)
 
     async def _begin(self, tenure: Tenure, *, was_parked: bool) -> None:
+        now = self._kernel.clock.now_ms()
+        self._bind(tenure, now)
         for child in orphans(tenure.state):
             for step in list(within(tenure.state, child)):
                 tenure.waits.leave(step)
-            tenure.note(dropped(self._kernel.clock.now_ms(), child))
-        tenure.begin(tenure.state.ready(), was_parked=was_parked)
+            tenure.note(dropped(now, child))
+        begin(tenure, tenure.state.ready(), was_parked=was_parked)
         await self._kernel.durable()
         if tenure.done.done():
             tenure.done.result()  # the store may have refused it: another process took the run over
@@ -219,15 +217,22 @@ class Takeover:
             self._taking.discard(run_id)
 
     def _require_code(self, state: State) -> None:
-        """Raise ActionNotRegistered where what the run may still do is not registered here."""
+        """Raise ActionNotRegistered where what the run may still do is not registered here.
+
+        Raises RegistryError and GraphError where it is, and cannot be run as it says.
+        """
         if state.needs and self._known.code.keys().isdisjoint(state.needs):
             called = ", ".join(name.removeprefix(AGENT) for name in state.needs[:5])
-            message = f"run {state.run_id!r} may call {called}: none of them is registered here"
+            message = (
+                f"run {state.run_id!r} may call {called}: none of them is registered here; what was renamed keeps its "
+                f"name with name={state.needs[0].removeprefix(AGENT)!r}"
+            )
             raise ActionNotRegistered(message)
         # a message at an agent that is not here waits, and the run says for whom
         self._known.require_actions(each.node for each in state.pending.values() if each.message is None)
         for graph in state.graphs.values():
             self._known.require_actions(graph.nodes)
+        require_pools(self._known.agents.values(), self._known.code.values())
 
     def _tenure_of(self, lease: Lease, state: State, *, was_let_go: bool) -> tuple[Tenure, bool]:
         """The tenure of a run that was just claimed."""
@@ -244,8 +249,6 @@ class Takeover:
             tenure.note(events.RunRecovered(at=now, was_let_go=was_let_go))
             if reason := decide.crash_loop(state, lambda: self._in_flight(run_id)):
                 tenure.note(events.PauseRequested(at=now, reason=reason))
-        if state.status != "paused":
-            self._bind(tenure, now)
         self._kernel.tenures[run_id] = tenure
         return tenure, was_parked
 
@@ -254,6 +257,7 @@ class Takeover:
         for found in self._known.agents.values():
             if differs(tenure.state, found.agent):
                 tenure.note(events.AgentBound(at=now, agent=found.agent))
+                tenure.publishing.forget()  # it may have been told orders before
 
     def _in_flight(self, run_id: str) -> list[str]:
         """The steps whose code was at work when the run's process died."""
@@ -266,3 +270,12 @@ class Takeover:
             for step, course in courses.by_step.items()
             if course.status in was_running and not course.has_scope  # a child flow has no code: its steps have
         ]
+
+
+def begin(tenure: Tenure, ready: list[str], *, was_parked: bool = False) -> None:
+    """Have a tenure begin; one that cannot is let go of, so that nobody waits for it."""
+    try:
+        tenure.begin(ready, was_parked=was_parked)
+    except BaseException as error:
+        tenure.kernel.let_go(tenure, error)
+        raise

@@ -42,7 +42,7 @@ def test_agents_are_listed_with_their_channels_and_what_may_go_wrong(shell, agen
         "worker   tasks    results log  4 at once",
         "keeper   results  results      in order per customer.id",
         "note: channel 'log': no agent reads it",
-        "note: channel 'start': messages come only from outside, no agent writes to it",
+        "note: channel 'start': no agent writes to it, so messages come from outside, or from nodes",
         "warning: loop without an exit: keeper -> results -> keeper; it ends only where an agent publishes nothing",
     ]
 

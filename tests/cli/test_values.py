@@ -178,6 +178,18 @@ def test_an_option_is_picked_by_its_number(text, options, value):
     assert picked(text, options) == value
 
 
+@pytest.mark.parametrize("text", ['"Fine", she said', "[draft] ok", "{x}", '"it\'s"?'])
+def test_what_is_typed_at_the_prompt_goes_through_no_shell(text):
+    """Typed as it is advised, it is the text; the example of JSON is JSON."""
+    with pytest.raises(UsageError) as caught:
+        picked(text, None)
+    first, advice = str(caught.value).split("\n")
+    assert first.startswith(f"{text}: begins like JSON and is none: ")
+    assert "shell" not in advice
+    as_json, _, as_text = advice.removeprefix("  as JSON: ").partition("; as a text: ")
+    assert (picked(as_text, None), picked(as_json, None)) == (text, {"a": [1, 2]})
+
+
 @pytest.mark.parametrize(
     ("options", "expected"),
     [(["a", None, True], True), (["true", "no"], True), (["a", 2], False), (["a", "2.5"], False), (None, True)],

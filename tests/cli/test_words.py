@@ -113,7 +113,10 @@ SENT = (*posted("results", "secret", 2), *posted("log", 3))
             "withdrawn  a: the question is open no more (r1)",
         ),
         (events.WaitAnswered(at=0, step="a", key="sleep:1"), None),
-        (events.OrderRefused(at=0, order="o", error=ERROR, given=Raw(b"{}")), "refused    an order: ValueError: no good"),
+        (
+            events.OrderRefused(at=0, order="o", error=ERROR, given=Raw(b"{}")),
+            "refused    an order: ValueError: no good",
+        ),
         (events.RunWaiting(at=0, reason="waits for a person"), "waits      for a person"),
         (events.RunWaiting(at=0, reason="to try again", wake_at=5, is_active=True), None),
         (events.RunParked(at=0, reason="for a person"), None),

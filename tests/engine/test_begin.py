@@ -115,19 +115,74 @@ def test_a_value_that_is_no_json_fails_its_step(world):
     assert "OutputInvalid" in found.report.error
 
 
-def test_code_that_keeps_the_event_loop_is_told(caplog):
-    """Its timeout could not act, and nobody else's could: it should have been a plain function."""
+BLOCKED = 1.05
+"""Seconds: so long code may not keep the event loop."""
 
-    async def blocks() -> int:
-        time.sleep(1.05)
-        return 1
 
-    app = Dagger("memory:")
-    app.register_action(blocks)
+async def blocks():
+    """And ends."""
+    time.sleep(BLOCKED)
+
+
+async def blocks_and_awaits():
+    """Its first turn is long."""
+    time.sleep(BLOCKED)
+    await asyncio.sleep(0)
+
+
+async def awaits_and_blocks():
+    """Its last turn is long."""
+    await asyncio.sleep(0)
+    time.sleep(BLOCKED)
+
+
+async def blocks_between():
+    """A turn is long that is neither its first nor its last."""
+    await asyncio.sleep(0)
+    time.sleep(BLOCKED)
+    await asyncio.sleep(0)
+
+
+async def blocks_and_raises():
+    """It never suspends."""
+    time.sleep(BLOCKED)
+    raise ValueError
+
+
+async def awaits_blocks_and_raises():
+    """It fails in a later turn."""
+    await asyncio.sleep(0)
+    time.sleep(BLOCKED)
+    raise ValueError
+
+
+@pytest.mark.parametrize(
+    "act",
+    [blocks, blocks_and_awaits, awaits_and_blocks, blocks_between, blocks_and_raises, awaits_blocks_and_raises],
+    ids=lambda act: act.__name__,
+)
+def test_code_that_keeps_the_event_loop_is_told(act, caplog):
+    """Once for each of its turns: no timeout could act, its own or another's; it should have been a plain function."""
+    app = Dagger("memory:", config={"max_attempts": 1})
+    app.register_action(act)
     graph = Graph("g")
-    graph.add(blocks, timeout=0.1)
+    graph.add(act, id="n")
     report = app.run(graph)
 
-    assert report.status == "succeeded"
-    (line,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
-    assert f"run {report.run_id}: step blocks kept the event loop for 1." in line
+    (line,) = [said for record in caplog.records if "event loop" in (said := record.getMessage())]
+    assert f"run {report.run_id}: step n kept the event loop for " in line
+
+
+def test_code_that_waits_for_long_does_not_keep_the_event_loop(caplog):
+    """Only what it does between its waits is counted."""
+
+    async def waits():
+        await asyncio.sleep(BLOCKED)
+
+    app = Dagger("memory:")
+    app.register_action(waits)
+    graph = Graph("g")
+    graph.add(waits)
+
+    assert app.run(graph).status == "succeeded"
+    assert not caplog.records

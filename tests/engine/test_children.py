@@ -325,6 +325,43 @@ def test_a_step_that_was_stuck_finds_its_flow_when_the_run_is_resumed(world):
     assert (report.status, report.outputs["n0"]) == ("succeeded", {"output": 3})
 
 
+def test_a_flow_that_failed_its_step_begins_anew_when_the_run_is_resumed(world):
+    """Somebody has mended the cause; what went well beside it stays. A retry alone finds the same answer."""
+    is_mended, begun = [], []
+
+    @action
+    async def fragile():
+        begun.append(1)
+        if not is_mended:
+            raise NonRetryable("not yet")
+        return 5
+
+    half = Graph("half")
+    half.add(fragile, id="weak", after=[half.add(add, id="good", x=1)])
+
+    async def parent(ctx: Context):
+        first = await ctx.execute(Static("one"), key="first")
+        flow = await ctx.execute(Static("half"), key="second")
+        if not flow.overall_success:
+            raise ValueError(flow.error)
+        return [first.outputs["only"]["output"], flow.outputs["weak"]["output"]]
+
+    async def main(app):
+        report = await app.execute(Static("g"), run_id="r")
+        assert (report.status, len(begun)) == ("paused", 1)
+        is_mended.append(True)
+        run = await app.resume("r")
+        report = await run.wait()
+        opened = [recorded.event.key async for recorded in run.events(live=False) if recorded.type == "ChildOpened"]
+        return report, opened, str(await run.tree())
+
+    flows = Flows(world, one(nap, x=3), half, actions=[fragile])
+    report, opened, tree = flows.run(main, parent)
+    assert (report.status, report.outputs["n0"]) == ("succeeded", {"output": [3, 5]})
+    assert opened == ["first", "second", "second"]
+    assert "succeeded: 6 nodes" in tree
+
+
 def test_another_spec_under_the_same_key_is_a_mismatch(world):
     """Both are said."""
 

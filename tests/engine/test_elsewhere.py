@@ -27,6 +27,8 @@ def act(x: int, y: int = 0) -> int:
 class Run:
     """A run whose first step gave a value, and whose second failed."""
 
+    agents_as_of = 0
+
     def __init__(self):
         self.state = State(
             run_id="r",
@@ -43,6 +45,7 @@ class Attempt:
     """An attempt of the step `sub/n`, which keeps what it is told."""
 
     step, number, ctx, context = "sub/n", 2, None, contextvars.copy_context()
+    is_over = False
     node = Node(id="n", dependencies=("a", "b"), inputs=(Input("x", "a.v"), Input("y", "b.v")))
 
     def __init__(self):
@@ -155,7 +158,7 @@ def test_a_memo_is_kept():
 def test_a_result_is_a_success_or_raised():
     """With its blobs, or with the texts of its error."""
     made = frames.AttemptResult(StepSucceeded(at=0, step="n"), [("hash", msgspec.Raw(b"[1]"))])
-    assert in_process(Run(), Attempt(), None, Process(result=made))() == (made.success, [("hash", b"[1]")])
+    assert in_process(Run(), Attempt(), None, Process(result=made))() == (made.success, [("hash", b"[1]")], 0)
 
     failed = frames.AttemptResult(error=Error("Odd", "there"), is_retryable=False)
     with pytest.raises(FailedThere) as caught:

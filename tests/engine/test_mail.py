@@ -211,6 +211,10 @@ class Journal:
 class Addressee:
     def __init__(self, *journal):
         self.store, self.state = Journal(*journal), State(run_id="r")
+        self.kernel = self
+
+    def here(self, call):
+        return call()
 
     def handles(self, **seqs):
         """By agent: the events that the messages are of that it has been let in."""
@@ -228,6 +232,10 @@ def published(*payloads):
 
 def waiting(seq, index=1):
     return Waiting(seq, index, "c", b"", "", 0)
+
+
+def in_memory(seq):
+    return Waiting(seq, 1, "c", b"1", "", 0)
 
 
 def numbers(count):
@@ -292,6 +300,42 @@ def test_a_large_event_that_nobody_handles_any_more_makes_room_for_the_next():
         mail.payload(waiting(seq))
 
     assert [after for after, _ in run.store.asked] == [0, 1, 2, 1]
+
+
+def test_a_large_event_that_is_handled_is_forgotten():
+    """Whatever is asked for next, from the journal or not: a service does not keep its last burst for life."""
+    run = Addressee(HUGE)
+    mail = Mail(run)
+    run.handles(reader=[1])
+    mail.payload(waiting(1))
+    run.handles(reader=[2])
+    for seq in range(2, 12):
+        assert mail.payload(in_memory(seq)) == b"1"
+    mail.payload(waiting(1))
+
+    assert [after for after, _ in run.store.asked] == [0, 0]
+
+
+def test_a_large_event_is_kept_while_a_delivery_is_of_it():
+    """However much else is asked for meanwhile; and who is at work is looked at now and then only."""
+    looks = []
+
+    class Counting(Addressee):
+        def __getattribute__(self, name):
+            if name == "state":
+                looks.append(name)
+            return super().__getattribute__(name)
+
+    run = Counting(HUGE)
+    run.handles(slow=[1], fast=range(2, 500))
+    mail = Mail(run)
+    mail.payload(waiting(1))
+    looks.clear()
+    for seq in range(2, 5000):
+        mail.payload(in_memory(seq))
+    assert len(looks) < 20
+    mail.payload(waiting(1))
+    assert len(run.store.asked) == 1
 
 
 def test_a_large_event_drives_out_no_small_ones():

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 from tests.mailed import AtWork, beside, events_of, filled, run, slow
-from tests.worlds import World, until
+from tests.worlds import HOUR, World, until
 
 from dagger import Context, EventDriven, InvalidState, MessageInvalid, agent
 
@@ -216,6 +216,34 @@ def test_a_service_that_has_its_result_ends_whoever_publishes(world):
     assert [type(error) for error in told] == [InvalidState] * 3
 
 
+@pytest.mark.parametrize("comes", ["before", "after"])
+def test_whoever_waits_for_room_hears_at_once_that_a_service_has_its_result(world, comes):
+    """It would wait for as long as a person thinks, and then be refused, as there is nothing more to publish."""
+
+    @agent(subscribe="in")
+    async def reader(number: int, ctx: Context):
+        await ctx.review("Go on?", wait_minutes=None)
+
+    @agent(subscribe="end")
+    async def ends(number: int, ctx: Context):
+        ctx.finish("enough")
+
+    async def main(app):
+        handle = await app.start(ALIVE, run_id="r", config={"channel_capacity": 1})
+        await handle.publish("in", 1)
+        waits = asyncio.create_task(handle.publish("in", 2)) if comes == "before" else None
+        await asyncio.sleep(1)
+        await handle.publish("end", 1)
+        await until(lambda: app.tenure("r").state.result is not None)
+        with pytest.raises(InvalidState, match="run 'r' goes on no more: nothing was published"):
+            await asyncio.wait_for(waits or handle.publish("in", 2), HOUR)
+        (review,) = await handle.reviews()
+        await handle.answer(review.id, "yes")
+        return (await handle.wait()).result, round(world.clock.passed_seconds)
+
+    assert run(world, main, reader, ends) == ("enough", 1)
+
+
 def test_publishers_that_give_up_are_forgotten(world):
     """However many: they keep the run neither busy nor from parking."""
 
@@ -291,6 +319,31 @@ def test_it_is_told_at_once_though_code_is_still_cleaning_up(world):
 
     told, was_over, report = run(world, main, reader)
     assert (type(told), was_over, report.status) == (InvalidState, False, "cancelled")
+
+
+@pytest.mark.parametrize("policy", ["pause", "stop"])
+@pytest.mark.parametrize("where", ["here", "there"])
+def test_a_limit_that_is_reached_while_many_wait_is_told_each_of_them_once(tmp_path, where, policy):
+    """Each message is in the journal once or not at all, and its publisher knows which."""
+    world, work = World("sqlite", tmp_path), AtWork()
+
+    async def main(here, there):
+        config = {**SMALL, "max_messages": 3, "on_failure": policy}
+        handle = await here.start(ALIVE, run_id="r", config=config)
+        await handle.publish_many("in", [1, 2, 3])
+        publisher = await (there if where == "there" else here).get_run("r")
+        waiting = [asyncio.create_task(publisher.publish("in", number)) for number in (4, 5, 6)]
+        await until(lambda: len(here.tenure("r").posts.waiting.get("in", ())) == 3)
+        here.remove_agent("reader")
+        here.register_agent(slow(work))
+        told = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 60)
+        _, *published = await events_of(handle, "MessagesPublished")
+        return told, [int(message.payload) for event in published for message in event.messages]
+
+    told, published = beside(world, main, slow(work, 100))
+    assert [isinstance(each, str) for each in told] == [True, policy == "pause", policy == "pause"]
+    assert [type(each) for each in told if not isinstance(each, str)] == [InvalidState] * (policy == "stop") * 2
+    assert sorted(published) == ([4, 5, 6] if policy == "pause" else [4])
 
 
 @pytest.mark.parametrize("how", ["cancel", "stop"])

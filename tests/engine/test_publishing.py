@@ -4,10 +4,12 @@ import asyncio
 import dataclasses
 import datetime
 import enum
+import threading
 
 import pytest
 from tests.engine import process_actions
-from tests.mailed import QUICK, events_of, execute, executed, run
+from tests.mailed import QUICK, beside, events_of, execute, executed, run
+from tests.worlds import until
 
 from dagger import (
     ChannelNotDeclared,
@@ -193,6 +195,79 @@ def test_what_only_the_type_refuses_is_refused_where_it_is_published(world, payl
         return str(refused.value)
 
     assert run(world, from_outside, first, second) == f"publish: {said}".replace("'out'", "'visits'")
+
+
+@pytest.mark.parametrize(("taken", "payload", "told"), [(int, "text", "int, got str"), (None, 5, "null, got int")])
+def test_a_payload_is_decoded_where_no_schema_says_anything(world, taken, payload, told):
+    """As it was told to take anything, or as there is nothing to take."""
+
+    async def reader(given): ...
+
+    reader.__annotations__["given"] = taken
+    read = agent(subscribe="out", input_schema={})(reader)
+    error = execute(world, START, publishes(payload), read).report.error
+    assert error.startswith("writer#1-1: MessageInvalid: agent 'writer': message for channel 'out': expected " + told)
+
+
+class Panic(BaseException):
+    """What code that is not Python's may raise, as pyo3 does."""
+
+
+class Mute(Exception):
+    """It cannot even be told."""
+
+    def __str__(self):
+        raise Panic
+
+
+RAISED = {"panics": Panic("boom"), "cancels": asyncio.CancelledError(), "mute": Mute(), "odd": ValueError("\udcff")}
+
+
+@dataclasses.dataclass
+class Picky:
+    """A payload whose own code raises what it is told to."""
+
+    raises: str
+    more: dict[str, int] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self):
+        if error := RAISED.get(self.raises):
+            raise error
+
+
+@pytest.mark.parametrize(
+    ("raises", "told"),
+    [
+        ("panics", "Panic: boom"),
+        ("cancels", "CancelledError: "),
+        ("mute", "Mute: its message cannot be told: str() raised Panic"),
+        ("odd", "\\udcff"),
+    ],
+)
+def test_whatever_a_payloads_type_raises_is_told_whoever_publishes(world, raises, told):
+    """By an agent, by who executes the run, and by an order: it ends no run, and holds up nothing after it."""
+    taken = []
+
+    @agent(subscribe=["out", "in"])
+    async def picky(given: Picky):
+        taken.append(given.raises)
+
+    async def main(here, there):
+        handle = await here.start(EventDriven("in", keep_alive=True), run_id="r")
+        for publisher in (handle, await there.get_run("r")):
+            with pytest.raises(MessageInvalid) as refused:
+                await publisher.publish("in", {"raises": raises})
+            assert str(refused.value) == f"publish: message for channel 'in': {told} (type of agent 'picky')"
+            await publisher.publish("in", {"raises": "nothing"})
+        await handle.publish("start", None)
+        await until(lambda: handle.status == "waiting")
+        (letter,) = await handle.dead_letters()
+        await handle.cancel()
+        return letter.errors
+
+    errors = beside(world, main, publishes({"raises": raises}), picky)
+    assert errors == [f"MessageInvalid: agent 'writer': message for channel 'out': {told} (type of agent 'picky')"]
+    assert taken == ["nothing"] * 2
 
 
 def test_the_first_twenty_violations_are_told_and_the_rest_counted(world):
@@ -416,3 +491,165 @@ def test_publishing_is_journalled_with_its_publishers_success(world):
     first, _, _ = run(world, main, writer, reads([]))
     assert [(each.channel, bytes(each.payload)) for each in first.messages] == [("out", b'"first"'), ("out", b'"last"')]
     assert [write.key for write in first.cache] == ["k"]
+
+
+# -- agents that change while their code runs ----------------------------------------------------------------
+
+
+def at_work(form, payload, **options):
+    """An agent that publishes a payload in the middle of its work, and what it waits for: it has begun, it may end."""
+    begun, go = threading.Event(), threading.Event()
+
+    async def until_told():
+        begun.set()
+        while not go.is_set():
+            await asyncio.sleep(0.01)
+
+    async def returns(asked: object):
+        await until_told()
+        return payload
+
+    async def publishes(asked: object, ctx: Context):
+        await until_told()
+        ctx.publish("out", payload)
+
+    async def requests(asked: object, ctx: Context):
+        await until_told()
+        await ctx.request("out", payload)
+
+    def in_thread(asked: object):
+        begun.set()
+        go.wait()
+        return payload
+
+    def publishes_in_thread(asked: object, ctx: Context):
+        begun.set()
+        go.wait()
+        ctx.publish("out", payload)
+
+    code = {each.__name__: each for each in (returns, publishes, requests, in_thread, publishes_in_thread)}[form]
+    return agent(name="writer", subscribe="start", publish="out", **options)(code), begun, go
+
+
+async def exchanged(writer, begun, go, *others, meanwhile):
+    """What becomes of a run while whose first message is at work its application does something."""
+    async with Dagger("memory:", config=QUICK) as app:
+        app.include(writer, *others)
+        handle = await app.start(START)
+        await until(begun.is_set)
+        meanwhile(app)
+        go.set()
+        return await handle.wait()
+
+
+FORMS = ["returns", "publishes", "requests", "in_thread", "publishes_in_thread"]
+
+
+def answers(taken):
+    """An agent that keeps what it reads, and replies."""
+
+    @agent(subscribe="out")
+    async def reader(message: Message, ctx: Context):
+        taken.append(message.payload)
+        ctx.reply(None)
+
+    return reader
+
+
+@pytest.mark.parametrize("other", [{"publish": "elsewhere"}, {"publish": "out", "output_schema": {"type": "integer"}}])
+@pytest.mark.parametrize("form", FORMS)
+def test_what_code_publishes_whose_agent_was_exchanged_is_its_own_agents(form, other):
+    """Neither the channels nor the schema of the agent that has taken its place are asked."""
+    taken = []
+
+    @agent(name="writer", subscribe="start", **other)
+    async def new(asked: object): ...
+
+    def exchange(app):
+        app.remove_agent("writer")
+        app.register_agent(new)
+
+    report = asyncio.run(exchanged(*at_work(form, "text"), answers(taken), meanwhile=exchange))
+    assert (report.status, report.error, taken) == ("succeeded", None, ["text"])
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_its_own_contract_counts_though_its_agent_was_exchanged(form):
+    """What the new agent would publish is another thing; that holds for the second exchange, too."""
+    taken = []
+
+    @agent(name="writer", subscribe="start", publish="out")
+    async def new(asked: object): ...
+
+    @agent(name="writer", subscribe="start", publish="out", output_schema={"type": "string"})
+    async def newest(asked: object): ...
+
+    def exchange(app):
+        for each in (new, newest):
+            app.remove_agent("writer")
+            app.register_agent(each)
+
+    work = at_work(form, "text", output_schema={"type": "integer"})
+    report = asyncio.run(exchanged(*work, answers(taken), meanwhile=exchange))
+    assert report.error.startswith("writer#1-1: MessageInvalid: agent 'writer': message for channel 'out': at $: ")
+    assert (report.status, taken) == ("failed", [])
+
+
+@dataclasses.dataclass
+class Held:
+    """A payload that is being checked until somebody says that it may go on."""
+
+    n: int
+    text: str = ""
+
+    def __post_init__(self):
+        CHECKING.set()
+        GO.wait()
+
+
+CHECKING, GO = threading.Event(), threading.Event()
+
+
+@agent(subscribe="out")
+async def holds(given: Held): ...
+
+
+async def overtaken(reader, *writers):
+    """The report of a run, and what is published in it, where a reader comes while a thread checks that."""
+    CHECKING.clear()
+    GO.clear()
+    graph = Graph("g")
+    graph.add("publishes")
+    async with Dagger("memory:", config=QUICK) as app:
+        app.include(holds, process_actions.publishes, *writers)
+        app.add_graph(graph)
+        handle = await app.start(START if writers else Static("g"))
+        await until(CHECKING.is_set)
+        app.register_agent(reader)
+        GO.set()
+        report = await handle.wait()
+        return report, [each for event in await events_of(handle, "StepSucceeded") for each in event.messages]
+
+
+@pytest.mark.parametrize("form", ["in_thread", "publishes_in_thread", "in_process"])
+def test_what_a_thread_has_checked_is_checked_anew_where_an_agent_came_before_its_end_is_recorded(form):
+    """What the agent does not take is told its publisher, and what it takes has its key; with large payloads, too."""
+    writers = []
+    if form != "in_process":
+        writer, _, go = at_work(form, {"n": 2, "text": "ä" * 70_000})
+        go.set()
+        writers = [writer]
+
+    @agent(name="reader", subscribe="out")
+    async def strict(text: str): ...
+
+    @agent(name="reader", subscribe="out", key="n")
+    async def keyed(given: Held): ...
+
+    report, _ = asyncio.run(overtaken(strict, *writers))
+    step, who = ("writer#1-1", "agent 'writer'") if writers else ("publishes", "node 'publishes'")
+    assert report.error.startswith(f"{step}: MessageInvalid: {who}: message for channel 'out': at $: ")
+    report, messages = asyncio.run(overtaken(keyed, *writers))
+    assert report.status == "succeeded"
+    assert messages
+    assert all(each.keys for each in messages)

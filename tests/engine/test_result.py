@@ -29,17 +29,19 @@ class Tried:
     step, node, number = "s/n", Node(id="n"), 2
 
 
+class Run:
+    agents_as_of = 0
+
+    def message(self, node, channel, text, blobs):
+        return Published(channel, msgspec.Raw(text))
+
+
 def test_a_success_has_its_effects_and_large_values_beside_it():
     """But no times: they are the loop's to tell."""
-    made = success(None, Tried(), Action(lambda: None), None, "x" * 100_000)
+    made = success(Run(), Tried(), Action(lambda: None), None, "x" * 100_000)
 
     assert (made.event.step, made.event.attempt, made.event.at) == ("s/n", 2, 0)
     assert [len(blob.content) for blob in made.blobs] == [100_002]
-
-
-class Run:
-    def message(self, node, channel, text, blobs):
-        return Published(channel, msgspec.Raw(text))
 
 
 def test_what_an_agent_returns_is_published():

@@ -13,6 +13,8 @@ WORD = contextvars.ContextVar("word", default="outer")
 class Code:
     """Code that was begun outside of any task, as a worker does."""
 
+    step, tenure = "s", None
+
     def __init__(self, coroutine):
         self.context = contextvars.copy_context()
         self.coroutine = coroutine

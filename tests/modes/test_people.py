@@ -2,11 +2,14 @@
 
 import asyncio
 
+import msgspec
 import pytest
 from tests.mailed import execute, run
 from tests.worlds import World, until
 
 from dagger import Context, EventDriven, Message, MessageInvalid, agent
+from dagger.core.reviews import problem
+from dagger.modes.people import Question
 
 REVIEW, ANSWERED = "human_review", "human_review.answered"
 
@@ -59,8 +62,13 @@ def test_a_message_is_asked_and_its_answer_published(world):
         ("Go on?", "at $"),
         ({"question": "Go on?", "options": "yes"}, "at $.options"),
         ({"question": "Go on?", "option": ["yes"]}, "('option' was unexpected)"),
+        ({"question": ""}, "at $.question"),
+        ({"question": "Go on?", "options": []}, "at $.options"),
+        ({"question": "Go on?", "wait_minutes": -5}, "at $.wait_minutes"),
+        ({"question": "Go on?", "wait_minutes": 1441}, "at $.wait_minutes"),
+        ({"question": "Go on?", "wait_minutes": True}, "at $.wait_minutes"),
     ],
-    ids=["none", "number", "text", "options", "slip"],
+    ids=["none", "number", "text", "options", "slip", "empty", "no options", "negative", "too long", "bool"],
 )
 def test_what_is_no_question_is_refused_before_it_is_published(world, payload, told):
     """It has a schema as any agent."""
@@ -73,6 +81,21 @@ def test_what_is_no_question_is_refused_before_it_is_published(world, payload, t
     message = run(world, main, notes)
     assert told in message
     assert "agent 'human_review'" in message
+
+
+@pytest.mark.parametrize("question", ["", "Go on?"])
+@pytest.mark.parametrize("options", [None, [], ["yes"], ["yes", "yes"], [None]], ids=repr)
+@pytest.mark.parametrize("minutes", [None, -1, -0.001, 0, 0.5, 1440, 1440.001, 1e6], ids=repr)
+def test_a_question_is_what_can_be_asked(question, options, minutes):
+    """No more and no less: what is published would end as a dead letter, or could not be asked this way."""
+    payload = {"question": question, "options": options, "wait_minutes": minutes}
+    try:
+        msgspec.convert(payload, Question)
+    except msgspec.ValidationError:
+        is_question = False
+    else:
+        is_question = True
+    assert is_question == (not problem(question, options, minutes))
 
 
 @pytest.mark.parametrize(("minutes", "config"), [(30, {}), (None, {"human_wait_minutes": 30})], ids=["own", "config"])

@@ -6,7 +6,7 @@ import functools
 import re
 import types
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
-from typing import Optional, TypedDict
+from typing import Any, Optional, TypedDict
 
 import jsonschema_rs
 import msgspec
@@ -93,39 +93,89 @@ def test_its_options_are_its_nodes_and_its_own():
     assert (limited.pool, limited.rate) == ("net", Rate.parse("60/min"))
 
 
-class Customer(TypedDict):
-    """Within an order."""
+class Ordered(pydantic.BaseModel):
+    """A payload with fields, and no others."""
+
+    model_config = pydantic.ConfigDict(extra="forbid")
+    customer: dict[str, Any]
+    number: int
+
+
+class Customer(msgspec.Struct, forbid_unknown_fields=True):
+    """Within a parcel."""
 
     id: int
 
 
-@dataclasses.dataclass
-class Ordered:
-    """A payload with fields."""
+class Parcel(msgspec.Struct, forbid_unknown_fields=True):
+    """Another payload."""
 
     customer: Customer
     tags: dict[str, str]
+    to: Customer | None = None
 
 
 @pytest.mark.parametrize(
-    ("key", "told"),
+    ("taken", "key", "told"),
     [
-        ("custmer.id", "there is no field 'custmer'; did you mean 'customer'?"),
-        ("customer.name", "there is no field 'name'; there are: id"),
-        ("customer.id.part", "'part' is looked for in what is of type integer"),
+        (Parcel, "custmer.id", "there is no field 'custmer'; did you mean 'customer'?"),
+        (Parcel, "customer.name", "there is no field 'name'; there are: id"),
+        (Parcel, "customer.id.part", "'part' is looked for in what is of type integer"),
+        (Parcel, "tags.any.part", "'part' is looked for in what is of type string"),
+        (Ordered, "custmer", "there is no field 'custmer'; did you mean 'customer'?"),
+        (Ordered, "number.part", "'part' is looked for in what is of type integer"),
+        (list[Parcel], "customer", "'customer' is looked for in what is of type array"),
     ],
 )
-def test_a_key_that_leads_nowhere_in_the_payloads_type_is_refused(key, told):
+def test_a_key_that_leads_nowhere_in_any_payload_is_refused(taken, key, told):
     """Else all messages would have one value in common, and be handled one at a time."""
 
-    def keyed(order: Ordered): ...
+    def keyed(given): ...
 
+    keyed.__annotations__["given"] = taken
     with pytest.raises(RegistryError, match=f"agent 'keyed': key '{key}' leads nowhere: {re.escape(told)}"):
         AgentAction(keyed, subscribe="orders", key=key)
-    for fine in ("customer.id", "customer", "tags.any", "tags.any.thing"):
-        assert AgentAction(keyed, subscribe="orders", key=fine).agent.key == fine
     given = {"type": "object", "properties": {"other": {}}}
     assert AgentAction(keyed, subscribe="orders", key=key, input_schema=given).agent.key == key
+
+
+class Loose(pydantic.BaseModel):
+    """It keeps what else there is."""
+
+    model_config = pydantic.ConfigDict(extra="allow")
+    n: int
+
+
+class Typed(TypedDict):
+    """It takes no notice of what else there is, as a dataclass."""
+
+    n: int
+
+
+@dataclasses.dataclass
+class Empty:
+    """Likewise."""
+
+
+@pytest.mark.parametrize(
+    ("taken", "keys"),
+    [
+        (Parcel, ["customer.id", "customer", "tags.any", "to.id"]),
+        (Ordered, ["customer.id", "customer.id.part"]),
+        (Loose, ["n", "tenant", "tenant.id"]),
+        (Typed, ["tenant"]),
+        (Empty, ["tenant"]),
+        (dict, ["tenant.id"]),
+    ],
+)
+def test_a_key_that_may_lead_somewhere_is_taken(taken, keys):
+    """Most types let fields be that they do not name: a payload may well have them."""
+
+    def keyed(given): ...
+
+    keyed.__annotations__["given"] = taken
+    for key in keys:
+        assert AgentAction(keyed, subscribe="orders", key=key).agent.key == key
 
 
 def only_payload(task: Task):

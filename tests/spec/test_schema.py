@@ -46,6 +46,29 @@ class Even(pydantic.BaseModel):
         return self
 
 
+class Listed(ValueError):
+    """It has what models' complaints have, as something else."""
+
+    errors = ("a list",)
+
+
+class Panic(BaseException):
+    """What code that is not Python's may raise."""
+
+
+class Own(msgspec.Struct):
+    """Its own code complains, of both or of one."""
+
+    a: int = 0
+    b: int = 0
+
+    def __post_init__(self):
+        if self.a and self.b:
+            raise Listed("not both")
+        if self.a or self.b:
+            raise Panic
+
+
 class Alien:
     pass
 
@@ -173,11 +196,13 @@ def test_complaints_are_put_in_words(text, words):
         (dict[int, int], b'{"a":1}', "expected int, got str (at key in $)"),
         (int, b"nul", "input data was truncated"),
         (dict[str, Odd], b'{"a":{"b.c":"x"}}', "expected int, got str (at $[...].b.c)"),
+        (dict[str, Own], b'{"k":{"a":1,"b":1}}', "not both (at $.k)"),
+        (dict[str, Own], b'{"j":{},"k":{"a":1,"b":1},"l":{"a":1}}', "not both (at $.k)"),
     ],
-    ids=range(14),
+    ids=range(16),
 )  # fmt: skip
 def test_a_complaint_says_where_on_one_line(annotation, text, words):
-    """Models' complaints without addresses of pages, values of dicts with their keys."""
+    """Models' complaints without addresses of pages, values of dicts with their keys; whatever a type's code raises."""
     decode = schema.decoder(annotation)
     with pytest.raises(ValueError) as refused:  # noqa: PT011 - msgspec's errors and models' are ValueErrors
         decode(text)

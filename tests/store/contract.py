@@ -693,7 +693,8 @@ class StoreContract:
                 lease = here.create(started())
                 await here.send("run-1", order)
                 await here.send("run-1", Pause(id="stays"))
-                event = events.OrderRefused(at=9, order=order.id, error=ERROR, given=JSON) if is_refused else came_from(order)
+                refused = events.OrderRefused(at=9, order=order.id, error=ERROR, given=JSON)
+                event = refused if is_refused else came_from(order)
                 assert type(event) in ORDERED
                 here.append(lease, event)
                 here.append(lease, events.CancelRequested(at=9, reason="asked of the owner directly"))

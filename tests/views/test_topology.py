@@ -48,7 +48,7 @@ def test_channels_that_lead_nowhere_or_come_from_nowhere_are_told():
     assert warnings(PLANNER, WORKER, KEEPER, kind="unread") == ["channel 'log': no agent reads it"]
     assert all(warning.is_note for warning in topology(PLANNER, WORKER, KEEPER).warnings)
     assert warnings(PLANNER, WORKER, KEEPER, kind="unwritten") == [
-        "channel 'start': messages come only from outside, no agent writes to it"
+        "channel 'start': no agent writes to it, so messages come from outside, or from nodes"
     ]
 
 

@@ -6,7 +6,7 @@ import contextlib
 import json
 import shlex
 import sys
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +25,16 @@ def value_of(text: str) -> Any:
         return text
 
 
-def answer_of(text: str, options: Sequence[Any] | None) -> Any:
+def answer_of(text: str, options: Sequence[Any] | None, quote: Callable[[str], str] = shlex.quote) -> Any:
     """The answer that `text` writes: one of the options as it stands there, else JSON, or a text that is none.
 
-    Raises UsageError for what begins like JSON and is none: an answer is final.
+    Raises UsageError for what begins like JSON and is none: an answer is final. `quote`: how else it must be typed.
     """
     if text in (options or ()):
         value = value_of(text)
         is_option = any(msgspec.json.encode(option) == msgspec.json.encode(value) for option in options or ())
         return value if is_option else text
-    return _json_or_text(text)
+    return _json_or_text(text, quote=quote)
 
 
 def picked(text: str, options: Sequence[Any] | None) -> Any:
@@ -42,7 +42,7 @@ def picked(text: str, options: Sequence[Any] | None) -> Any:
     number = value_of(text)
     if is_numbered(options) and type(number) is int and 1 <= number <= len(options or ()):
         return (options or ())[number - 1]
-    return answer_of(text, options)
+    return answer_of(text, options, quote=str)  # no shell comes between
 
 
 def is_numbered(options: Sequence[Any] | None) -> bool:
@@ -117,19 +117,23 @@ def _pair(word: str, option: str, form: str) -> tuple[str, str]:
     return key, text
 
 
-def _json_or_text(text: str, option: str = "", key: str = "") -> Any:
-    """The value of a word of the command line: `text`, after an option and `key=`, if it has them."""
+def _json_or_text(text: str, option: str = "", key: str = "", quote: Callable[[str], str] = shlex.quote) -> Any:
+    """The value of a word of the command line: `text`, after an option and `key=`, if it has them.
+
+    `quote`: what to type for a word, as the shell takes it by default.
+    """
     if text.startswith(("[", "{", '"')):
         try:
             return msgspec.json.decode(text.encode())
         except (msgspec.DecodeError, UnicodeEncodeError) as error:
             if flaw := _no_number_in(text):
                 raise UsageError(f"{option}{key}{text}: {flaw}") from None
-            as_text = shlex.quote(f"{key}{msgspec.json.encode(text).decode()}") if text.isprintable() else f"{key}…"
-            as_json = f"""{option}'{key}{{"a": [1, 2]}}'"""
+            as_text = quote(f"{key}{msgspec.json.encode(text).decode()}") if text.isprintable() else f"{key}…"
+            as_json = quote(f'{key}{{"a": [1, 2]}}')
+            how = ", quote all of it for the shell" if quote is shlex.quote else ""
             raise UsageError(
                 f"{option}{key}{text}: begins like JSON and is none: {error}\n"
-                f"  as JSON, quote all of it for the shell: {as_json}; as a text: {option}{as_text}"
+                f"  as JSON{how}: {option}{as_json}; as a text: {option}{as_text}"
             ) from None
     return value_of(text)
 

@@ -80,6 +80,20 @@ def orphans(state: State) -> list[str]:
     return found
 
 
+def note_failed(state: State, step: str, key: str) -> None:
+    """A child flow has failed."""
+    wait = state.waits.get(owner_of(step, key), {}).get(key)
+    if wait is not None:  # else nobody waits for it any more
+        wait.has_failed = True
+
+
+def forget_failed(state: State, step: str) -> None:
+    """A step is tried anew after somebody mended the cause: what failed of the flows that it executes begins anew."""
+    for key, wait in [*state.waits.get(step, {}).items()]:
+        if wait.has_failed:
+            del state.waits[step][key]
+
+
 def drop_child(state: State, step: str) -> None:
     """Forget a child flow that has not ended, with all that is in it, and the wait for it."""
     key = state.pending[step].node.answers

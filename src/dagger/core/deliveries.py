@@ -75,6 +75,11 @@ def let_in(state: State, name: str) -> int:
     return max((inbox.let_in for _, inbox in _inboxes(state, name)), default=0)
 
 
+def has_mail(state: State, name: str) -> bool:
+    """Whether anything is at an agent, at work or waiting, in any flow."""
+    return any(inbox.let_in or inbox.waiting for _, inbox in _inboxes(state, name))
+
+
 def _inboxes(state: State, name: str) -> Iterator[tuple[str, Inbox]]:
     """An agent's inbox in every flow that has one, with the flow's name."""
     flows: dict[str, State | Scope] = {"": state, **state.scopes}

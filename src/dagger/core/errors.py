@@ -23,7 +23,7 @@ DaggerError
 │   ├── MessageLimitReached    the run published more than its `max_messages`
 │   ├── TokenLimitReached      the run spent its `max_tokens`
 │   └── IterationLimitReached  its supervisors had their `max_iterations` turns
-├── StepError
+├── StepError                  code uses its context as nobody can: never retried
 │   ├── InputInvalid           an input is missing or of the wrong type: never retried
 │   ├── OutputInvalid          a result that is not JSON, or not what the node declares: never retried
 │   ├── AttemptTimedOut        an attempt used up its timeout

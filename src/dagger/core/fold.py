@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import msgspec
 
 from dagger.core import cache, deliveries, events
-from dagger.core.children import drop_child, open_child
+from dagger.core.children import drop_child, note_failed, open_child
 from dagger.core.graph import INSTRUCTIONS, Node
 from dagger.core.iterate import CONTINUE, LIMIT, forgive
 from dagger.core.lifecycle import APPLY, Apply, illegal, passed, require_going_on, require_running
@@ -187,6 +187,8 @@ def _step_failed(state: State, event: events.StepFailed) -> list[str]:
         state.halt, state.halt_reason = "stop", f"{step!r} failed"
     ended = Ended("failed", str(event.error))
     ready = end_badly(state, step, ended, f"{step!r} failed")
+    if pending.node.answers:
+        note_failed(state, step, pending.node.answers)
     if not name or pending.node.answers:
         close_scope(state, step)  # else it may be reopened with the child flow that it is in
     return passed(state, event, ready)

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from dagger.core import cache, deliveries, events
+from dagger.core.children import forget_failed
 from dagger.core.config import RunConfig
 from dagger.core.errors import IllegalEvent
 from dagger.core.state import STANDS_STILL, TERMINAL, State
@@ -102,6 +103,7 @@ def _run_resumed(state: State, event: events.RunResumed) -> list[str]:
     letters = deliveries.stuck_letters(state)
     for step in (*stuck, *letters) if state.waits else ():
         deliveries.forget_timeouts(state, step, event.at)
+        forget_failed(state, step)
     ready += deliveries.redeliver(state, letters, anew=False)
     return passed(state, event, retry(state, stuck) + ready)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -17,6 +17,10 @@ REVIEW = "review"
 """The kind of a wait for a person."""
 LONGEST_MINUTES = 1440.0
 """A day, as in the config."""
+Text = Annotated[str, msgspec.Meta(min_length=1)]
+Options = Annotated[list[Any], msgspec.Meta(min_length=1)]
+Minutes = Annotated[float, msgspec.Meta(ge=0, le=LONGEST_MINUTES)]
+"""What `problem` finds nothing wrong with, as types of JSON values."""
 
 
 class Question(msgspec.Struct, frozen=True, omit_defaults=True):

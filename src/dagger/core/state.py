@@ -62,6 +62,8 @@ class Wait(msgspec.Struct):
     """Of a review: its id."""
     seq: int = 0
     """Of a request: the event's that opened it, and so its message's."""
+    has_failed: bool = False
+    """Of a child flow: its answer is that it failed."""
 
 
 class Bound(msgspec.Struct):

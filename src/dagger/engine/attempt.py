@@ -22,7 +22,7 @@ from dagger.engine.collecting import Answer
 from dagger.engine.context import AttemptContext
 from dagger.engine.elsewhere import attempt_input, in_process, in_thread
 from dagger.engine.processes import Process, Processes
-from dagger.engine.result import is_retryable, success, told
+from dagger.engine.result import Success, as_taken_now, is_retryable, success, told
 from dagger.engine.threads import Threads
 from dagger.engine.timers import Timer, Timers
 from dagger.engine.trampoline import go_on
@@ -141,7 +141,7 @@ class Attempt:
         self.process: Process | None = None
         """What runs its code, if a process does."""
         self.action: Action | None = None
-        """Of code that is suspended: its agent may be removed meanwhile."""
+        """Of code that has begun: its agent may be removed meanwhile."""
         self.coroutine: Coroutine[Any, Any, Any] | None = None
         self.yielded: Any = None
         """What its code waits for."""
@@ -162,7 +162,6 @@ class Attempt:
 
     def suspend(self, coroutine: Coroutine[Any, Any, Any], yielded: Any, task: asyncio.Task[None]) -> None:
         """Note that the code waits for something."""
-        self.action = self.tenure.action(self.node)
         self.coroutine, self.yielded, self.task = coroutine, yielded, task
         self.tenure.suspended(self)
         if self.tenure.state.halt:  # its own doing: it has spent the last token
@@ -199,7 +198,7 @@ class Attempt:
             ended = functools.partial(self._ended, None, None)
             try:
                 if not self.is_over:  # it may have been cut off meanwhile
-                    ended = functools.partial(self._ended, None, functools.partial(self._record, *work()))
+                    ended = functools.partial(self._ended, None, functools.partial(self._record, work()))
             except BaseException as error:  # noqa: BLE001 - it is handed to the loop
                 ended = functools.partial(self._ended, error, None)
             tenure.kernel.call_soon_threadsafe(ended)
@@ -277,24 +276,26 @@ class Attempt:
 
     def succeed(self, result: object) -> None:
         """Record the success with all of its effects."""
+        assert self.action is not None
         try:
-            made = success(self.tenure, self, self.action or self.tenure.action(self.node), self.ctx, result)
-        except Exception as error:  # noqa: BLE001 - a user's type may raise anything while it is encoded
+            made = success(self.tenure, self, self.action, self.ctx, result)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - a user's type may raise anything while it is encoded
             self.fail(error)
             return
-        self._record(*made)
+        self._record(made)
 
-    def _record(self, event: events.StepSucceeded, blobs: list[codec.Blob]) -> None:
+    def _record(self, made: Success) -> None:
         now = self.over()
-        nodes = event.nodes
-        if nodes or self.node.iteration is not None:
-            try:
-                nodes = self.tenure.grown(self, event)
-            except DaggerError as error:  # say another step was faster, with a node of the same id
-                self.fail(error)
-                return
+        try:
+            event = as_taken_now(self.tenure, self.node, made)
+            nodes = self.tenure.grown(self, event) if event.nodes or self.node.iteration is not None else ()
+        except DaggerError as error:  # another step was faster, with a node of the same id, or an agent has come
+            self.fail(error)
+            return
         event = msgspec.structs.replace(event, at=now, duration_ms=now - self.started_ms, nodes=nodes)
-        self.tenure.ended(self.step, self.node, event, blobs, self)
+        self.tenure.ended(self.step, self.node, event, made.blobs, self)
 
     def fail(self, error: BaseException) -> None:
         """Record the failure: decided elsewhere whether another attempt follows."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import types
 
 import msgspec
@@ -15,16 +14,9 @@ from dagger.engine.attempt import Attempt, OwnedRun
 from dagger.engine.binding import bind, hand_over
 from dagger.engine.context import AttemptContext
 from dagger.engine.publishing import returned as returned_messages
-from dagger.engine.trampoline import call, returned
+from dagger.engine.trampoline import call, returned, watch_the_loop
 from dagger.spec.outputs import outputs
 
-_LOG = logging.getLogger("dagger")
-BLOCKING_MS = 1000
-"""So long code may keep the event loop before it is told."""
-_BLOCKED = (
-    "run %s: step %s kept the event loop for %.1f s: meanwhile nothing else ran, and no timeout or order was seen; "
-    "let it await, or write it as a plain function, which runs in a thread"
-)
 _NO_OUTPUTS: dict[str, msgspec.Raw] = {}
 _NO_MESSAGES: tuple[Published, ...] = ()
 
@@ -34,10 +26,12 @@ def begin(run: OwnedRun, step: str, node: Node, number: int, task: asyncio.Task[
     started_ms = run.kernel.now_ms
     context = run.context.copy()
     attempt: Attempt | None = None
+    blobs: list[codec.Blob] = []
     try:
         action = run.action(node)
         if not action.is_simple:
             attempt = Attempt(run, step, node, number, started_ms, context)
+            attempt.action = action
             if action.context_name is not None or action.message_name is not None:
                 attempt.ctx = AttemptContext(attempt, run, is_async=action.is_async)
             if action.runs_in != "loop":
@@ -55,23 +49,21 @@ def begin(run: OwnedRun, step: str, node: Node, number: int, task: asyncio.Task[
             result = stop.value
         else:
             attempt = attempt or Attempt(run, step, node, number, started_ms, context)
+            attempt.action = action
             attempt.suspend(coroutine, yielded, task)
             return attempt
+        finally:
+            watch_the_loop(run, step, run.kernel.tick() - started_ms)
+        if attempt is None:
+            messages = tuple(returned_messages(run, node, action, result, blobs)) if action.publishes else _NO_MESSAGES
+            made = _NO_OUTPUTS if action.publishes else outputs(node, result, blobs)
     except KeyboardInterrupt:
         raise
-    except BaseException as error:  # noqa: BLE001 - user code raises anything
+    except BaseException as error:  # noqa: BLE001 - user code raises anything, its types while they are encoded too
         (attempt or Attempt(run, step, node, number, started_ms, context)).fail(error)
         return None
-    _watch_the_loop(run, step, run.kernel.tick() - started_ms)
     if attempt is not None:
         attempt.succeed(result)
-        return None
-    blobs: list[codec.Blob] = []
-    try:
-        messages = tuple(returned_messages(run, node, action, result, blobs)) if action.publishes else _NO_MESSAGES
-        made = _NO_OUTPUTS if action.publishes else outputs(node, result, blobs)
-    except Exception as error:  # noqa: BLE001 - a user's type may raise anything while it is encoded
-        Attempt(run, step, node, number, started_ms, context).fail(error)
         return None
     now = run.kernel.tick()
     event = events.StepSucceeded(
@@ -79,10 +71,3 @@ def begin(run: OwnedRun, step: str, node: Node, number: int, task: asyncio.Task[
     )
     run.ended(step, node, event, blobs)
     return None
-
-
-def _watch_the_loop(run: OwnedRun, step: str, took_ms: int) -> None:
-    """Nobody can stop code that neither ends nor awaits; that it did so can be told."""
-    if took_ms >= BLOCKING_MS:
-        run_id = run.state.run_id
-        _LOG.warning(_BLOCKED, run_id, step, took_ms / 1000, extra={"run": run_id, "node": step})

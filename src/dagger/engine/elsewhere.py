@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
 import logging
 import sys
@@ -21,6 +22,7 @@ from dagger.engine.binding import Source, bind, hand_over, resolved
 from dagger.engine.collecting import LOGGER, Tried
 from dagger.engine.context import AttemptContext
 from dagger.engine.processes import Process
+from dagger.engine.publishing import checked
 from dagger.engine.result import FailedThere, Success, success, told
 from dagger.spec.action import Action
 
@@ -33,6 +35,7 @@ class Elsewhere(Tried, Protocol):
 
     context: contextvars.Context
     ctx: AttemptContext | None
+    is_over: bool
 
     async def began(self) -> int:
         """Its code begins only now; gives when it times out, in milliseconds since 1970."""
@@ -42,8 +45,15 @@ def in_thread(run: Source, attempt: Elsewhere, action: Action) -> Work:
     """Call a plain function. Raises InputInvalid."""
     keywords = bind(run, attempt.step, attempt.node, action)
     hand_over(keywords, action, attempt.ctx)
-    # encoding belongs to the call: a large result must not hold up the loop
-    return lambda: success(run, attempt, action, attempt.ctx, attempt.context.run(action.function, **keywords))
+
+    def work() -> Success:
+        result = attempt.context.run(action.function, **keywords)
+        if attempt.is_over:
+            raise asyncio.CancelledError  # it was given up: nobody wants what it made
+        # encoding belongs to the call: a large result must not hold up the loop
+        return success(run, attempt, action, attempt.ctx, result)
+
+    return work
 
 
 def in_process(run: Source, attempt: Elsewhere, given: frames.AttemptInput, process: Process) -> Work:
@@ -54,13 +64,12 @@ def in_process(run: Source, attempt: Elsewhere, given: frames.AttemptInput, proc
         if result.success is None:
             assert result.error is not None
             raise FailedThere(result.error, is_retryable=result.is_retryable)
-        blobs = {hash_: bytes(content) for hash_, content in result.blobs}
-        event, node = result.success, attempt.node
+        blobs = [codec.Blob(hash_, bytes(content)) for hash_, content in result.blobs]
+        event, as_of = result.success, run.agents_as_of
         if event.messages:  # who reads them is known only here
-            texts = [(each.channel, codec.resolve(bytes(each.payload), blobs.__getitem__)) for each in event.messages]
-            messages = tuple(run.message(node, channel, text, []) for channel, text in texts)
+            messages = checked(run, attempt.node, event.messages, blobs)
             event = msgspec.structs.replace(event, messages=messages)
-        return Success(event, [codec.Blob(*blob) for blob in blobs.items()])
+        return Success(event, blobs, as_of)
 
     return work
 

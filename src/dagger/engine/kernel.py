@@ -126,11 +126,7 @@ class Kernel:
         worker.add_done_callback(self._retired)
 
     def breathe(self) -> None:
-        """Give the interpreter away for a moment, now and then.
-
-        Code that computes for some milliseconds between its turns would starve all other threads: the store's, too,
-        which hears of orders.
-        """
+        """Give the interpreter away now and then: code that computes between its turns would starve other threads."""
         if time.perf_counter() >= self._breath_at:
             time.sleep(REST_SECONDS)
             self._breath_at = time.perf_counter() + BUSY_SECONDS
@@ -261,13 +257,17 @@ class Kernel:
 
     def load_blob(self, hash_: str) -> bytes:
         """A blob's content, on whichever thread an action asks for it."""
+        return self.here(lambda: self.store.blob(hash_))
+
+    def here(self, call: Callable[[], Answer]) -> Answer:
+        """What a call gives that is for the loop's thread only, on whichever thread somebody asks for it."""
         if threading.get_ident() == self._thread:
-            return self.store.blob(hash_)
+            return call()
 
-        async def load() -> bytes:
-            return self.store.blob(hash_)
+        async def answer() -> Answer:
+            return call()
 
-        return self.ask(load())
+        return self.ask(answer())
 
     def ask(self, question: Coroutine[Any, Any, Answer]) -> Answer:
         """What the question comes to on the loop; for other threads."""

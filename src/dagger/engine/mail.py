@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from dagger.core import events
@@ -11,6 +11,7 @@ from dagger.core.errors import StoreCorrupt
 from dagger.core.journal import Store
 from dagger.core.messages import Message, Published
 from dagger.core.state import Scope, State
+from dagger.engine.collecting import Answer
 
 AHEAD = 50
 """Events that are read at once: messages are handled in the order in which they stand in the journal."""
@@ -18,7 +19,7 @@ KEPT = 8 * 1024 * 1024
 """About so many bytes are kept until they are needed, besides the large events that are at work."""
 AT_ONCE = KEPT // 8
 """About so many are read at once. An event that takes more is large: whoever reads it for one message decodes all of
-them, so it is kept while a delivery is of it."""
+them, so it is kept while a delivery is of it; when none is, it is forgotten as soon as others are asked for."""
 _NOTE = 200
 """What a message takes besides its payload."""
 
@@ -29,7 +30,15 @@ class Addressee(Protocol):
     state: State
 
     @property
+    def kernel(self) -> Library: ...
+
+
+class Library(Protocol):
+    """What is asked here of the kernel."""
+
+    @property
     def store(self) -> Store: ...
+    def here(self, call: Callable[[], Answer]) -> Answer: ...
 
 
 class Mail:
@@ -42,9 +51,20 @@ class Mail:
         self._kept = 0
         self._large: dict[int, tuple[Published, ...]] = {}
         """By seq, too."""
+        self._patience = 0
+        """So many others are asked for before it is looked again whether a delivery is of them."""
 
     def payload(self, message: Message) -> bytes:
-        """The JSON text of a message's payload, or a reference to its blob. Raises StoreCorrupt."""
+        """The JSON text of a message's payload, or a reference to its blob; on any thread. Raises StoreCorrupt."""
+        if message.payload and not self._large:
+            return message.payload
+        return self._run.kernel.here(lambda: self._payload(message))
+
+    def _payload(self, message: Message) -> bytes:
+        if self._large and message.seq not in self._large:
+            self._patience -= 1
+            if self._patience < 0:
+                self._tidy()
         if message.payload:
             return message.payload
         found = self._large.get(message.seq)
@@ -63,19 +83,20 @@ class Mail:
     def is_here(self, message: Message) -> bool:
         """Whether the payload can be read now: what is not durable yet cannot."""
         is_kept = message.seq in self._read or message.seq in self._large
-        return is_kept or message.seq <= self._run.store.last_seq(self._run.state.run_id)
+        return is_kept or message.seq <= self._run.kernel.store.last_seq(self._run.state.run_id)
 
     def _look_up(self, seq: int) -> tuple[Published, ...]:
         wanted: tuple[Published, ...] = ()
         before = self._kept
-        for recorded in self._run.store.read(self._run.state.run_id, seq - 1, AHEAD):
+        for recorded in self._run.kernel.store.read(self._run.state.run_id, seq - 1, AHEAD):
             messages = messages_of(recorded.event)
             weight = _weight(messages)
             if recorded.seq == seq:
                 wanted = messages
             if weight > AT_ONCE:
                 if recorded.seq == seq:
-                    self._keep(seq, messages)
+                    self._tidy()
+                    self._large[seq] = messages
                 break  # else it is kept when it is asked for
             if messages and recorded.seq not in self._read:
                 self._read[recorded.seq] = messages
@@ -86,14 +107,19 @@ class Mail:
             self._kept -= _weight(self._read.popitem(last=False)[1])
         return wanted
 
-    def _keep(self, seq: int, messages: tuple[Published, ...]) -> None:
-        """Keep a large event; of the others only those that a message is of which was let in and is not handled."""
+    def _tidy(self) -> None:
+        """Forget the large events that no delivery is of any more: none of their messages is let in.
+
+        The next look is as far off as this one was long, so that looking costs the same for each message.
+        """
         state = self._run.state
         flows: list[State | Scope] = [state, *state.scopes.values()]
-        inboxes = (inbox for flow in flows for inbox in flow.inboxes.values())
-        let_in = (state.pending[step].message for inbox in inboxes for step in inbox.steps)
-        at_work = {message.seq for message in let_in if message is not None}
-        self._large = {each: kept for each, kept in self._large.items() if each in at_work} | {seq: messages}
+        inboxes = [inbox for flow in flows for inbox in list(flow.inboxes.values())]
+        # a thread may ask for its message, while the event loop goes on
+        let_in = [state.pending.get(step) for inbox in inboxes for step in list(inbox.steps)]
+        at_work = {each.message.seq for each in let_in if each is not None and each.message is not None}
+        self._large = {seq: kept for seq, kept in self._large.items() if seq in at_work}
+        self._patience = len(flows) + len(inboxes) + len(let_in)
 
 
 def _weight(messages: Iterable[Published]) -> int:

@@ -17,6 +17,7 @@ from dagger.core.reviews import REVIEW, Question, answer_text, review_id
 from dagger.core.state import TERMINAL, State
 from dagger.engine.attempt import Waits
 from dagger.engine.growth import check_node
+from dagger.spec.schema import said
 
 _LOG = logging.getLogger("dagger")
 GOING_ON = frozenset(("running", "waiting"))
@@ -94,8 +95,8 @@ def refuse(run: Ordered, order: AnyOrder, error: Exception) -> None:
 
 def refusal(order: AnyOrder, error: Exception, at: int, blobs: list[codec.Blob]) -> events.OrderRefused:
     """The event that says why an order is not obeyed, and what it was; what is large goes to `blobs`."""
-    told, given = events.Error(type(error).__name__, str(error)), codec.sealed(encode_order(order), blobs)
-    return events.OrderRefused(at=at, order=order.id, error=told, given=given)
+    told = events.Error(type(error).__name__, said(error))  # a payload's type may raise anything
+    return events.OrderRefused(at=at, order=order.id, error=told, given=codec.sealed(encode_order(order), blobs))
 
 
 def pause(run: Ordered, reason: str, order: str = "", review: str = "") -> None:

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Protocol
 
 from dagger.core import decide, events
+from dagger.core.deliveries import has_mail
 from dagger.core.errors import InvalidState, NoAgentsRegistered
 from dagger.core.graph import Node
 from dagger.core.messages import AGENT, Agent
@@ -19,6 +20,7 @@ from dagger.engine.orders import Ordered, is_served, publish, refuse
 from dagger.engine.publishing import Publishing
 from dagger.engine.underway import Underway
 from dagger.engine.waits import Waits
+from dagger.spec.limits import Limited, require_limits
 
 ENDING = frozenset(("stop", "cancel"))
 """Ways to halt after which nobody goes on with a run."""
@@ -68,13 +70,16 @@ class Posts:
     def serve(self, channels: Iterable[str]) -> None:
         """Publish what there is room for, in each of the channels in the order in which it came."""
         for channel in channels:
-            orders = self.waiting.get(channel)
-            if orders is None:
-                continue
-            while orders and not is_full(self._run.state, channel):
-                self._publish(*orders.popitem(last=False)[1])
-            if not orders:
-                self.waiting.pop(channel, None)
+            while channel in self.waiting and not is_full(self._run.state, channel):  # publishing may close it
+                self._publish(*self._take(channel))
+
+    def _take(self, channel: str) -> tuple[Publish, asyncio.Future[int] | None]:
+        """Take out what has waited longest: whoever takes it is the only one who answers it."""
+        orders = self.waiting[channel]
+        _, oldest = orders.popitem(last=False)
+        if not orders:
+            del self.waiting[channel]
+        return oldest
 
     def _withdraw(self, order: Publish) -> None:
         """Nobody wants it published any more, if it was not."""
@@ -103,8 +108,8 @@ class Posts:
         """The run goes on no more here: what waits is not published."""
         state = self._run.state
         is_over = state.halt in ENDING or is_served(state)
-        waiting, self.waiting = self.waiting, {}
-        for order, done in (each for orders in waiting.values() for each in orders.values()):
+        while self.waiting:
+            order, done = self._take(next(iter(self.waiting)))
             if is_over:
                 error = InvalidState(f"run {state.run_id!r} goes on no more: nothing was published")
                 self._refuse(order, done, error)
@@ -124,10 +129,25 @@ def is_removed(state: State, node: Node) -> bool:
     return node.action.startswith(AGENT) and state.agents[node.id].is_removed
 
 
+def has_agent(state: State, name: str) -> bool:
+    """Whether the run has the agent, or had it and has something for it: its dead letters may be tried anew."""
+    bound = state.agents.get(name)
+    return bound is not None and (not bound.is_removed or has_mail(state, name))
+
+
 def differs(state: State, agent: Agent) -> bool:
     """Whether the run has not this agent, or another one of its name."""
     bound = state.agents.get(agent.name)
     return bound is None or bound.is_removed or bound.agent != agent
+
+
+def require_pools(agents: Iterable[Limited], code: Iterable[Limited]) -> None:
+    """Raise RegistryError for an agent's pool that none of the code gives a size.
+
+    Whatever a run calls, it has every agent.
+    """
+    for pool in sorted({each.pool for each in agents} - {""}):
+        require_limits(pool, code)
 
 
 def bind(run: Addressed, agent: Agent) -> None:
@@ -138,7 +158,7 @@ def bind(run: Addressed, agent: Agent) -> None:
         run.underway.expect_agent(agent)
         run.rouse()
         run.record(events.AgentBound(at=run.now_ms(), agent=agent))
-        run.publishing.forget()
+    run.publishing.forget()  # the same agent's code may not have been here: now it is asked, too
     run.recognise()
     run.step_over()
 
@@ -146,12 +166,11 @@ def bind(run: Addressed, agent: Agent) -> None:
 def remove(run: Addressed, name: str, running: Collection[str]) -> None:
     """An agent was removed: all that waits at it becomes dead letters; deliveries that are `running` go on."""
     state = run.state
-    bound = state.agents.get(name)
-    if run.is_halting or bound is None or bound.is_removed:
+    if run.is_halting or not has_agent(state, name):
         return
-    now = run.kernel.tick()
+    now, node = run.kernel.tick(), state.agents[name].agent.node
     run.rouse()
-    run.record(events.AgentRemoved(at=now, name=name, policy=decide.letter_policy(state, bound.agent.node)))
+    run.record(events.AgentRemoved(at=now, name=name, policy=decide.letter_policy(state, node)))
     run.publishing.forget()
     flows = [state.inboxes, *(scope.inboxes for scope in state.scopes.values())]
     steps = [step for inboxes in flows if name in inboxes for step in inboxes[name].steps if step not in running]

@@ -6,8 +6,6 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-import msgspec
-
 from dagger.core import codec
 from dagger.core.errors import ChannelNotDeclared, MessageInvalid, nearest
 from dagger.core.graph import Node
@@ -62,6 +60,15 @@ def returned(run: Source, node: Node, action: Action, result: object, blobs: lis
     return made
 
 
+def checked(
+    run: Source, node: Node, messages: Iterable[Published], blobs: Iterable[codec.Blob]
+) -> tuple[Published, ...]:
+    """What was published, as those who read it now take it. Raises ChannelNotDeclared or MessageInvalid."""
+    contents = {blob.hash: blob.content for blob in blobs}
+    texts = ((each.channel, codec.resolve(bytes(each.payload), contents.__getitem__)) for each in messages)
+    return tuple(run.message(node, channel, text, []) for channel, text in texts)
+
+
 def payload_text(node: Node | None, channel: str, payload: object) -> bytes:
     """A payload as JSON text; `node`: who publishes it, None somebody outside.
 
@@ -83,12 +90,19 @@ class Publishing:
         self._code = code
         self.as_of = 0
         """How often agents were bound or removed."""
-        self._channels: dict[tuple[str, str], _Channel] = {}
+        self._channels: dict[tuple[int, str], _Channel] = {}
+        """By who publishes, and where to."""
+        self._removed: dict[int, Agent] = {}
+        """By their nodes, which deliveries keep that are at work: agents that others may have taken the place of."""
 
     def forget(self) -> None:
         """Agents were bound or removed."""
+        removed = self._removed
+        removed.update((id(each.agent.node), each.agent) for each in self._run.state.agents.values() if each.is_removed)
+        while len(removed) > KNOWN:
+            del removed[next(iter(removed))]
+        self._channels = {}  # a thread that looks one up at this moment keeps it in the old dict
         self.as_of += 1
-        self._channels.clear()
 
     def message(self, node: Node | None, channel: str, text: bytes, blobs: list[codec.Blob]) -> Published:
         """A payload's JSON text as it is published; `node` None: by somebody outside. What is large goes to `blobs`.
@@ -96,43 +110,45 @@ class Publishing:
         Raises ChannelNotDeclared for a channel that the node's agent does not declare, and MessageInvalid with every
         violation of a schema, or what the first type says that does not take it.
         """
-        publisher = node.action if node is not None else ""
-        found = self._channels.get((publisher, channel))
+        channels, writer = self._channels, self._writer(node)
+        found = channels.get((id(writer), channel))
         if found is None:
-            if len(self._channels) >= KNOWN:
-                self._channels.clear()  # channels are made on demand: there may be one for each message
-            found = self._channels[publisher, channel] = self._look_up(node, publisher, channel)
+            if len(channels) >= KNOWN:
+                channels.clear()  # they are made on demand: there may be one for each message
+            found = channels[id(writer), channel] = self._look_up(writer, channel)
         sealed = codec.sealed(text, blobs)
-        if not (found.contracts or found.keys):
-            return Published(channel, sealed)
-        value = codec.decode(text)
+        value = codec.decode(text) if found.contracts or found.keys else None
         for _, contract in found.contracts:
             if not contract.is_valid(value):
-                raise MessageInvalid(_refusal(node, channel, found.contracts, value))
+                raise MessageInvalid(refusal(node, channel, found.contracts, value))
         for name, decode in found.types:
             try:
                 decode(text)
-            except Exception as error:  # a type's own code may raise anything, and its reader could not take this
-                is_plain = isinstance(error, msgspec.DecodeError | ValueError)
-                said = complaint(error, text, decode) if is_plain else f"{type(error).__name__}: {error}"
+            except (KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException as error:  # a type's own code may raise anything, and its reader could not take this
+                said = complaint(error, text, decode)
                 message = f"{_named(node)}: message for channel {channel!r}: {said} (type of agent {name!r})"
                 raise MessageInvalid(message) from error
-        if not found.keys:
-            return Published(channel, sealed)
         return Published(channel, sealed, {name: _key(value, path) for name, path in found.keys})
 
-    def _look_up(self, node: Node | None, publisher: str, channel: str) -> _Channel:
+    def _writer(self, node: Node | None) -> Agent | None:
+        """The agent whose code publishes: as it was when that began. None: it is no agent's."""
+        if node is None or not node.action.startswith(AGENT):
+            return None
+        return self._removed.get(id(node)) or self._run.state.agents[node.id].agent
+
+    def _look_up(self, writer: Agent | None, channel: str) -> _Channel:
         state = self._run.state
-        own = state.agents.get(publisher.removeprefix(AGENT)) if publisher.startswith(AGENT) else None
-        if own is not None and channel not in own.agent.publications:
-            raise ChannelNotDeclared(undeclared(own.agent, channel))
+        if writer is not None and channel not in writer.publications:
+            raise ChannelNotDeclared(undeclared(writer, channel))
         readers = [state.agents[name].agent for name in state.channels.get(channel, ())]
         if not readers:
             _LOG.warning("run %s: nobody reads channel %r: messages there are kept in the journal, and no more",
                            state.run_id, channel, extra={"run": state.run_id})  # fmt: skip
-        sides = [("" if own is None else own.agent.name, own.agent.output_schema if own is not None else None)]
+        own = [] if writer is None else [(writer.name, writer.output_schema)]
         return _Channel(
-            contracts([*sides, *((each.name, each.input_schema) for each in readers)]),
+            contracts([*own, *((each.name, each.input_schema) for each in readers)]),
             self._types(readers),
             keys_of(readers),
         )
@@ -180,7 +196,7 @@ def _named(node: Node | None) -> str:
     return "publish" if node is None else named(node)
 
 
-def _refusal(node: Node | None, channel: str, sides: Sequence[tuple[str, Contract]], value: object) -> str:
+def refusal(node: Node | None, channel: str, sides: Sequence[tuple[str, Contract]], value: object) -> str:
     """Every violation, with its path, and whose schema it is."""
     told = [
         f"{violation} (schema of agent {name!r})"

@@ -18,14 +18,17 @@ from dagger.core.errors import (
     OutputInvalid,
     RegistryError,
     ScopeFailed,
+    StepError,
     WaitMismatch,
 )
+from dagger.core.graph import Node
 from dagger.engine.binding import Source
 from dagger.engine.collecting import Tried
 from dagger.engine.context import AttemptContext
-from dagger.engine.publishing import returned
+from dagger.engine.publishing import checked, returned
 from dagger.spec.action import Action
 from dagger.spec.outputs import outputs
+from dagger.spec.schema import said
 
 _NEVER_RETRIED = (
     ChannelNotDeclared,
@@ -46,6 +49,8 @@ class Success(NamedTuple):
 
     event: events.StepSucceeded
     blobs: list[codec.Blob]
+    agents_as_of: int
+    """When its messages were checked: see Source."""
 
 
 class FailedThere(Exception):
@@ -63,13 +68,25 @@ def success(run: Source, attempt: Tried, action: Action, ctx: AttemptContext | N
     Raises OutputInvalid, ChannelNotDeclared or MessageInvalid.
     """
     blobs: list[codec.Blob] = []
+    as_of = run.agents_as_of
     event = events.StepSucceeded(at=0, step=attempt.step, attempt=attempt.number)
     if action.publishes:
         made: dict[str, Any] = {"messages": tuple(returned(run, attempt.node, action, result, blobs))}
     else:
         made = {"outputs": outputs(attempt.node, result, blobs)}
     event = msgspec.structs.replace(event, **made)
-    return Success(event if ctx is None else ctx.with_effects(event, blobs), blobs)
+    return Success(event if ctx is None else ctx.with_effects(event, blobs), blobs, as_of)
+
+
+def as_taken_now(run: Source, node: Node, made: Success) -> events.StepSucceeded:
+    """A success with its messages checked anew where agents were bound or removed since they were.
+
+    Code that ran elsewhere has ended some time before the loop hears of it. Raises MessageInvalid.
+    """
+    event = made.event
+    if not event.messages or made.agents_as_of == run.agents_as_of:
+        return event
+    return msgspec.structs.replace(event, messages=checked(run, node, event.messages, made.blobs))
 
 
 def told(error: BaseException) -> events.Error:
@@ -77,16 +94,11 @@ def told(error: BaseException) -> events.Error:
     if isinstance(error, FailedThere):
         return error.error
     text = "".join(traceback.format_exception(error))
-    return events.Error(type(error).__name__, codec.readable(_message(error)), codec.readable(text))
+    return events.Error(type(error).__name__, said(error), codec.readable(text))
 
 
 def is_retryable(error: BaseException) -> bool:
-    """Whether another attempt may go better."""
-    return error.is_retryable if isinstance(error, FailedThere) else not isinstance(error, _NEVER_RETRIED)
-
-
-def _message(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception as broken:  # noqa: BLE001 - a user's __str__ raises anything
-        return f"its message cannot be told: str() raised {type(broken).__name__}"
+    """Whether another attempt may go better. A StepError of no kind says that code uses its context as nobody can."""
+    if isinstance(error, FailedThere):
+        return error.is_retryable
+    return not (isinstance(error, _NEVER_RETRIED) or type(error) is StepError)

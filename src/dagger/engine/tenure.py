@@ -73,8 +73,7 @@ class Tenure(Sources):
         """Attempts whose code is suspended, or elsewhere."""
         self._beginning = ""
         """The step whose code runs right now, and has not suspended yet."""
-        self._is_settled = False
-        self._is_gated = False
+        self._is_settled = self._is_gated = False
         self._durable = Durable(kernel)
         self.posts = Posts(self)
         self.post = self.posts.add
@@ -243,16 +242,14 @@ class Tenure(Sources):
         if attempt.is_abandoned:
             event = msgspec.structs.replace(event, is_abandoned=True)
         self.kernel.log_failure(self.state.run_id, event)
-        flows_left: list[str] = []
-        if isinstance(event, events.StepFailed) or event.failure:
-            flows_left = self.waits.leave(step, is_stuck=is_stuck(event))
+        is_tried_again = isinstance(event, events.AttemptFailed) and not event.failure
+        flows_left = [] if is_tried_again else self.waits.leave(step, is_stuck=is_stuck(event))
         self.record(event)
         self.drop(flows_left)
-        if self.posts.waiting:
-            self.posts.left(attempt.node)
+        self.posts.left(attempt.node)
         if self.state.halt:
             self.halt()
-        elif isinstance(event, events.AttemptFailed) and not event.failure:
+        elif isinstance(event, events.AttemptFailed) and is_tried_again:
             self.underway.open += 1
             self.underway.delay(step, event.retry_at)
         self._leave(step, attempt)
@@ -307,8 +304,7 @@ class Tenure(Sources):
     @property
     def is_kept_alive(self) -> bool:
         """Whether it waits for messages from outside where nothing is left to do."""
-        state = self.state
-        return state.keep_alive and state.result is None and not self.is_halting
+        return self.state.keep_alive and self.state.result is None and not self.is_halting
 
     def halt(self) -> None:
         """Cut off what runs, and forget what is delayed."""

@@ -4,18 +4,41 @@ from __future__ import annotations
 
 import contextvars
 import inspect
+import logging
+import time
 import types
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any, Protocol
+
+from dagger.core.state import State
+
+_LOG = logging.getLogger("dagger")
+BLOCKING_MS = 1000
+"""So long code may keep the event loop, each time it has its turn, before it is told."""
+_BLOCKED = (
+    "run %s: step %s kept the event loop for %.1f s: meanwhile nothing else ran, and no timeout or order was seen; "
+    "let it await, or write it as a plain function, which runs in a thread"
+)
+
+
+class Owned(Protocol):
+    """What is asked here of a run: see Tenure."""
+
+    @property
+    def state(self) -> State: ...
 
 
 class Suspended(Protocol):
     """What has suspended once."""
 
+    step: str
     context: contextvars.Context
     """Its own."""
     yielded: Any
     """What it waits for."""
+
+    @property
+    def tenure(self) -> Owned: ...
 
 
 @types.coroutine
@@ -39,6 +62,7 @@ def go_on(
             sent = error
         else:
             resume = coroutine.send
+        began = time.monotonic()
         try:
             code.yielded = run(resume, sent)
             breathe()
@@ -47,6 +71,15 @@ def go_on(
         except GeneratorExit as error:
             message = "the action raised GeneratorExit"
             raise RuntimeError(message) from error
+        finally:
+            watch_the_loop(code.tenure, code.step, (time.monotonic() - began) * 1000)
+
+
+def watch_the_loop(run: Owned, step: str, took_ms: float) -> None:
+    """Nobody can stop code that neither ends nor awaits; that it did so can be told."""
+    if took_ms >= BLOCKING_MS:
+        run_id = run.state.run_id
+        _LOG.warning(_BLOCKED, run_id, step, took_ms / 1000, extra={"run": run_id, "node": step})
 
 
 async def call(function: Callable[..., Any], keywords: dict[str, Any]) -> Any:

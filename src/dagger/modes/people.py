@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from dagger.core.messages import ANSWERED, HUMAN_REVIEW
+from dagger.core.reviews import Minutes, Options, Text
 from dagger.spec.agent import agent
 from dagger.spec.context import Context
 from dagger.spec.message import Message
@@ -17,11 +17,14 @@ AT_ONCE = 1000
 
 
 class Question(msgspec.Struct, forbid_unknown_fields=True):
-    """What is to be asked. A slip in a name would be a question without options, or one that is asked for ever."""
+    """What is to be asked, as `ctx.review` asks it.
 
-    question: str
-    options: Sequence[Any] | None = None
-    wait_minutes: float | None = None
+    A slip in a name would be a question without options, or one that is asked for ever.
+    """
+
+    question: Text
+    options: Options | None = None
+    wait_minutes: Minutes | None = None
 
 
 @agent(name=HUMAN_REVIEW, subscribe=HUMAN_REVIEW, publish=ANSWERED, concurrency=AT_ONCE)

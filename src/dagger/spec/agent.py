@@ -258,22 +258,21 @@ def _schema(name: str, option: str, given: Mapping[str, Any] | None, annotation:
 
 
 def _refuse_key(name: str, key: str, of_type: dict[str, Any]) -> None:
-    """Raise RegistryError for a path that leads nowhere in any payload of the type."""
+    """Raise RegistryError for a path that leads nowhere in any payload of the type; most types let more fields be."""
     definitions, inner = of_type.get("$defs", {}), of_type
     for part in key.split("."):
         inner = definitions.get(inner.get("$ref", "").removeprefix("#/$defs/"), inner)
-        fields = inner.get("properties")
-        if fields is None:
-            kind = inner.get("type", "object")
-            if kind == "object" or not isinstance(kind, str):
-                return  # what is in it, its type does not say
+        kind, fields = inner.get("type"), inner.get("properties", {})
+        if isinstance(kind, str) and kind != "object":
             message = f"agent {name!r}: key {key!r} leads nowhere: {part!r} is looked for in what is of type {kind}"
             raise RegistryError(message)
-        if part not in fields:
-            near = nearest(part, fields) or f"; there are: {', '.join(fields)}"
+        inner = fields.get(part, inner.get("additionalProperties"))
+        if inner is False:
+            near = nearest(part, fields) or f"; there are: {', '.join(fields) or 'none'}"
             message = f"agent {name!r}: key {key!r} leads nowhere: there is no field {part!r}{near}"
             raise RegistryError(message)
-        inner = fields[part]
+        if not isinstance(inner, dict):
+            return  # what is in it, its type does not say
 
 
 def _mentions(function: Callable[..., Any], name: str) -> bool:

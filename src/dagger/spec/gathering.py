@@ -40,10 +40,14 @@ def gathering(function: Callable[..., Any], returned: Any) -> tuple[Callable[...
         async def gather(*args: Any, **keywords: Any) -> Many:
             values: list[object] = []
             room, until = ROOM.get(), time.monotonic() + TURN_SECONDS
+            task = asyncio.current_task()
+            assert task is not None
             async with contextlib.aclosing(function(*args, **keywords)) as yielded:
                 async for value in yielded:
                     _add(values, value, room)
                     if time.monotonic() > until:
+                        if task.cancelling():
+                            raise asyncio.CancelledError  # it has swallowed that, and may go on for ever
                         await asyncio.sleep(0)
                         until = time.monotonic() + TURN_SECONDS
             return Many(values)
@@ -58,7 +62,8 @@ def gathering(function: Callable[..., Any], returned: Any) -> tuple[Callable[...
                 for value in yielded:
                     _add(values, value, room)
                     if is_over():
-                        break
+                        values.clear()  # here: with the error it would be freed on the event loop's thread
+                        raise asyncio.CancelledError
             return Many(values)
 
     else:

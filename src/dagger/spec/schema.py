@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 import re
+import sys
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
+from dagger.core import codec
 from dagger.core.errors import RegistryError
 
 Decode = Callable[[bytes], Any]
@@ -96,14 +98,24 @@ def refusal(parameters: dict[str, Any], where: str) -> Callable[[Mapping[str, An
     return refuse
 
 
-def in_words(error: Exception) -> str:
+def said(error: BaseException) -> str:
+    """An exception's message, whatever it is."""
+    try:
+        return codec.readable(str(error))
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as broken:  # noqa: BLE001 - a user's __str__ raises anything
+        return f"its message cannot be told: str() raised {type(broken).__name__}"
+
+
+def in_words(error: BaseException) -> str:
     """msgspec's complaint, or a model's, on one line: `expected int, got str (at $.items[0])`."""
-    text, _, where = (
-        str(error).replace("`", "").rpartition(" - at ") if " - at `" in str(error) else (str(error), "", "")
-    )
-    of_model = getattr(error.__cause__, "errors", None)
-    if of_model is not None:
-        text = "; ".join(_of_field(each["loc"], each["msg"]) for each in of_model(include_url=False))
+    text = said(error)
+    text, _, where = text.replace("`", "").rpartition(" - at ") if " - at `" in text else (text, "", "")
+    pydantic = sys.modules.get("pydantic_core")  # where nobody has imported it, no model of it has complained
+    if pydantic is not None and isinstance(error.__cause__, pydantic.ValidationError):
+        of_model = error.__cause__.errors(include_url=False)
+        text = codec.readable("; ".join(_of_field(each["loc"], each["msg"]) for each in of_model))
     else:
         text = text.replace("`", "")
         text = text[:1].lower() + text[1:]
@@ -115,8 +127,10 @@ def _of_field(place: Iterable[str | int], message: str) -> str:
     return f"{path}: {message}" if path else message
 
 
-def complaint(error: Exception, text: bytes, decode: Decode) -> str:
-    """`in_words` of what `decode` said of a text; msgspec's `[...]`, some value of a dict, is told by its key."""
+def complaint(error: BaseException, text: bytes, decode: Decode) -> str:
+    """What `decode` raised for a text, `in_words`; msgspec's `[...]`, some value of a dict, is told by its key."""
+    if not isinstance(error, msgspec.DecodeError | ValueError):
+        return f"{type(error).__name__}: {said(error)}"
     words = in_words(error)
     before, is_at, where = words.removesuffix(")").rpartition(" (at $")
     if not is_at or "[...]" not in where:
@@ -157,7 +171,9 @@ def _culprit(inner: dict[str, Any], complains: Callable[[], bool]) -> str:
 def _complains(decode: Decode, whole: object, words: str) -> bool:
     try:
         decode(msgspec.json.encode(whole))
-    except ValueError as error:
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # noqa: BLE001 - a type's own code may raise anything for a part
         return in_words(error) == words
     return False
 

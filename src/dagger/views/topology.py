@@ -142,7 +142,8 @@ def _loose_ends(channels: Iterable[Channel]) -> Iterator[Warning]:
             near = hints.nearest(channel.name, unwritten)
             yield Warning("unread", f"channel {channel.name!r}: no agent reads it{near}", (channel.name,))
     for name in unwritten:
-        yield Warning("unwritten", f"channel {name!r}: messages come only from outside, no agent writes to it", (name,))
+        told = f"channel {name!r}: no agent writes to it, so messages come from outside, or from nodes"
+        yield Warning("unwritten", told, (name,))
 
 
 def _at_odds(agents: Iterable[Agent], channels: Iterable[Channel], disagreement: Disagreement) -> Iterator[Warning]:
