@@ -1,5 +1,6 @@
 """The actions and graphs that an application knows."""
 
+import dataclasses
 import types
 from pathlib import Path
 
@@ -360,6 +361,28 @@ def test_agents_that_can_never_agree_are_refused(first, second, told):
         app.register_agent(second)
     assert str(refused.value) == told
     assert len(app.own_agents) == 1
+
+
+def test_a_field_that_only_the_reader_has_is_found_before_anything_runs():
+    """It was renamed on one side: no message would ever be taken."""
+
+    @dataclasses.dataclass
+    class Sent:
+        title: str
+
+    @dataclasses.dataclass
+    class Taken:
+        name: str
+
+    app = Dagger("memory:")
+
+    @app.agent(subscribe="in", publish="out")
+    async def sends(payload: int) -> Sent: ...
+
+    with pytest.raises(RegistryError, match=r"at \$\.name: 'takes' requires it, 'sends' never publishes it"):
+
+        @app.agent(subscribe="out")
+        async def takes(payload: Taken): ...
 
 
 def test_an_agent_that_reads_what_it_publishes_must_agree_with_itself():

@@ -351,7 +351,7 @@ class Registry:
 
 
 def _refuse_disagreement(channel: str, writer: Agent, reader: Agent) -> None:
-    why = disagreement(writer.output_schema, reader.input_schema, writer.name, reader.name)
+    why = disagreement(writer, reader)
     if why:
         message = f"agents {writer.name!r} and {reader.name!r} can never agree on channel {channel!r}: {why}"
         raise RegistryError(message)

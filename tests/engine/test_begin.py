@@ -3,6 +3,7 @@
 import asyncio
 import time
 
+import pydantic
 import pytest
 from tests import supervised
 from tests.supervised import executed
@@ -186,3 +187,27 @@ def test_code_that_waits_for_long_does_not_keep_the_event_loop(caplog):
 
     assert app.run(graph).status == "succeeded"
     assert not caplog.records
+
+
+class Oddity(BaseException):
+    """As pytest's own outcomes are."""
+
+
+@pytest.mark.parametrize("sees_context", [False, True])
+def test_a_result_whose_type_raises_anything_while_it_is_encoded_fails_its_step(world, sees_context):
+    """And no worker, which other runs have, too."""
+
+    class Model(pydantic.BaseModel):
+        @pydantic.model_serializer
+        def told(self) -> str:
+            raise Oddity("odd")
+
+    async def act() -> object:
+        return Model()
+
+    async def sees(ctx: Context) -> object:
+        return Model()
+
+    found, types = begun(world, sees if sees_context else act)
+    assert types[-1] == "StepFailed"
+    assert "Oddity" in found.report.error

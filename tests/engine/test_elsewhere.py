@@ -166,6 +166,14 @@ def test_a_result_is_a_success_or_raised():
     assert (caught.value.error, caught.value.is_retryable) == (failed.error, False)
 
 
+def test_what_a_thread_made_that_was_given_up_is_not_looked_at():
+    """Whatever it is: nobody waits for it any more."""
+    attempt = Attempt()
+    attempt.is_over = True
+    with pytest.raises(asyncio.CancelledError):
+        in_thread(Run(), attempt, Action(lambda x: {x, object()}))()
+
+
 def test_a_thread_gets_what_is_bound():
     """And its result becomes text in the thread."""
     work = in_thread(Run(), Attempt(), Action(lambda x: x + 1))

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import threading
 import time
 import tracemalloc
 
@@ -9,7 +10,7 @@ import pytest
 from tests.mailed import execute, run, sends
 from tests.worlds import World
 
-from dagger import Context, Dagger, EventDriven, Graph, Message, Static, action, agent
+from dagger import Context, Dagger, EventDriven, Graph, MemoryStore, Message, Static, action, agent
 from dagger.core import events
 from dagger.core.codec import decode
 from dagger.core.errors import StoreCorrupt
@@ -18,6 +19,7 @@ from dagger.core.messages import Message as Waiting
 from dagger.core.messages import Published, delivery_of
 from dagger.core.state import Inbox, Pending, State
 from dagger.engine.mail import AHEAD, AT_ONCE, KEPT, Mail, messages_of
+from dagger.store.memory import Memory
 
 START = EventDriven("start", None)
 ROUNDS = 5
@@ -43,6 +45,25 @@ def test_payloads_beyond_capacity_come_back_intact(world, durability, make, coun
     config = {"channel_capacity": 2, "durability": durability}
     assert execute(world, START, sends(count, make=make), reader, config=config).report.status == "succeeded"
     assert taken == [make(number) for number in range(1, count + 1)]
+
+
+def test_a_thread_that_asks_for_its_message_has_it_read_in_the_loop():
+    """The store is the loop's alone."""
+    taken, threads = [], set()
+
+    class Watched(MemoryStore):
+        def read(self, *arguments, **options):
+            threads.add(threading.get_ident())
+            return super().read(*arguments, **options)
+
+    @agent(subscribe="in")
+    def reader(ctx: Context):
+        taken.append(ctx.message.payload)
+
+    app = Dagger(Watched(Memory()), config={"channel_capacity": 1})
+    app.include(reader, sends(5))
+    assert app.run(START).status == "succeeded"
+    assert (taken, threads) == ([1, 2, 3, 4, 5], {threading.get_ident()})
 
 
 @pytest.mark.parametrize("durability", ["sync", "async"])

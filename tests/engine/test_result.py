@@ -15,6 +15,7 @@ from dagger.core.errors import (
     ProcessDied,
     RegistryError,
     ScopeFailed,
+    StepError,
     WaitMismatch,
 )
 from dagger.core.events import Error
@@ -78,13 +79,14 @@ def test_any_exception_can_be_told(error, text):
     ("error", "may"),
     [
         *((kind("no"), False) for kind in (NonRetryable, InputInvalid, OutputInvalid, WaitMismatch, ScopeFailed)),
+        (StepError("it uses its context as nobody can"), False),
         (ActionNotRegistered("no"), False),
         *((kind("no"), True) for kind in (ValueError, AttemptTimedOut, ProcessDied, SystemExit)),
         *((kind("no"), False) for kind in (RegistryError, MessageInvalid, ChannelNotDeclared, NoAgentsRegistered)),
         (FailedThere(Error("Odd", ""), is_retryable=False), False),
         (FailedThere(Error("Odd", ""), is_retryable=True), True),
     ],
-    ids=range(16),
+    ids=range(17),
 )
 def test_what_would_be_the_same_again_is_not_retryable(error, may):
     """All else may go better."""

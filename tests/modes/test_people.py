@@ -54,6 +54,23 @@ def test_a_message_is_asked_and_its_answer_published(world):
     assert said == [["Go on?", {"no": 1}, "1-1", "human_review"]]
 
 
+def test_who_requests_a_review_need_not_have_its_answer_published_to_anybody(world, caplog):
+    """The reply is the point: no warning says that nobody reads it."""
+
+    @agent(subscribe="start", publish=REVIEW)
+    async def asker(given: object, ctx: Context):
+        ctx.finish(await ctx.request(REVIEW, {"question": "Go on?"}, timeout=None))
+
+    async def main(app):
+        handle = await app.start(EventDriven("start", None), run_id="r")
+        (review,) = await asked(handle)
+        await handle.answer(review.id, "yes")
+        return (await handle.wait()).result
+
+    assert run(world, main, asker) == "yes"
+    assert "nobody reads" not in caplog.text
+
+
 @pytest.mark.parametrize(
     ("payload", "told"),
     [

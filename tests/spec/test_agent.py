@@ -501,6 +501,54 @@ def test_the_class_form_may_have_methods():
     assert one.runs_in == "thread"
 
 
+def test_the_class_form_takes_a_payload_of_another_type_than_message():
+    """As the function form does: with its schema, decoded."""
+
+    class Typed(PubSubAgent):
+        subscriptions = ("tasks",)
+
+        async def process_message(self, task: Task, ctx: Context) -> None: ...
+
+    found = agent_of(Typed)
+    assert (found.message_name, found.context_name, [*found.decoders]) == (None, "ctx", ["task"])
+    assert found.agent.input_schema["$defs"].keys() == {"Task"}
+    assert [each.name for each in found.agent.node.inputs] == ["task"]
+
+
+def test_a_type_is_no_schema():
+    """It is said by an annotation."""
+
+    class Typed(Deaf):
+        subscriptions = ("tasks",)
+        input_schema = Task
+
+        async def process_message(self, message, ctx): ...
+
+    with pytest.raises(RegistryError, match=r"'Typed': input_schema is a JSON Schema, as a dict, .* by an annotation"):
+        agent_of(Typed)
+
+
+class Base(msgspec.Struct):
+    name: str
+
+
+class Derived(Base):
+    more: str
+
+
+@pytest.mark.parametrize(
+    ("gives", "told"),
+    [(Task, True), (Derived, True), (Base, False), (Model, False), (Book, False), (str, False), (list[Task], False)],
+)
+def test_what_an_agent_publishes_has_just_the_fields_of_its_type_where_no_value_can_have_more(gives, told):
+    """What is of a subclass, computed, or a dict, may."""
+
+    async def works(payload: int): ...
+
+    works.__annotations__["return"] = gives
+    assert agent_of(agent("tasks", publish="results")(works)).agent.publishes_exactly is told
+
+
 def test_a_class_without_a_name_has_its_own_and_a_subclass_is_another_agent():
     """What it inherits is its parent's, not the agent that the parent is."""
 

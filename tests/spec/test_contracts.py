@@ -11,6 +11,8 @@ import msgspec
 import pytest
 
 from dagger.core.errors import RegistryError
+from dagger.core.graph import Node
+from dagger.core.messages import Agent
 from dagger.spec.contracts import Contract, disagreement
 
 TASKS = {
@@ -23,8 +25,10 @@ TASKS = {
 }
 
 
-def compared(published, taken):
-    return disagreement(published, taken, "planner", "worker")
+def compared(published, taken, **options):
+    planner = Agent(name="planner", subscriptions=(), node=Node(id="planner"), output_schema=published, **options)
+    worker = Agent(name="worker", subscriptions=(), node=Node(id="worker"), input_schema=taken)
+    return disagreement(planner, worker)
 
 
 def record(**properties):
@@ -299,3 +303,15 @@ def test_no_value_is_valid_for_schemas_that_are_said_to_disagree(seed):
             both = [value for value in tried if all(each.is_valid(value) for each in compiled)]
             assert not both, (said, msgspec.json.encode([published, taken]), both[0])
     assert alarms > 10
+
+
+def test_a_type_without_a_field_that_a_reader_requires_never_agrees_with_it():
+    """Though its schema, as any, would let the field be: what is published has just the type's own."""
+    published = {"$ref": "#/$defs/A", "$defs": {"A": record(a={"type": "integer"})}}
+    taken = record(a={"type": "integer"}, b={"type": "string"})
+
+    assert compared(published, taken) == ""
+    told = "at $.b: 'worker' requires it, 'planner' never publishes it"
+    assert compared(published, taken, publishes_exactly=True) == told
+    assert compared(record(a={"type": "integer"}), taken, publishes_exactly=True) == told
+    assert compared(published, record(a={}), publishes_exactly=True) == ""

@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from tests.views.journals import NASTY, node, svg_texts
 
 from dagger.core.messages import Agent
@@ -113,12 +114,27 @@ def test_an_agent_that_may_wait_for_itself_is_told():
 def test_schemas_that_disagree_are_told_for_each_pair_of_a_channel():
     """As the comparison that is handed in says it."""
 
-    def disagreement(published, taken, publisher, subscriber):
-        return f"{subscriber} wants {taken}, {publisher} has {published}" if taken else ""
+    def disagreement(publisher, subscriber):
+        taken, published = subscriber.input_schema, publisher.output_schema
+        return f"{subscriber.name} wants {taken}, {publisher.name} has {published}" if taken else ""
 
     assert warnings(PLANNER, WORKER, KEEPER, kind="schemas", disagreement=disagreement) == [
         "channel 'tasks': worker wants {'title': 'Task'}, planner has None"
     ]
+
+
+@pytest.mark.parametrize("schema", ["$ref", "plain"])
+def test_a_key_that_the_schema_does_not_name_is_warned_of(schema):
+    """With the nearest: the payload may have it all the same. Where a schema names nothing, nothing is known."""
+    inner = {"type": "object", "properties": {"customer": {"type": "object", "properties": {"id": {}}}, "tags": {}}}
+    taken = inner if schema == "plain" else {"$ref": "#/$defs/Order", "$defs": {"Order": inner}}
+
+    def warned(key):
+        return warnings(agent("pack", "orders", key=key, input_schema=taken), kind="key")
+
+    told = "its schema names no 'custmer'; did you mean 'customer'?; messages without it are handled one after another"
+    assert warned("custmer.id") == [f"agent 'pack': key 'custmer.id': {told}"]
+    assert [len(warned(key)) for key in ("customer.id", "tags.first", "customer.nr", "")] == [0, 0, 1, 0]
 
 
 def test_the_agent_that_asks_people_is_shown_where_it_is_used():
@@ -141,6 +157,7 @@ def test_json_has_agents_channels_and_warnings():
         "publications": ["results", "log"],
         "requests": False,
         "finishes": False,
+        "publishes_exactly": False,
         "concurrency": 4,
         "key": "",
         "input_schema": {"title": "Task"},

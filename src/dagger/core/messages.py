@@ -59,6 +59,8 @@ class Agent(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """JSON Schema of the payloads that it takes; None: any."""
     output_schema: dict[str, Any] | None = None
     """JSON Schema of the payloads that it publishes; None: any."""
+    publishes_exactly: bool = False
+    """Whether they have no fields but those of that schema, as it is made of a type that says so."""
 
     @property
     def is_ordered(self) -> bool:

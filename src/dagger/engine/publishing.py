@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 from dagger.core import codec
 from dagger.core.errors import ChannelNotDeclared, MessageInvalid, nearest
 from dagger.core.graph import Node
-from dagger.core.messages import AGENT, Agent, Published, named
+from dagger.core.messages import AGENT, ANSWERED, Agent, Published, named
 from dagger.core.state import State
 from dagger.engine.binding import Source
 from dagger.spec.action import Action
@@ -143,7 +143,7 @@ class Publishing:
         if writer is not None and channel not in writer.publications:
             raise ChannelNotDeclared(undeclared(writer, channel))
         readers = [state.agents[name].agent for name in state.channels.get(channel, ())]
-        if not readers:
+        if not readers and channel != ANSWERED:  # who requested a review has its answer
             _LOG.warning("run %s: nobody reads channel %r: messages there are kept in the journal, and no more",
                            state.run_id, channel, extra={"run": state.run_id})  # fmt: skip
         own = [] if writer is None else [(writer.name, writer.output_schema)]

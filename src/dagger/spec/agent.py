@@ -86,7 +86,7 @@ class AgentAction(Action):
     def __init__(
         self, function: Callable[..., Any], *, of_object: bool = False, **options: Unpack[AgentOptions]
     ) -> None:
-        """`of_object`: the function takes the message and the context, whatever its annotations say."""
+        """`of_object`: the function takes two things, the message, or a payload of another type, and the context."""
         _refuse_options(options)
         if not callable(function):
             message = f"{function!r:.80} is no agent: mark a function with @agent, or subclass PubSubAgent"
@@ -133,7 +133,7 @@ class AgentAction(Action):
 
         def told(field: str) -> Any:
             value = getattr(thing, field)
-            return value() if callable(value) else value
+            return value() if callable(value) and not isinstance(value, type) else value
 
         made = cls(
             thing.process_message,
@@ -187,6 +187,7 @@ class AgentAction(Action):
             key=key,
             input_schema=input_schema,
             output_schema=_schema(name, "output_schema", options.get("output_schema"), returned),
+            publishes_exactly=options.get("output_schema") is None and schema.has_just_its_fields(returned),
         )
 
     def payloads(self, result: object) -> Sequence[object]:
@@ -220,7 +221,9 @@ def _takes(function: Callable[..., Any], name: str, hints: Mapping[str, Any], *,
         if len(parameters) != 2:  # noqa: PLR2004 - the message and the context
             problem = f"agent {name!r}: process_message takes two things: process_message(self, message, ctx)"
             raise RegistryError(problem)
-        return _Takes(*parameters)
+        given, context = parameters
+        is_payload = hints.get(given, Message) not in {Message, Any, object}
+        return _Takes(None, context, given) if is_payload else _Takes(given, context)
     message = [parameter for parameter in parameters if hints.get(parameter) is Message]
     rest = [each for each in parameters if each not in message and not is_context(hints.get(each, Any))]
     if len(rest) > 1 or len(message) > 1:
@@ -243,7 +246,7 @@ def _schema(name: str, option: str, given: Mapping[str, Any] | None, annotation:
     where = f"agent {name!r}: {option}"
     if given is not None:
         if not isinstance(given, Mapping):
-            message = f"{where} is a JSON Schema, as a dict, not {given!r:.80}"
+            message = f"{where} is a JSON Schema, as a dict, not {given!r:.80}; a type is said by an annotation"
             raise RegistryError(message)
         Contract.of(dict(given), where)
         return dict(given) or None

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeAlias
 import msgspec
 
 from dagger.core.errors import RegistryError
+from dagger.core.messages import Agent
 
 MESSAGE_CHARACTERS = 300
 """The validator quotes the value that it complains about, and a payload may be 50 MB."""
@@ -87,19 +88,26 @@ def _shortened(text: str) -> str:
     return text if len(text) <= MESSAGE_CHARACTERS else f"{text[:half]} … {text[-half:]}"
 
 
-def disagreement(
-    output_schema: dict[str, Any] | None, input_schema: dict[str, Any] | None, publisher: str, subscriber: str
-) -> str:
+def disagreement(publisher: Agent, subscriber: Agent) -> str:
     """Why no payload can be valid for both: `at $.task: 'worker' takes string, 'planner' publishes integer`.
 
-    Empty where that cannot be told. It never says so of schemas that some payload is valid for. Both are JSON Schemas.
+    Empty where that cannot be told. It never says so of schemas that some payload is valid for.
     """
-    if output_schema is None or input_schema is None:
+    published, taken = publisher.output_schema, subscriber.input_schema
+    if published is None or taken is None:
         return ""
-    found = _compared(_text(output_schema), _text(input_schema))
+    found = _compared(_text(_closed(published) if publisher.publishes_exactly else published), _text(taken))
     if found is None:
         return ""
-    return f"at {place(found.path)}: {subscriber!r} {found.takes}, {publisher!r} {found.publishes}"
+    return f"at {place(found.path)}: {subscriber.name!r} {found.takes}, {publisher.name!r} {found.publishes}"
+
+
+def _closed(schema: dict[str, Any]) -> dict[str, Any]:
+    """A type's schema, which takes no fields that it does not name."""
+    name, shared = schema.get("$ref", "").removeprefix("#/$defs/"), schema.get("$defs", {})
+    if name in shared:
+        return {**schema, "$defs": {**shared, name: _closed(shared[name])}}
+    return {"additionalProperties": False, **schema}
 
 
 @functools.lru_cache(KEPT)

@@ -6,6 +6,7 @@ import itertools
 import re
 import sys
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import is_dataclass
 from typing import Any
 
 import msgspec
@@ -43,6 +44,15 @@ def json_schemas(annotations: Sequence[Any]) -> tuple[list[dict[str, Any]], dict
         _hoist(each, shared)
     made = iter(found)
     return [{} if annotation in ANYTHING else next(made) for annotation in annotations], shared
+
+
+def has_just_its_fields(annotation: Any) -> bool:
+    """Whether all values of a type have the fields that its schema names, and no others.
+
+    A model may compute more, and what is of a subclass may have more.
+    """
+    is_record = isinstance(annotation, type) and (is_dataclass(annotation) or issubclass(annotation, msgspec.Struct))
+    return is_record and not annotation.__subclasses__()
 
 
 def _hoist(part: Any, shared: dict[str, Any]) -> None:

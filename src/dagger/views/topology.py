@@ -9,16 +9,15 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import msgspec
 
 from dagger.core.cycles import cycles
-from dagger.core.errors import Hints
+from dagger.core.errors import Hints, nearest
 from dagger.core.messages import HUMAN_REVIEW, Agent
 from dagger.views.draw import Picture
 from dagger.views.scene import Arrow, Box
 from dagger.views.texts import cut
 
-Schema: TypeAlias = "dict[str, Any] | None"
-Disagreement: TypeAlias = Callable[[Schema, Schema, str, str], str]
+Disagreement: TypeAlias = Callable[[Agent, Agent], str]
 """A publisher's schema, a subscriber's, both names -> why no payload is valid for both; empty: one may be."""
-Kind: TypeAlias = Literal["unread", "unwritten", "schemas", "loop", "requests"]
+Kind: TypeAlias = Literal["unread", "unwritten", "schemas", "loop", "requests", "key"]
 
 SCHEMA_CHARACTERS = 30
 PROPERTIES_TOLD = 3
@@ -44,7 +43,8 @@ class Warning(NamedTuple):  # noqa: A001 - the word of the glossary; nothing her
 
     kind: Kind
     """`unread`, `unwritten`: no agent reads a channel, or writes to it. `schemas`: what one side publishes there can
-    never be valid for the other. `loop`: no message leads out of it. `requests`: agents may wait for each other."""
+    never be valid for the other. `loop`: no message leads out of it. `requests`: agents may wait for each other. `key`:
+    an agent's schema does not name the field whose values its messages are in order by."""
     message: str
     about: tuple[str, ...]
     """The channel, or the loop's agents."""
@@ -73,8 +73,9 @@ class Topology:
         """
         known = tuple(_in_use([*agents]))
         channels = tuple(_channels(known))
-        found = (_loose_ends(channels), _at_odds(known, channels, disagreement), _loops(known, channels))
-        return cls(known, channels, tuple(each for kind in (*found, _requests(known)) for each in kind), title)
+        of_channels = (_loose_ends(channels), _at_odds(known, channels, disagreement), _loops(known, channels))
+        found = (each for kind in (*of_channels, _requests(known), _keys(known)) for each in kind)
+        return cls(known, channels, tuple(found), title)
 
     def to_json(self, indent: int | None = None) -> str:
         """`{"agents": […], "channels": [{name, writers, readers}…], "warnings": [{kind, message, about}…]}`."""
@@ -151,9 +152,23 @@ def _at_odds(agents: Iterable[Agent], channels: Iterable[Channel], disagreement:
     for channel in channels:
         for writer in channel.writers:
             for reader in channel.readers:
-                why = disagreement(named[writer].output_schema, named[reader].input_schema, writer, reader)
+                why = disagreement(named[writer], named[reader])
                 if why:
                     yield Warning("schemas", f"channel {channel.name!r}: {why}", (channel.name,))
+
+
+def _keys(agents: Iterable[Agent]) -> Iterator[Warning]:
+    """Keys that look misspelt: a payload may have more fields than its schema names, so they are not refused."""
+    for agent in agents:
+        schema = agent.input_schema or {}
+        definitions, inner = schema.get("$defs", {}), schema
+        for part in filter(None, agent.key.split(".")):
+            inner = definitions.get(inner.get("$ref", "").removeprefix("#/$defs/"), inner)
+            named = inner.get("properties", {})
+            if named and part not in named:
+                told = f"agent {agent.name!r}: key {agent.key!r}: its schema names no {part!r}{nearest(part, named)}"
+                yield Warning("key", f"{told}; messages without it are handled one after another", (agent.name,))
+            inner = named.get(part, {})
 
 
 def _loops(agents: Iterable[Agent], channels: Iterable[Channel]) -> Iterator[Warning]:
