@@ -240,7 +240,7 @@ def test_starting_a_paused_run_again_resumes_it_not(world):
 
 
 def test_a_run_that_cannot_begin_after_all_is_let_go_of(tmp_path):
-    """Its pool lost its size while the run was claimed: nobody who waits for it hangs, and it can go on later."""
+    """An agent came while the run was claimed whose pool has no size: nobody hangs, and the run can go on later."""
     world = World("sqlite", tmp_path)
 
     def reader(name, **options):
@@ -251,16 +251,16 @@ def test_a_run_that_cannot_begin_after_all_is_let_go_of(tmp_path):
         return reads
 
     async def begin(app):
-        app.include(reader("in"), reader("other"))
+        app.include(reader("in"))
         await app.start(EventDriven("in", 1), run_id="r")
         await asyncio.sleep(1)
 
     async def main(app):
-        app.include(reader("in", pool="db"), reader("other", pool="db", rate="5/s"))
+        app.include(reader("in"))
         await app.runs()
         recovering = asyncio.create_task(app.recover())
         await asyncio.sleep(0)  # it has looked, and claims the run
-        app.remove_agent("other")
+        app.register_agent(reader("late", pool="db"))
         assert await recovering == []
         run = await app.get_run("r")
         found = run.status, (await run.wait()).status
