@@ -137,9 +137,10 @@ def _put(  # noqa: PLR0917 - in the hot path
     inbox = flow.inboxes.get(agent)
     if inbox is None:
         inbox = flow.inboxes[agent] = Inbox(room_of(state, state.agents[agent].agent))
-    is_next = not inbox.waiting and inbox.has_room(message)  # else it would overtake what waits
-    becomes_step = is_next and message.lane not in inbox.lanes
-    if not becomes_step and inbox.undelivered() >= state.config.channel_capacity:
+    takes_room = message.lane not in inbox.lanes
+    # what waits would be overtaken
+    is_next = not inbox.waiting and len(inbox.steps) + takes_room <= inbox.room
+    if not (is_next and takes_room) and inbox.undelivered() >= state.config.channel_capacity:
         message = _without_payload(message)
     if is_next:
         _let_in(state, prefix, agent, inbox, message, ready)
@@ -175,8 +176,11 @@ def delivered(state: State, step: str, pending: Pending) -> list[str]:
     """A delivery has ended, well or badly: the next ones have room. `pending`: what it was."""
     name, agent, message = scope_of(step), pending.node.id, pending.message
     assert message is not None
+    flow = state.scopes[name] if name else state
     prefix = f"{name}/" if name else ""
-    inbox = end_delivery(state, step, pending)
+    inbox = flow.inboxes[agent]
+    inbox.let_in -= 1
+    del inbox.steps[step]
     ready: list[str] = []
     if message.lane:
         behind = inbox.lanes.pop(message.lane)
@@ -185,23 +189,24 @@ def delivered(state: State, step: str, pending: Pending) -> list[str]:
             inbox.let_in -= 1  # it was let in before
             _let_in(state, prefix, agent, inbox, first, ready)
             inbox.lanes[message.lane] = behind
-    _let_in_next(state, prefix, agent, inbox, ready)
+    if inbox.waiting:
+        _let_in_next(state, prefix, agent, inbox, ready)
     return ready
 
 
-def end_delivery(state: State, step: str, pending: Pending) -> Inbox:
-    """Take a delivery out of its inbox, which it gives; nothing takes its place."""
+def cancelled(state: State, step: str, pending: Pending) -> None:
+    """A delivery ends with its run: nothing takes its place."""
     name = scope_of(step)
     inbox = (state.scopes[name] if name else state).inboxes[pending.node.id]
     inbox.let_in -= 1
     del inbox.steps[step]
-    return inbox
 
 
 def _let_in_next(state: State, prefix: str, agent: str, inbox: Inbox, ready: list[str]) -> None:
-    """Let in what there is room for now."""
-    while inbox.waiting and inbox.has_room(inbox.waiting[0]):
-        _let_in(state, prefix, agent, inbox, inbox.waiting.popleft(), ready)
+    """Let in what there is room for now: behind one with the same key a message takes no room of its own."""
+    waiting = inbox.waiting
+    while waiting and len(inbox.steps) + (waiting[0].lane not in inbox.lanes) <= inbox.room:
+        _let_in(state, prefix, agent, inbox, waiting.popleft(), ready)
 
 
 def die(state: State, event: events.StepFailed) -> list[str]:

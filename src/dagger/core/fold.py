@@ -214,9 +214,9 @@ def _step_cancelled(state: State, event: events.StepCancelled) -> list[str]:
         drop_child(state, event.step)
     else:  # it ends with its run: nothing follows from it, so nothing is skipped for it
         state.unsuccessful[event.step] = Ended("cancelled", event.reason)
-        cancelled = state.pending.pop(event.step)
-        if cancelled.message is not None:
-            deliveries.end_delivery(state, event.step, cancelled)
+        pending = state.pending.pop(event.step)
+        if pending.message is not None:
+            deliveries.cancelled(state, event.step, pending)
     return passed(state, event)
 
 

@@ -90,10 +90,6 @@ class Inbox(msgspec.Struct):
     waiting: deque[Message] = msgspec.field(default_factory=deque)
     """Those that are not let in yet."""
 
-    def has_room(self, message: Message) -> bool:
-        """Whether a message can be let in: behind one with the same key it takes no room of its own."""
-        return len(self.steps) + (message.lane not in self.lanes) <= self.room
-
     def undelivered(self) -> int:
         """How many messages wait here, those at work included."""
         return self.let_in + len(self.waiting)

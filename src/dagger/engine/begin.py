@@ -14,7 +14,8 @@ from dagger.engine.attempt import Attempt, OwnedRun
 from dagger.engine.binding import bind, hand_over
 from dagger.engine.context import AttemptContext
 from dagger.engine.publishing import returned as returned_messages
-from dagger.engine.trampoline import call, returned, watch_the_loop
+from dagger.engine.trampoline import BLOCKING_MS, call, returned, tell_that_it_blocked
+from dagger.spec.action import Action
 from dagger.spec.outputs import outputs
 
 _NO_OUTPUTS: dict[str, msgspec.Raw] = {}
@@ -30,10 +31,7 @@ def begin(run: OwnedRun, step: str, node: Node, number: int, task: asyncio.Task[
     try:
         action = run.action(node)
         if not action.is_simple:
-            attempt = Attempt(run, step, node, number, started_ms, context)
-            attempt.action = action
-            if action.context_name is not None or action.message_name is not None:
-                attempt.ctx = AttemptContext(attempt, run, is_async=action.is_async)
+            attempt = _of(action, Attempt(run, step, node, number, started_ms, context))
             if action.runs_in != "loop":
                 attempt.begin_elsewhere(action)
                 return None
@@ -48,12 +46,12 @@ def begin(run: OwnedRun, step: str, node: Node, number: int, task: asyncio.Task[
         except StopIteration as stop:  # the coroutine's own: it has returned
             result = stop.value
         else:
-            attempt = attempt or Attempt(run, step, node, number, started_ms, context)
-            attempt.action = action
+            attempt = attempt or _of(action, Attempt(run, step, node, number, started_ms, context))
             attempt.suspend(coroutine, yielded, task)
             return attempt
         finally:
-            watch_the_loop(run, step, run.kernel.tick() - started_ms)
+            if (took_ms := run.kernel.tick() - started_ms) >= BLOCKING_MS:
+                tell_that_it_blocked(run, step, took_ms)
         if attempt is None:
             messages = tuple(returned_messages(run, node, action, result, blobs)) if action.publishes else _NO_MESSAGES
             made = _NO_OUTPUTS if action.publishes else outputs(node, result, blobs)
@@ -65,9 +63,17 @@ def begin(run: OwnedRun, step: str, node: Node, number: int, task: asyncio.Task[
     if attempt is not None:
         attempt.succeed(result)
         return None
-    now = run.kernel.tick()
+    now = run.kernel.now_ms
     event = events.StepSucceeded(
         at=now, step=step, attempt=number, duration_ms=now - started_ms, outputs=made, messages=messages
     )
     run.ended(step, node, event, blobs)
     return None
+
+
+def _of(action: Action, attempt: Attempt) -> Attempt:
+    """The attempt, of this action, with the context that its code sees."""
+    attempt.action = action
+    if action.context_name is not None or action.message_name is not None:
+        attempt.ctx = AttemptContext(attempt, attempt.tenure, is_async=action.is_async)
+    return attempt

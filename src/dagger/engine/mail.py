@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import Protocol
@@ -46,6 +47,7 @@ class Mail:
 
     def __init__(self, run: Addressee) -> None:
         self._run = run
+        self._thread = threading.get_ident()
         self._read: OrderedDict[int, tuple[Published, ...]] = OrderedDict()
         """By seq, those that were asked for longest ago at the front."""
         self._kept = 0
@@ -56,19 +58,18 @@ class Mail:
 
     def payload(self, message: Message) -> bytes:
         """The JSON text of a message's payload, or a reference to its blob; on any thread. Raises StoreCorrupt."""
-        if message.payload and not self._large:
-            return message.payload
-        return self._run.kernel.here(lambda: self._payload(message))
-
-    def _payload(self, message: Message) -> bytes:
-        if self._large and message.seq not in self._large:
-            self._patience -= 1
-            if self._patience < 0:
-                self._tidy()
+        found = None
+        if self._large:
+            found = self._large.get(message.seq)
+            if found is None:
+                self._patience -= 1
+                if self._patience < 0:
+                    self._tidy()
         if message.payload:
             return message.payload
-        found = self._large.get(message.seq)
         if found is None:
+            if threading.get_ident() != self._thread:
+                return self._run.kernel.here(lambda: self.payload(message))
             found = self._read.get(message.seq)
             if found is None:
                 found = self._look_up(message.seq)

@@ -90,8 +90,8 @@ class Publishing:
         self._code = code
         self.as_of = 0
         """How often agents were bound or removed."""
-        self._channels: dict[tuple[int, str], _Channel] = {}
-        """By who publishes, and where to."""
+        self._channels: dict[tuple[str, str], _Channel] = {}
+        """By the action that publishes, empty for somebody outside, and where to."""
         self._removed: dict[int, Agent] = {}
         """By their nodes, which deliveries keep that are at work: agents that others may have taken the place of."""
 
@@ -110,12 +110,14 @@ class Publishing:
         Raises ChannelNotDeclared for a channel that the node's agent does not declare, and MessageInvalid with every
         violation of a schema, or what the first type says that does not take it.
         """
-        channels, writer = self._channels, self._writer(node)
-        found = channels.get((id(writer), channel))
+        channels, publisher = self._channels, "" if node is None else node.action
+        if self._removed and id(node) in self._removed:
+            publisher = f"{publisher}, removed: {id(node)}"
+        found = channels.get((publisher, channel))
         if found is None:
             if len(channels) >= KNOWN:
                 channels.clear()  # they are made on demand: there may be one for each message
-            found = channels[id(writer), channel] = self._look_up(writer, channel)
+            found = channels[publisher, channel] = self._look_up(self._writer(node), channel)
         sealed = codec.sealed(text, blobs)
         value = codec.decode(text) if found.contracts or found.keys else None
         for _, contract in found.contracts:
@@ -130,6 +132,8 @@ class Publishing:
                 said = complaint(error, text, decode)
                 message = f"{_named(node)}: message for channel {channel!r}: {said} (type of agent {name!r})"
                 raise MessageInvalid(message) from error
+        if not found.keys:
+            return Published(channel, sealed)
         return Published(channel, sealed, {name: _key(value, path) for name, path in found.keys})
 
     def _writer(self, node: Node | None) -> Agent | None:

@@ -72,14 +72,14 @@ def go_on(
             message = "the action raised GeneratorExit"
             raise RuntimeError(message) from error
         finally:
-            watch_the_loop(code.tenure, code.step, (time.monotonic() - began) * 1000)
+            if (took_ms := (time.monotonic() - began) * 1000) >= BLOCKING_MS:
+                tell_that_it_blocked(code.tenure, code.step, took_ms)
 
 
-def watch_the_loop(run: Owned, step: str, took_ms: float) -> None:
+def tell_that_it_blocked(run: Owned, step: str, took_ms: float) -> None:
     """Nobody can stop code that neither ends nor awaits; that it did so can be told."""
-    if took_ms >= BLOCKING_MS:
-        run_id = run.state.run_id
-        _LOG.warning(_BLOCKED, run_id, step, took_ms / 1000, extra={"run": run_id, "node": step})
+    run_id = run.state.run_id
+    _LOG.warning(_BLOCKED, run_id, step, took_ms / 1000, extra={"run": run_id, "node": step})
 
 
 async def call(function: Callable[..., Any], keywords: dict[str, Any]) -> Any:
