@@ -1,6 +1,10 @@
 """Python types <-> JSON: strict decoders, JSON Schemas, complaints in words."""
 
-from typing import Any
+import dataclasses
+import datetime
+import decimal
+import uuid
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 import jsonschema_rs
 import msgspec
@@ -207,3 +211,88 @@ def test_a_complaint_says_where_on_one_line(annotation, text, words):
     with pytest.raises(ValueError) as refused:  # noqa: PT011 - msgspec's errors and models' are ValueErrors
         decode(text)
     assert schema.complaint(refused.value, text, decode) == words
+
+
+class Chain(msgspec.Struct):
+    """It contains itself."""
+
+    name: str
+    next: "Chain | None" = None
+    tags: dict[str, list[float]] = {}
+
+
+class Strict(msgspec.Struct, forbid_unknown_fields=True):
+    """No other fields."""
+
+    a: int | str | None
+    b: bool = False
+
+
+class Named(TypedDict):
+    """Its field must be there, the other need not."""
+
+    a: int
+    b: NotRequired[str]
+
+
+@dataclasses.dataclass
+class Record:
+    """A dataclass with another in it."""
+
+    inner: Struct
+    values: list[int | None] = dataclasses.field(default_factory=list)
+
+
+class Tagged(msgspec.Struct, tag=True):
+    """Its schema wants the tag, which decoding does not."""
+
+    x: int
+
+
+class AsList(msgspec.Struct, array_like=True):
+    """Its JSON is a list."""
+
+    x: int
+
+
+PLAIN = [int, float, str, bool, Any, int | None, list[str], dict[str, int], Struct, Odd, Chain, Strict, Named, Record]
+VALUES = [
+    None, True, 0, 1, 1.0, 2.5, 10**30, "", "text", [], [1], ["a"], [None], [[1]], {}, {"x": 1}, {"x": 1.0},
+    {"x": "1"}, {"b.c": 2}, {"a": 1}, {"a": None}, {"a": "t", "b": True}, {"a": 1, "b": "t"}, {"a": 1, "c": 1}, {"name": "n"},
+    {"inner": {"x": 1}},
+    {"name": "n", "next": {"name": "m", "next": None}}, {"name": "n", "next": {"name": 1}},
+    {"name": "n", "tags": {"a": [1, 2.5]}},
+    {"inner": {"x": 1}, "values": [1, None]}, {"inner": {}}, {"inner": {"x": 1}, "values": ["a"]}, {"n": 1, "m": 2},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("annotation", PLAIN, ids=str)
+def test_what_decodes_as_a_type_of_plain_values_is_valid_for_its_schema(annotation):
+    """So nobody need check both."""
+    assert schema.is_told_by_decoding(annotation)
+    (made,), shared = schema.json_schemas([annotation])
+    validator = jsonschema_rs.validator_for({**made, "$defs": shared})
+    decode = msgspec.json.Decoder(annotation).decode
+    taken = 0
+    for value in VALUES:
+        try:
+            decode(msgspec.json.encode(value))
+        except msgspec.ValidationError:
+            continue
+        taken += 1
+        assert validator.is_valid(value), value
+    assert taken
+
+
+@pytest.mark.parametrize(
+    "annotation",
+    [
+        decimal.Decimal, datetime.datetime, uuid.UUID, bytes, set[int], dict[int, int], tuple[int, str], Tagged, AsList,
+        Model,
+        Annotated[int, msgspec.Meta(gt=3)], Annotated[str, msgspec.Meta(pattern="a$")], list[Tagged], Literal["a"],
+    ],
+    ids=str,
+)  # fmt: skip
+def test_of_other_types_the_schema_may_say_more(annotation):
+    """Or less: it is checked besides."""
+    assert not schema.is_told_by_decoding(annotation)

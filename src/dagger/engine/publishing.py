@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from dagger.core import codec
@@ -36,6 +36,8 @@ class _Channel(NamedTuple):
 
     contracts: list[tuple[str, Contract]]
     """Of the publisher and the readers, each schema once, with the name of whose it is."""
+    checks: list[Callable[[object], bool]]
+    """Of these, those that a payload may violate though it is of all the types."""
     types: list[tuple[str, Decode]]
     """Of the readers, each once, with the name of the first agent that takes it: a schema cannot tell all that a type
     does not take, such as 2.0 for an `int`."""
@@ -119,9 +121,9 @@ class Publishing:
                 channels.clear()  # they are made on demand: there may be one for each message
             found = channels[publisher, channel] = self._look_up(self._writer(node), channel)
         sealed = codec.sealed(text, blobs)
-        value = codec.decode(text) if found.contracts or found.keys else None
-        for _, contract in found.contracts:
-            if not contract.is_valid(value):
+        value = codec.decode(text) if found.checks or found.keys else None
+        for is_valid in found.checks:
+            if not is_valid(value):
                 raise MessageInvalid(refusal(node, channel, found.contracts, value))
         for name, decode in found.types:
             try:
@@ -129,6 +131,9 @@ class Publishing:
             except (KeyboardInterrupt, SystemExit):
                 raise
             except BaseException as error:  # a type's own code may raise anything, and its reader could not take this
+                value = codec.decode(text)
+                if not all(contract.is_valid(value) for _, contract in found.contracts):
+                    raise MessageInvalid(refusal(node, channel, found.contracts, value)) from None
                 said = complaint(error, text, decode)
                 message = f"{_named(node)}: message for channel {channel!r}: {said} (type of agent {name!r})"
                 raise MessageInvalid(message) from error
@@ -151,20 +156,16 @@ class Publishing:
             _LOG.warning("run %s: nobody reads channel %r: messages there are kept in the journal, and no more",
                            state.run_id, channel, extra={"run": state.run_id})  # fmt: skip
         own = [] if writer is None else [(writer.name, writer.output_schema)]
-        return _Channel(
-            contracts([*own, *((each.name, each.input_schema) for each in readers)]),
-            self._types(readers),
-            keys_of(readers),
-        )
-
-    def _types(self, readers: Iterable[Agent]) -> list[tuple[str, Decode]]:
-        """What the payloads are decoded with of those readers whose code is here."""
-        found: dict[int, tuple[str, Decode]] = {}
+        kept = contracts([*own, *((each.name, each.input_schema) for each in readers)])
+        types, told = dict[int, tuple[str, Decode]](), set[Contract]()
         for each in readers:
-            action = self._code.get(each.node.action)
+            action = self._code.get(each.node.action)  # of some readers the code is not here
             if isinstance(action, AgentAction) and action.takes is not None:
-                found.setdefault(id(action.takes[0]), (each.name, action.takes[1]))
-        return list(found.values())
+                types.setdefault(id(action.takes[0]), (each.name, action.takes[1]))
+                if action.is_told_by_type and action.agent.input_schema == each.input_schema is not None:
+                    told.add(Contract.of(each.input_schema, ""))
+        checks = [contract.is_valid for _, contract in kept if contract not in told]
+        return _Channel(kept, checks, list(types.values()), keys_of(readers))
 
 
 def require_channel(node: Node | None, channel: object) -> None:

@@ -81,7 +81,7 @@ class PubSubAgent:
 class AgentAction(Action):
     """An agent's code, made ready to be called with a message."""
 
-    __slots__ = ("agent", "takes")
+    __slots__ = ("agent", "is_told_by_type", "takes")
 
     def __init__(
         self, function: Callable[..., Any], *, of_object: bool = False, **options: Unpack[AgentOptions]
@@ -119,6 +119,10 @@ class AgentAction(Action):
         """The type of its payload, and what decodes it; None: it takes any JSON value."""
         if takes.payload and payload_type not in schema.ANYTHING:
             self.takes = payload_type, self.decoders[takes.payload]
+        self.is_told_by_type = (
+            self.takes is not None and options.get("input_schema") is None and schema.is_told_by_decoding(payload_type)
+        )
+        """Whether its schema says nothing that its type does not."""
         made = self._agent(name, options, (takes.payload, payload_type), returned)
         self.agent = msgspec.structs.replace(
             made, requests=_mentions(function, "request"), finishes=_mentions(function, "finish")

@@ -55,6 +55,35 @@ def has_just_its_fields(annotation: Any) -> bool:
     return is_record and not annotation.__subclasses__()
 
 
+def is_told_by_decoding(annotation: Any) -> bool:
+    """Whether all that decodes as a type is valid for its schema, as what is made of plain values is.
+
+    Elsewhere the two may differ: a Decimal may be a number, where its schema wants a text, and a model may take more.
+    """
+    import msgspec.inspect as kinds  # `import dagger` has a budget
+
+    plain = (
+        kinds.AnyType(), kinds.NoneType(), kinds.BoolType(), kinds.IntType(), kinds.FloatType(), kinds.StrType(),
+    )  # fmt: skip
+    seen: set[type] = set()
+
+    def is_plain(kind: kinds.Type) -> bool:
+        match kind:
+            case kinds.ListType(item_type=item, min_length=None, max_length=None):
+                return is_plain(item)
+            case kinds.DictType(key_type=key, value_type=value, min_length=None, max_length=None):
+                return key == kinds.StrType() and is_plain(value)
+            case kinds.UnionType(types=types):
+                return all(map(is_plain, types))
+            case kinds.StructType(tag=None, array_like=False) | kinds.DataclassType() | kinds.TypedDictType():
+                is_new = kind.cls not in seen  # else it contains itself
+                seen.add(kind.cls)
+                return not is_new or all(is_plain(field.type) for field in kind.fields)
+        return kind in plain
+
+    return is_plain(kinds.type_info(annotation))
+
+
 def _hoist(part: Any, shared: dict[str, Any]) -> None:
     """Move the definitions that stand inside a schema, as models bring them along, to the shared ones."""
     for inner in [*part.values()] if isinstance(part, dict) else part if isinstance(part, list) else ():
