@@ -258,7 +258,8 @@ class AsList(msgspec.Struct, array_like=True):
 PLAIN = [int, float, str, bool, Any, int | None, list[str], dict[str, int], Struct, Odd, Chain, Strict, Named, Record]
 VALUES = [
     None, True, 0, 1, 1.0, 2.5, 10**30, "", "text", [], [1], ["a"], [None], [[1]], {}, {"x": 1}, {"x": 1.0},
-    {"x": "1"}, {"b.c": 2}, {"a": 1}, {"a": None}, {"a": "t", "b": True}, {"a": 1, "b": "t"}, {"a": 1, "c": 1}, {"name": "n"},
+    {"x": "1"}, {"b.c": 2}, {"a": 1}, {"a": None}, {"a": "t", "b": True}, {"a": 1, "b": "t"},
+    {"a": 1, "c": 1}, {"name": "n"},
     {"inner": {"x": 1}},
     {"name": "n", "next": {"name": "m", "next": None}}, {"name": "n", "next": {"name": 1}},
     {"name": "n", "tags": {"a": [1, 2.5]}},
