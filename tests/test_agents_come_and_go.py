@@ -251,6 +251,32 @@ def test_an_agent_that_removes_itself_completes_its_message(world, seconds):
     assert run(world, main, sends(3), other) == ([1], [2, 3], "failed", "succeeded")
 
 
+def test_a_resumed_letter_of_an_agent_that_goes_waits_for_nobody(world):
+    """It was put back behind another one, with its review open: the run pauses for both as if it had not been."""
+    broken = [True]
+
+    @agent(name="reader", subscribe="in")
+    async def reader(number: int, ctx: Context):
+        if broken:
+            if number == 2:
+                await asyncio.wait_for(ctx.review("?"), 10)
+            raise ValueError("no")
+        await asyncio.sleep(1_000)
+
+    async def main(app):
+        config = {"on_failure": "pause", "max_attempts": 1}
+        handle = await app.start(EventDriven("start", None), run_id="r", config=config)
+        await handle.wait()
+        broken.clear()
+        await app.resume("r")
+        await asyncio.sleep(10)
+        app.remove_agent("reader")
+        report = await handle.wait()
+        return report.status, [each.payload for each in await handle.dead_letters()]
+
+    assert run(world, main, sends(2), reader) == ("paused", [2])
+
+
 def test_what_publishers_wait_to_publish_goes_to_the_agent_that_takes_anothers_place(world):
     """Code is exchanged in one go: for a moment nobody reads the channel."""
     handled = []

@@ -355,6 +355,42 @@ def test_what_agents_take_not_is_refused_while_nobody_executes_the_run(office):
     assert office.world.clock.run(whole()) == (None, 1)
 
 
+def test_who_has_other_agents_refuses_nothing_for_them(office):
+    """The run will never have them."""
+
+    async def whole():
+        async with office.application() as app:
+            await kept_alive(app)
+        async with Dagger(office.world.store(), clock=office.world.clock) as outside:
+
+            @outside.agent("desk")
+            async def other(payload: int): ...
+
+            return await (await outside.get_run("r")).publish("desk", "fits")
+
+    assert office.world.clock.run(whole()) is None
+
+
+def test_a_paused_run_whose_agent_was_changed_here_takes_what_its_journal_says(office):
+    """It is not bound before the run is resumed."""
+
+    async def whole():
+        async with office.application() as app:
+            run = await kept_alive(app)
+            await run.pause()
+        async with Dagger(office.world.store(), clock=office.world.clock) as there:
+
+            @there.agent("desk", name="clerk")
+            async def clerk(payload: int): ...
+
+            run = await there.get_run("r")
+            with pytest.raises(MessageInvalid, match="5 is not of type"):
+                await run.publish("desk", 5)
+            return await run.publish("desk", "fits")
+
+    assert office.world.clock.run(whole()) is not None
+
+
 def test_what_an_agent_takes_that_came_later_counts_too(office):
     """It is in the journal, which is read whole only where its first event refuses something."""
 

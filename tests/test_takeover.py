@@ -264,12 +264,45 @@ def test_a_run_that_cannot_begin_after_all_is_let_go_of(tmp_path):
         assert await recovering == []
         run = await app.get_run("r")
         found = run.status, (await run.wait()).status
+        await until(lambda: app.store.ownership("r") == "none")  # anybody else may have it
         app.register_agent(reader("other", pool="db", rate="5/s"))
         await app.resume("r")
         return found, (await run.wait()).status
 
     world.run(begin, other)
     assert world.run(main, other) == (("interrupted", "interrupted"), "succeeded")
+
+
+def test_who_cannot_execute_a_run_cannot_cancel_it_and_says_so(tmp_path):
+    """Its code is here, and cannot be run as it is: nobody else is kept from the run, and the order waits for them."""
+    world = World("sqlite", tmp_path)
+
+    @agent(subscribe="in")
+    async def reads(number: int): ...
+
+    @agent(subscribe="other", pool="db")
+    async def unsized(number: int): ...
+
+    async def begin(app):
+        app.include(reads)
+        await app.start(EventDriven("in", keep_alive=True), run_id="r")
+        await asyncio.sleep(10)
+
+    async def refused(app):
+        app.include(reads, unsized)
+        run = await app.get_run("r")
+        with pytest.raises(RegistryError, match="pool 'db' has no size"):
+            await run.cancel("enough")
+        return app.store.ownership("r")
+
+    async def takes_it(app):
+        app.include(reads)
+        await app.resume("r")
+        return (await (await app.get_run("r")).wait()).status
+
+    world.run(begin, other)
+    assert world.run(refused, other) == "none"
+    assert world.run(takes_it, other) == "cancelled"
 
 
 # -- paused runs -----------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from dagger.core import errors
 from dagger.core.errors import (
+    ActionNotRegistered,
     GraphError,
     InvalidState,
     RegistryError,
@@ -69,8 +70,12 @@ async def tell(host: Teller, run_id: str, order: AnyOrder, *, requires_actions: 
                 await (await host.takeover()).go_on(run_id, requires_actions=requires_actions)
             except (RunLeased, InvalidState):
                 pass  # another process was faster, or another call
+            except ActionNotRegistered:
+                return 0
             except (GraphError, RegistryError):
-                return 0  # its code is not here, or cannot be run as it is
+                if not requires_actions:
+                    raise
+                return 0  # its code is here, and cannot be run as it is
         await asyncio.sleep(LOOK_SECONDS)
         host.require_open()
 

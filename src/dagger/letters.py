@@ -6,6 +6,7 @@ import asyncio
 import datetime
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import msgspec
@@ -44,8 +45,8 @@ class Sender(Teller, Protocol):
     """What is asked here of the application."""
 
     @property
-    def agents(self) -> Mapping[str, AgentAction]:
-        """Those that are registered, by name."""
+    def own_agents(self) -> list[str]:
+        """The names of those that are registered, and not built in."""
 
     async def durable(self) -> None:
         """Wait until all that was recorded so far is durable."""
@@ -110,29 +111,34 @@ async def post(host: Sender, run: Addressee, channel: str, texts: Sequence[bytes
     else:
         if tenure is not None:
             host.require_open()
-        if host.store.ownership(run.id) != "elsewhere":
-            require_taken(host.store, run.id, channel, order.payloads, host.agents)
+        if host.store.ownership(run.id) != "elsewhere" and not host.own_agents:  # else who has agents checks itself
+            require_taken(host.store, run.id, channel, order.payloads)
         seq = await tell(host, run.id, order, requires_actions=True)
     return [f"{seq}-{index}" if seq else None for index in range(1, len(texts) + 1)]
 
 
 def require_taken(
-    store: Store, run_id: str, channel: str, payloads: Iterable[msgspec.Raw], here: Mapping[str, AgentAction]
+    store: Store,
+    run_id: str,
+    channel: str,
+    payloads: Iterable[msgspec.Raw],
+    known: Mapping[str, AgentAction] = MappingProxyType({}),
 ) -> None:
     """Refuse payloads that agents of a run take not while nobody executes it: later nobody could tell who sent them.
 
-    `here`: the agents that are registered in this process, which are as they are here. Raises MessageInvalid.
+    It looks at the agents that the run began with, as they are now if they were changed; and if they are `known`, as
+    they are there. Raises MessageInvalid.
     """
     values = [codec.decode(bytes(payload)) for payload in payloads]
 
     def refused(journal: Iterable[Recorded]) -> str:
-        agents = _bound(journal) | {name: action.agent for name, action in here.items()}
+        agents = {name: known[name].agent if name in known else agent for name, agent in _bound(journal).items()}
         readers = (agent for agent in agents.values() if channel in agent.subscriptions)
         sides = contracts((agent.name, agent.input_schema) for agent in readers)
         found = (value for value in values if not all(contract.is_valid(value) for _, contract in sides))
         return next((refusal(None, channel, sides, value) for value in found), "")
 
-    # an agent may have been changed since the run began; a long journal is read only for what is probably refused
+    # a long journal is read only for what is probably refused
     if refused(store.read(run_id, 0, 1)) and (said := refused(store.read(run_id))):
         raise MessageInvalid(said)
 

@@ -124,13 +124,8 @@ class Takeover:
         finally:
             if tenure.state.status == "paused" and not tenure.is_settled:
                 del kernel.tenures[run_id]  # nobody executes it: what comes now waits in its inbox
-                await asyncio.shield(kernel.loop.create_task(self._give_up(tenure.lease)))
+                await asyncio.shield(kernel.loop.create_task(give_up(kernel, tenure.lease)))
         return False
-
-    async def _give_up(self, lease: Lease) -> None:
-        """Leave a run without an owner, as soon as what it was told is durable; if it has not been claimed since."""
-        await self._kernel.durable()
-        self._kernel.store.give_up(lease)
 
     async def _begin(self, tenure: Tenure, *, was_parked: bool) -> None:
         now = self._kernel.clock.now_ms()
@@ -273,9 +268,16 @@ class Takeover:
 
 
 def begin(tenure: Tenure, ready: list[str], *, was_parked: bool = False) -> None:
-    """Have a tenure begin; one that cannot is let go of, so that nobody waits for it."""
+    """Have a tenure begin; one that cannot is let go of, so that nobody waits for it, and others can have it."""
     try:
         tenure.begin(ready, was_parked=was_parked)
     except BaseException as error:
         tenure.kernel.let_go(tenure, error)
+        tenure.kernel.keep(give_up(tenure.kernel, tenure.lease))
         raise
+
+
+async def give_up(kernel: Kernel, lease: Lease) -> None:
+    """Leave a run without an owner, as soon as what it was told is durable; if it has not been claimed since."""
+    await kernel.durable()
+    kernel.store.give_up(lease)

@@ -362,6 +362,38 @@ def test_a_flow_that_failed_its_step_begins_anew_when_the_run_is_resumed(world):
     assert "succeeded: 6 nodes" in tree
 
 
+def test_a_flow_that_failed_an_attempt_begins_anew_when_the_run_is_resumed_before_the_next_one(world):
+    """The run was paused meanwhile; a flow whose failure the code has come to terms with stays as it was."""
+    is_mended = []
+
+    @action
+    async def fragile():
+        if not is_mended:
+            raise NonRetryable("not yet")
+
+    async def parent(ctx: Context):
+        flow = await ctx.execute(Static("one"))
+        if not flow.overall_success:
+            raise ValueError(flow.error)
+
+    async def content(ctx: Context):
+        flow = await ctx.execute(Static("one"))
+        await ctx.sleep(HOUR)
+        return flow.status
+
+    async def main(app):
+        run = await app.start(Static("g"), run_id="r")
+        await asyncio.sleep(10)
+        await run.pause()
+        is_mended.append(True)
+        return await (await app.resume("r")).wait()
+
+    config = {"retry_strategy": {"linear": {"delay_secs": 1000}}}
+    report = Flows(world, one(fragile), actions=[fragile]).run(main, parent, content, config=config)
+    assert (report.status, report.outputs["n1"]) == ("succeeded", {"output": "failed"})
+    assert report.node_outcomes["n0"].attempts == 2
+
+
 def test_another_spec_under_the_same_key_is_a_mismatch(world):
     """Both are said."""
 

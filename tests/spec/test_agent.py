@@ -6,7 +6,7 @@ import functools
 import re
 import types
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
-from typing import Any, Optional, TypedDict
+from typing import Annotated, Any, Optional, TypedDict
 
 import jsonschema_rs
 import msgspec
@@ -513,6 +513,32 @@ def test_the_class_form_takes_a_payload_of_another_type_than_message():
     assert (found.message_name, found.context_name, [*found.decoders]) == (None, "ctx", ["task"])
     assert found.agent.input_schema["$defs"].keys() == {"Task"}
     assert [each.name for each in found.agent.node.inputs] == ["task"]
+
+
+@pytest.mark.parametrize(
+    "hint",
+    [Message, Any, object, Message | None, Annotated[Message, "doc"], Annotated[Message, {"not": "hashable"}]],
+    ids=str,
+)
+def test_the_class_form_takes_the_message_however_that_is_said(hint):
+    """Or nothing is said at all."""
+
+    class Reads(PubSubAgent):
+        subscriptions = ("tasks",)
+
+        async def process_message(self, given, ctx): ...
+
+    Reads.process_message.__annotations__["given"] = hint
+    found = agent_of(Reads)
+    assert (found.message_name, found.agent.input_schema, found.agent.node.inputs) == ("given", None, ())
+
+
+def test_what_an_agent_with_a_context_publishes_may_have_more_fields_than_it_returns():
+    """`ctx.publish` takes anything that its schema lets through."""
+
+    async def works(payload: int, ctx: Context) -> Task: ...
+
+    assert not agent_of(agent("tasks", publish="results")(works)).agent.publishes_exactly
 
 
 def test_a_type_is_no_schema():

@@ -135,6 +135,8 @@ def test_a_key_that_the_schema_does_not_name_is_warned_of(schema):
     told = "its schema names no 'custmer'; did you mean 'customer'?; messages without it are handled one after another"
     assert warned("custmer.id") == [f"agent 'pack': key 'custmer.id': {told}"]
     assert [len(warned(key)) for key in ("customer.id", "tags.first", "customer.nr", "")] == [0, 0, 1, 0]
+    inner["properties"]["tags"] = True
+    assert warned("tags.first") == []
 
 
 def test_the_agent_that_asks_people_is_shown_where_it_is_used():

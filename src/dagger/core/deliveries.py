@@ -288,6 +288,7 @@ def remove_agent(state: State, event: events.AgentRemoved) -> list[str]:
             if policy != "list":
                 _note(state, step, policy, f"{step}: agent {event.name!r} was removed")
             if policy != "pause":
+                state.waits.pop(step, None)
                 ready += leave(state, step, node)
     return ready
 

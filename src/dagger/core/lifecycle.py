@@ -101,7 +101,8 @@ def _run_resumed(state: State, event: events.RunResumed) -> list[str]:
     failed_so_far = tuple(f"{step}: " for step in stuck)
     state.errors = [error for error in state.errors if not error.startswith(failed_so_far)]
     letters = deliveries.stuck_letters(state)
-    for step in (*stuck, *letters) if state.waits else ():
+    failed = [step for step in state.waits if step in state.pending and state.pending[step].failures]
+    for step in (*failed, *letters) if state.waits else ():
         deliveries.forget_timeouts(state, step, event.at)
         forget_failed(state, step)
     ready += deliveries.redeliver(state, letters, anew=False)

@@ -63,7 +63,7 @@ class Mail:
             found = self._large.get(message.seq)
             if found is None:
                 self._patience -= 1
-                if self._patience < 0:
+                if self._patience < 0 and threading.get_ident() == self._thread:
                     self._tidy()
         if message.payload:
             return message.payload

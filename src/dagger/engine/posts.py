@@ -10,8 +10,9 @@ from typing import Protocol
 from dagger.core import decide, events
 from dagger.core.deliveries import has_mail
 from dagger.core.errors import InvalidState, NoAgentsRegistered
+from dagger.core.events import scope_of
 from dagger.core.graph import Node
-from dagger.core.messages import AGENT, Agent
+from dagger.core.messages import AGENT, Agent, agent_of
 from dagger.core.orders import Publish
 from dagger.core.state import State
 from dagger.engine.kernel import Kernel
@@ -169,8 +170,16 @@ def remove(run: Addressed, name: str, running: Collection[str]) -> None:
     if run.is_halting or not has_agent(state, name):
         return
     now, node = run.kernel.tick(), state.agents[name].agent.node
+    policy = decide.letter_policy(state, node)
     run.rouse()
-    run.record(events.AgentRemoved(at=now, name=name, policy=decide.letter_policy(state, node)))
+    flows_left: list[str] = []
+    for step in [*state.waits]:
+        if agent_of(step) == name and step not in state.pending and step not in state.dead:
+            # it was a dead letter, and waits in the inbox again
+            own = (node.on_failure or "continue") if scope_of(step) else policy
+            flows_left += run.waits.leave(step, is_stuck=own == "pause")
+    run.record(events.AgentRemoved(at=now, name=name, policy=policy))
+    run.drop(flows_left)
     run.publishing.forget()
     flows = [state.inboxes, *(scope.inboxes for scope in state.scopes.values())]
     steps = [step for inboxes in flows if name in inboxes for step in inboxes[name].steps if step not in running]

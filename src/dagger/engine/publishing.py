@@ -160,9 +160,9 @@ class Publishing:
         types, told = dict[int, tuple[str, Decode]](), set[Contract]()
         for each in readers:
             action = self._code.get(each.node.action)  # of some readers the code is not here
-            if isinstance(action, AgentAction) and action.takes is not None:
+            if isinstance(action, AgentAction) and action.takes is not None and action.agent == each:
                 types.setdefault(id(action.takes[0]), (each.name, action.takes[1]))
-                if action.is_told_by_type and action.agent.input_schema == each.input_schema is not None:
+                if action.is_told_by_type and each.input_schema is not None:
                     told.add(Contract.of(each.input_schema, ""))
         checks = [contract.is_valid for _, contract in kept if contract not in told]
         return _Channel(kept, checks, list(types.values()), keys_of(readers))

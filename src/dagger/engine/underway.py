@@ -206,6 +206,7 @@ class Underway:
                 # at most until the run's own timeout, which forgets it like any other delay
                 stuck.on_released = due
                 self._delays.hold(step, due)
+                run.step_over()  # how long it will take nobody knows: that is worth telling
                 return
             self.idle -= 1
             run.rouse()

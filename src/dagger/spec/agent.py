@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, TypedDict, TypeVar, Unpack, overload
+from typing import Any, NamedTuple, TypedDict, TypeVar, Unpack, get_args, overload
 
 import msgspec
 
@@ -191,7 +191,11 @@ class AgentAction(Action):
             key=key,
             input_schema=input_schema,
             output_schema=_schema(name, "output_schema", options.get("output_schema"), returned),
-            publishes_exactly=options.get("output_schema") is None and schema.has_just_its_fields(returned),
+            publishes_exactly=(
+                options.get("output_schema") is None
+                and self.context_name is None  # else it may publish more than it returns
+                and schema.has_just_its_fields(returned)
+            ),
         )
 
     def payloads(self, result: object) -> Sequence[object]:
@@ -226,8 +230,9 @@ def _takes(function: Callable[..., Any], name: str, hints: Mapping[str, Any], *,
             problem = f"agent {name!r}: process_message takes two things: process_message(self, message, ctx)"
             raise RegistryError(problem)
         given, context = parameters
-        is_payload = hints.get(given, Message) not in {Message, Any, object}
-        return _Takes(None, context, given) if is_payload else _Takes(given, context)
+        hint = hints.get(given, Message)
+        is_message = hint in (Message, Any, object) or Message in get_args(hint)
+        return _Takes(given, context) if is_message else _Takes(None, context, given)
     message = [parameter for parameter in parameters if hints.get(parameter) is Message]
     rest = [each for each in parameters if each not in message and not is_context(hints.get(each, Any))]
     if len(rest) > 1 or len(message) > 1:

@@ -164,11 +164,11 @@ def _keys(agents: Iterable[Agent]) -> Iterator[Warning]:
         definitions, inner = schema.get("$defs", {}), schema
         for part in filter(None, agent.key.split(".")):
             inner = definitions.get(inner.get("$ref", "").removeprefix("#/$defs/"), inner)
-            named = inner.get("properties", {})
+            named = inner.get("properties", {}) if isinstance(inner, dict) else {}
             if named and part not in named:
                 told = f"agent {agent.name!r}: key {agent.key!r}: its schema names no {part!r}{nearest(part, named)}"
                 yield Warning("key", f"{told}; messages without it are handled one after another", (agent.name,))
-            inner = named.get(part, {})
+            inner = named[part] if isinstance(named.get(part), dict) else {}
 
 
 def _loops(agents: Iterable[Agent], channels: Iterable[Channel]) -> Iterator[Warning]:
