@@ -61,6 +61,11 @@ class AtWork:
         self.now = self.most = 0
         self.order = []
 
+    def forget(self):
+        """As if nothing had been at work yet."""
+        self.now = self.most = 0
+        self.order.clear()
+
     async def __call__(self, what, seconds=1.0):
         """Be at work for so long."""
         self.now += 1

@@ -408,7 +408,7 @@ async def splits(asked: object):
 
 
 async def begins(app):
-    """The run is left while its first step is at work."""
+    """The run is left while its first steps are at work."""
     await app.start(EventDriven("start", None), run_id="r")
     await asyncio.sleep(5)
 
@@ -544,16 +544,11 @@ def test_what_waits_at_an_agent_that_was_changed_keeps_to_what_it_is_now(tmp_pat
 
         return reads
 
-    async def begin(app):
-        await app.start(EventDriven("start", None), run_id="r")
-        await asyncio.sleep(5)
-
     async def go_on(app):
-        work.now = work.most = 0
-        work.order.clear()
+        work.forget()
         return (await (await app.resume("r")).wait()).status
 
-    status = elsewhere(tmp_path, begin, go_on, [sends(8), reader(was)], [sends(8), reader(now)])
+    status = elsewhere(tmp_path, begins, go_on, [sends(8), reader(was)], [sends(8), reader(now)])
     assert (status, sorted(work.order), work.most) == ("succeeded", list(range(1, 9)), now)
     if now == 1:
         assert work.order == list(range(1, 9))
@@ -571,16 +566,12 @@ def test_an_agent_that_may_handle_more_now_does_so_at_once(tmp_path):
 
         return reads
 
-    async def begin(app):
-        await app.start(EventDriven("start", None), run_id="r")
-        await asyncio.sleep(5)
-
     async def go_on(app):
         handle = await app.resume("r")
         await handle.publish("in", 5)
         return (await handle.wait()).status, handle.cache.get("global", "kept")
 
-    found = elsewhere(tmp_path, begin, go_on, [sends(4), reader(1)], [sends(4), reader(4)])
+    found = elsewhere(tmp_path, begins, go_on, [sends(4), reader(1)], [sends(4), reader(4)])
     assert found == ("succeeded", [2, 3, 4, 5, 1])
 
 
@@ -595,19 +586,14 @@ def test_order_per_key_holds_for_what_was_published_when_all_was_in_order(tmp_pa
 
         return reads
 
-    async def begin(app):
-        await app.start(EventDriven("start", None), run_id="r")
-        await asyncio.sleep(5)
-
     async def go_on(app):
-        work.now = work.most = 0
-        work.order.clear()
+        work.forget()
         handle = await app.resume("r")
         await handle.publish("in", {"key": 1, "number": 7})
         return (await handle.wait()).status
 
     source = sends(6, make=lambda number: {"key": number % 2, "number": number})
-    status = elsewhere(tmp_path, begin, go_on, [source, reader(1)], [source, reader(4)])
+    status = elsewhere(tmp_path, begins, go_on, [source, reader(1)], [source, reader(4)])
     assert (status, work.most) == ("succeeded", 2)
     assert sorted(work.order, key=lambda each: each[0]) == [(0, 2), (0, 4), (0, 6), (1, 1), (1, 3), (1, 5), (1, 7)]
 

@@ -308,6 +308,11 @@ def test_who_cannot_execute_a_run_cannot_cancel_it_and_says_so(tmp_path):
 # -- paused runs -----------------------------------------------------------------------------------------------
 
 
+@agent(subscribe="notes")
+async def reader(note: str):
+    """It takes what somebody outside publishes."""
+
+
 def test_a_paused_run_is_resumed_by_nobody_but_a_person(world):
     """Not by its alarm from when it was parked, nor by whoever recovers."""
 
@@ -366,11 +371,8 @@ def test_a_paused_run_goes_on_with_its_answer_though_it_is_told_something_else_m
         await asyncio.sleep(60)
         return answer
 
-    async def read(note: str):
-        pass
-
     async def main(app):
-        app.register_agent(agent(subscribe="notes")(read))
+        app.register_agent(reader)
         for turns in range(5):
             run = await app.start(Static("g"), run_id=f"r{turns}")
             assert (await run.wait()).status == "paused"
@@ -391,11 +393,8 @@ def test_a_paused_run_goes_on_with_its_answer_though_it_is_told_something_else_m
 def test_whoever_gives_up_telling_a_paused_run_something_leaves_it_to_others(world):
     """At whichever moment: it is nobody's then, and can be resumed."""
 
-    async def read(note: str):
-        pass
-
     async def main(app):
-        app.register_agent(agent(subscribe="notes")(read))
+        app.register_agent(reader)
         for turns in range(3):
             run = await app.start(Static("g"), run_id=f"r{turns}")
             await run.pause()

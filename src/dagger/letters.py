@@ -111,7 +111,8 @@ async def post(host: Sender, run: Addressee, channel: str, texts: Sequence[bytes
     else:
         if tenure is not None:
             host.require_open()
-        if host.store.ownership(run.id) != "elsewhere" and not host.own_agents:  # else who has agents checks itself
+        # who has agents takes the run up, if they are the run's, and then checks against them as they are here
+        if host.store.ownership(run.id) != "elsewhere" and not host.own_agents:
             require_taken(host.store, run.id, channel, order.payloads)
         seq = await tell(host, run.id, order, requires_actions=True)
     return [f"{seq}-{index}" if seq else None for index in range(1, len(texts) + 1)]
@@ -126,8 +127,8 @@ def require_taken(
 ) -> None:
     """Refuse payloads that agents of a run take not while nobody executes it: later nobody could tell who sent them.
 
-    It looks at the agents that the run began with, as they are now if they were changed; and if they are `known`, as
-    they are there. Raises MessageInvalid.
+    It looks at the agents that the run began with: as they are now, or, if they are `known`, as they are there. Raises
+    MessageInvalid.
     """
     values = [codec.decode(bytes(payload)) for payload in payloads]
 

@@ -264,7 +264,8 @@ def require_fit(action: Action, node: Node) -> None:
             argument(action, node, entry.name, b"" if entry.value is msgspec.UNSET else entry.value)
     refuse_missing(action, node, {entry.name: None for entry in node.inputs})
     if action.refuse is not None and not any(entry.value is msgspec.UNSET for entry in node.inputs):
-        wrong = action.refuse({entry.name: codec.decode(entry.value) for entry in node.inputs})  # type: ignore[arg-type]
+        values = {entry.name: entry.value for entry in node.inputs if entry.value is not msgspec.UNSET}
+        wrong = action.refuse({name: codec.decode(value) for name, value in values.items()})
         if wrong:
             message = f"node {node.id!r}: {wrong}"
             raise InputInvalid(message)

@@ -71,7 +71,7 @@ def gathering(function: Callable[..., Any], returned: Any) -> tuple[Callable[...
     hints = type_hints(function, function.__name__)
     parameters = inspect.signature(function)
     del gather.__wrapped__  # else it would be taken for the generator
-    gather.__signature__ = parameters  # type: ignore[attr-defined]
+    gather.__signature__ = parameters  # type: ignore[attr-defined]  # what inspect.signature looks for
     gather.__annotations__ = hints
     parts = typing.get_args(returned)
     return gather, parts[0] if parts else Any
